@@ -1,0 +1,95 @@
+# c4d. Plain GNU make: `make` builds build/c4d; the README lists the other targets.
+VERSION  := 0.1.0
+VARIANT  ?= release
+PREFIX   ?= /usr
+DESTDIR  ?=
+CC       ?= gcc
+PKGS     := libevent_core libcares jansson lmdb libyaml
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
+            -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
+ifeq ($(WERROR),1)
+WARN     += -Werror
+endif
+ifeq ($(VARIANT),asan)
+SAN      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1
+endif
+ifeq ($(VARIANT),fuzz)
+CC       := clang
+SAN      := -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer -O1
+endif
+B        := build/$(VARIANT)
+ALL_CPPFLAGS := -D_GNU_SOURCE -DC4D_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
+ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(shell pkg-config --cflags $(PKGS)) $(CFLAGS) $(SAN)
+ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS))
+Q        := $(if $(V),,@)
+
+SRC      := $(sort $(wildcard src/*.c src/*/*.c))
+OBJ      := $(SRC:src/%.c=$(B)/%.o)
+LIBOBJ   := $(filter-out $(B)/main.o,$(OBJ))
+UNIT     := $(sort $(wildcard tests/unit/test_*.c))
+UNITBIN  := $(UNIT:tests/unit/%.c=$(B)/unit/%)
+FUZZ     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
+# The simulation links the deciding floors against fakes of the talking ones (tests/sim/README).
+SIMOUT   := $(addprefix $(B)/,base/loop.o base/worker.o discovery/resolver.o kamailio/kam.o)
+SIMOBJ   := $(filter-out $(SIMOUT) $(B)/daemon.o $(B)/plan.o $(B)/control/%,$(LIBOBJ))
+SIMSRC   := $(sort $(wildcard tests/sim/*.c))
+
+all: build/c4d build/c4ctl
+
+build/c4d: $(B)/c4d
+	$(Q)cp -f $< $@
+build/c4ctl: build/c4d
+	$(Q)ln -sf c4d $@
+$(B)/c4d: $(OBJ)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+$(B)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/unit/%: tests/unit/%.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBOBJ) $(ALL_LIBS) -lcmocka
+# Fuzz targets: with libFuzzer in VARIANT=fuzz, else as a program that replays the files it is given.
+$(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< \
+	    $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer,tests/fuzz/replay.c) $(LIBOBJ) $(ALL_LIBS)
+$(B)/sim/sim: $(SIMSRC) $(SIMOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/sim $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(SIMSRC) $(SIMOBJ) $(ALL_LIBS)
+-include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)
+
+asan:
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan build/asan/c4d
+	$(Q)ln -sf c4d build/asan/c4ctl
+unit: $(UNITBIN)
+	$(Q)for t in $(UNITBIN); do $$t || exit 1; done
+replay: $(FUZZBIN)
+	$(Q)for t in $(FUZZBIN); do $$t tests/fuzz/corpus/$$(basename $$t | sed s/fuzz_//) || exit 1; done
+sim: $(B)/sim/sim
+	$(Q)$< tests/sim/scenarios/*.sim
+fuzz:
+	$(Q)tests/tools/fuzz.sh $(or $(SECONDS),60)
+check:
+	$(Q)tests/tools/check.sh
+it:
+	$(Q)tests/tools/check.sh integration
+lint:
+	$(Q)tests/tools/lint.sh
+demo:
+	$(Q)tests/tools/demo.sh $(KEEP)
+bench:
+	$(Q)tests/tools/bench.sh
+deps:
+	$(Q)tests/tools/deps.sh
+install: all
+	install -D -m 0755 build/c4d $(DESTDIR)$(PREFIX)/sbin/c4d
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../sbin/c4d $(DESTDIR)$(PREFIX)/bin/c4ctl
+	install -D -m 0640 conf/c4d.yml $(DESTDIR)/etc/c4d/c4d.yml
+clean:
+	rm -rf build
+
+.PHONY: all asan unit replay sim fuzz check it lint demo bench deps install clean
+.SECONDARY:

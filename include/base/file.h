@@ -1,0 +1,27 @@
+/*
+ * file: whole files, atomically; locks. All of these wait on the disk: call them from a worker job,
+ * or before the loop runs.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/mem.h"
+
+/* Reads the whole file, at most `max` bytes (-EFBIG above). The text gets a NUL; the caller frees. */
+MUST_USE int file_read(const char *path, size_t max, char **out, size_t *len);
+/*
+ * Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the directory.
+ * Mode, owner and group of a present file are kept; a new one gets 0640 and the directory's group.
+ * `*what` names the step that failed ("create", "write", "fsync", "rename"), for the message.
+ */
+MUST_USE int file_replace(const char *path, const void *data, size_t len, const char **what);
+/*
+ * Exclusive lock held until the returned descriptor is closed; the file holds our pid.
+ * >= 0 descriptor; -EWOULDBLOCK: held by another, whose pid is in *holder (0 unknown); else -errno.
+ */
+MUST_USE int file_lock(const char *path, pid_t *holder);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * worker: the one thread for what waits on a disk or takes long (LMDB writes, fsync, rename).
+ * A job owns its data: run() executes on the worker thread and touches nothing but the job; done()
+ * runs later from the loop and frees the job. Urgent jobs (files that a Kamailio waits for) go
+ * before others. Jobs of one kind run in the order they were given.
+ */
+#ifndef BASE_WORKER_H
+#define BASE_WORKER_H
+
+#include "base/loop.h"
+
+struct worker;
+enum worker_prio { WORKER_URGENT, WORKER_NORMAL };
+
+struct worker_job {
+	struct worker_job *next;
+	void (*run)(struct worker_job *);  /* on the worker thread */
+	void (*done)(struct worker_job *); /* on the loop thread; frees the job */
+};
+
+MUST_USE int worker_new(struct worker **out, struct loop *);
+void worker_submit(struct worker *, enum worker_prio, struct worker_job *);
+/* Lets every queued job run, calls every done(), ends the thread. NULL is fine. */
+void worker_free(struct worker *);
+
+#endif

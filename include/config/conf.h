@@ -1,0 +1,121 @@
+/*
+ * conf: the configuration, /etc/c4d/c4d.yml and conf.d beside it (NAME/conf.d, every *.yml in lexical order; later
+ * values win). One table of keys (conf_keys.c) types, checks, prints and documents everything.
+ * A loaded struct conf is immutable and owned by whoever loaded it.
+ */
+#ifndef CONFIG_CONF_H
+#define CONFIG_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "topology/addr.h"
+
+struct strlist {
+	char **v;
+	size_t n;
+};
+
+struct conf_service {
+	char *name;
+	struct strlist names;      /* SRV names; default NAME.service.DOMAIN; lower case, no trailing dot */
+	struct strlist tags;       /* asked for: the configured ones and those that dispatcher sets use; sorted */
+	int64_t interval_ms;       /* 1s; 50ms..1h */
+	int64_t min_instances;     /* 1; 0..10000 */
+	int64_t max_instances;     /* 1024; 1..100000 */
+	int64_t max_shrink;        /* 50; 0..100 */
+	int64_t shrink_window_ms;  /* 5m */
+	int64_t shrink_hold_ms;    /* 60s */
+	int64_t empty_rounds;      /* 3; 1..1000 */
+	int64_t empty_hold_ms;     /* 120s */
+	int64_t remove_hold_ms;    /* 10m; 0..24h */
+	struct strlist networks;   /* as text, checked */
+	struct topo_prefix *prefixes; /* networks, parsed; n is networks.n */
+};
+
+/* What differs for instances with this tag. The first matching tag, in the order written, wins. */
+struct conf_set_tag {
+	char *name; /* the tag */
+	char *uri;  /* NULL: the set's */
+	char *attrs;
+	int64_t flags;    /* -1: the set's */
+	int64_t priority; /* -1: the set's */
+};
+
+struct conf_set {
+	char *name;      /* the id as written */
+	int64_t id;      /* 1..2147483647, from the key */
+	char *service;
+	char *uri;       /* "sip:{address}:{port}" */
+	int64_t flags;   /* 0; 0..63; bit 4 (D) is c4d's and refused */
+	int64_t priority; /* 0; 0..65535 */
+	char *attrs;     /* NULL or template: {address} {port} {weight} {priority} */
+	bool exclusive;  /* true */
+	struct conf_set_tag **tags;
+	size_t n_tags;
+};
+
+struct conf_kamailio {
+	char *name;
+	char *binrpc;            /* unix:PATH or tcp:IP:PORT */
+	char *list_file;         /* required when there are sets */
+	int64_t reload_delta_ms; /* 5s; 1s..10m */
+	int64_t timeout_ms;      /* 2s: an RPC not answered in this time means a new connection */
+	int64_t poll_ms;         /* 2s: read back at least this often */
+	bool probing;            /* true: Kamailio pings; false: never write the I flag */
+	struct conf_set **sets;
+	size_t n_sets;
+};
+
+struct conf_item { /* for show config: one row per key in effect */
+	char *path;   /* services.router.interval */
+	char *value;
+	char *origin; /* FILE:LINE or "default" */
+};
+
+struct conf {
+	char *file;
+	char *state;          /* /var/lib/c4d */
+	int64_t store_size;   /* bytes, 1G */
+	int64_t history_keep_ms; /* 90d */
+	int64_t history_max;  /* 10000 generations */
+	char *log;            /* level: info */
+	char *control_socket; /* /run/c4d/control.sock */
+	char *control_group;  /* NULL: leave */
+	struct strlist dns;   /* "127.0.0.1:8600" */
+	char *http;           /* http://127.0.0.1:8500 */
+	char *token_file;     /* NULL */
+	char *domain;         /* consul */
+	char *wake;           /* dns */
+	int64_t budget;       /* percent, 1; 1..100 */
+	int64_t dns_timeout_ms; /* 2s */
+	struct conf_service **services;
+	size_t n_services;
+	struct conf_kamailio **kamailios;
+	size_t n_kamailios;
+	struct conf_item *items; /* in table order */
+	size_t n_items;
+};
+
+/*
+ * Every error is reported through `report` as "FILE:LINE: message" (of a syntax error, the first of
+ * its file); the call goes on to find them all. 0, or -EINVAL when anything was reported as error.
+ */
+typedef void conf_report_cb(void *arg, const char *text);
+MUST_USE int conf_load(struct conf **out, const char *file, conf_report_cb *, void *arg);
+void conf_free(struct conf *); /* NULL is fine */
+
+const struct conf_service *conf_find_service(const struct conf *, const char *name);
+const struct conf_kamailio *conf_find_kamailio(const struct conf *, const char *name);
+
+/* Keys that differ and need a restart to take effect, one report each; returns how many. */
+size_t conf_restart_keys(const struct conf *running, const struct conf *loaded, conf_report_cb *, void *arg);
+/* Two sections are the same in every key. */
+bool conf_kamailio_same(const struct conf_kamailio *, const struct conf_kamailio *);
+
+/* The key table as reference text ("path  type  default  range  reload  help"), for the manual. */
+void conf_print_keys(void (*line)(void *arg, const char *), void *arg);
+
+#endif
