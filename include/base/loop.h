@@ -1,7 +1,7 @@
 /*
  * loop: the one event loop (libevent), its clock, timers, file descriptors and the later-queue.
  * All calls come from the loop thread; only daemon.c (or plan) runs the loop. Time is monotonic, in
- * milliseconds, read once per turn (loop_now_ms) so that everything in one turn agrees.
+ * milliseconds.
  * Timers and ios are embedded in their owner's struct; the owner stops them before it frees itself.
  */
 #ifndef BASE_LOOP_H
@@ -57,7 +57,7 @@ MUST_USE int loop_new(struct loop **out);
 void loop_free(struct loop *);
 int loop_run(struct loop *);  /* until loop_stop() */
 void loop_stop(struct loop *);
-int64_t loop_now_ms(struct loop *);     /* monotonic, of this turn */
+int64_t loop_now_ms(struct loop *);     /* monotonic */
 int64_t loop_now_us(struct loop *);     /* monotonic, read afresh: for measuring */
 int64_t loop_wall_ms(struct loop *);    /* wall clock, for display and records only */
 void loop_lag(struct loop *, struct loop_lag *out);

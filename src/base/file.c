@@ -1,0 +1,166 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int
+write_all(int fd, const char *p, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+file_read(const char *path, size_t max, char **out, size_t *len)
+{
+	size_t cap = 4096, used = 0;
+	char *data = NULL;
+	int fd, err = 0;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	data = xrealloc(NULL, cap, 1);
+	for (;;) {
+		ssize_t n = read(fd, data + used, cap - used - 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err = -errno;
+			break;
+		}
+		if (n == 0)
+			break;
+		used += (size_t)n;
+		if (used > max) {
+			err = -EFBIG;
+			break;
+		}
+		if (cap - used < 2) {
+			cap *= 2;
+			data = xrealloc(data, cap, 1);
+		}
+	}
+	close(fd);
+	if (err) {
+		free(data);
+		return err;
+	}
+	data[used] = '\0';
+	*out = data;
+	*len = used;
+	return 0;
+}
+
+/* Kamailio must go on being able to read what it could read before. Best effort: we may not be root. */
+static void
+keep_owner(int fd, const char *path, int dirfd)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0) {
+		(void)fchmod(fd, st.st_mode & 07777);
+		(void)!fchown(fd, st.st_uid, st.st_gid);
+		(void)!fchown(fd, (uid_t)-1, st.st_gid);
+	} else if (fstat(dirfd, &st) == 0) {
+		(void)fchmod(fd, 0640);
+		(void)!fchown(fd, (uid_t)-1, st.st_gid);
+	}
+}
+
+int
+file_replace(const char *path, const void *data, size_t len, const char **what)
+{
+	char *dircopy = xstrdup(path), *tmp = NULL;
+	int dirfd = -1, fd = -1, err = 0;
+
+	*what = "open the directory of";
+	dirfd = open(dirname(dircopy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0) {
+		err = -errno;
+		goto out;
+	}
+	*what = "create a file beside";
+	tmp = xasprintf("%s.c4d-tmp", path);
+	(void)unlink(tmp); /* left by a crash; the lock says that no other c4d writes here */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		err = -errno;
+		free(tmp);
+		tmp = NULL;
+		goto out;
+	}
+	keep_owner(fd, path, dirfd);
+	*what = "write";
+	err = write_all(fd, data, len);
+	if (err)
+		goto out;
+	*what = "fsync";
+	if (fsync(fd) != 0) {
+		err = -errno;
+		goto out;
+	}
+	*what = "rename over";
+	if (rename(tmp, path) != 0) {
+		err = -errno;
+		goto out;
+	}
+	free(tmp);
+	tmp = NULL;
+	*what = "fsync the directory of";
+	if (fsync(dirfd) != 0 && errno != EINVAL)
+		err = -errno;
+out:
+	if (fd >= 0)
+		close(fd);
+	if (tmp != NULL)
+		(void)unlink(tmp);
+	if (dirfd >= 0)
+		close(dirfd);
+	free(tmp);
+	free(dircopy);
+	return err;
+}
+
+int
+file_lock(const char *path, pid_t *holder)
+{
+	char text[32] = "";
+	int fd, err;
+	ssize_t n;
+
+	*holder = 0;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		err = errno == EWOULDBLOCK ? -EWOULDBLOCK : -errno;
+		n = read(fd, text, sizeof text - 1);
+		if (n > 0)
+			*holder = (pid_t)atol(text);
+		close(fd);
+		return err;
+	}
+	snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	/* The lock is what counts; the pid is for the other one's message. */
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		(void)!ftruncate(fd, 0);
+	return fd;
+}

@@ -1,0 +1,74 @@
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *
+check(void *ptr)
+{
+	if (ptr == NULL) {
+		/* No log_*(): it may allocate. */
+		static const char msg[] = "<2>c4d: out of memory\n";
+		(void)!fwrite(msg, 1, sizeof msg - 1, stderr);
+		abort();
+	}
+	return ptr;
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	return check(calloc(n ? n : 1, size ? size : 1));
+}
+
+void *
+xrealloc(void *ptr, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return check(NULL);
+	return check(realloc(ptr, bytes ? bytes : 1));
+}
+
+char *
+xstrdup(const char *s)
+{
+	return s == NULL ? NULL : check(strdup(s));
+}
+
+char *
+xstrndup(const char *s, size_t n)
+{
+	return check(strndup(s, n));
+}
+
+char *
+xasprintf(const char *fmt, ...)
+{
+	va_list ap;
+	char *s = NULL;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	return check(s);
+}
+
+void *
+xgrow(void *arr, size_t n, size_t *cap, size_t size)
+{
+	size_t want = *cap ? *cap : 8;
+
+	if (n < *cap)
+		return arr;
+	while (want <= n)
+		want *= 2;
+	arr = xrealloc(arr, want, size);
+	*cap = want;
+	return arr;
+}
