@@ -1,0 +1,883 @@
+#include "topology/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* Consul cuts TCP answers at 64 KiB and 1,024 SRV, silently: near these a list is not a whole one. */
+#define COMPLETE_MAX_BYTES 64000
+#define COMPLETE_MAX_SRV 900
+#define GAP_CAP_INTERVALS 3
+
+struct name_state {
+	enum evidence last;
+	const char *why;
+	unsigned absent_rounds;
+	int64_t absent_ms;
+	int64_t last_ms;
+	int64_t proof_ms;
+	unsigned refused; /* rows of its last list that were not accepted; of the first of them: */
+	const char *refused_why;
+	struct topo_addr refused_addr;
+};
+
+struct member {
+	struct topo_instance pub; /* generation and tags text are made at snapshot time */
+	uint32_t listed_by;       /* names that list it */
+	uint32_t judged_by;       /* names whose evidence counts for it */
+	uint32_t tags[JUDGE_NAMES_MAX]; /* by name: a bit per judge_conf.tags */
+	bool unconfirmed;         /* restored or adopted: no evidence of this run yet */
+	bool missing;
+	bool approved;            /* the operator agreed to this loss */
+	int64_t standing_ms;      /* evidence time in the present loss state */
+	int64_t confirmed_ms;     /* clock of the last round that confirmed the loss */
+};
+
+/* Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count ceased. */
+struct peak {
+	unsigned count;
+	int64_t end_ms;
+};
+
+struct judge {
+	const struct judge_conf *conf;
+	bool known;
+	bool frozen;
+	struct name_state names[JUDGE_NAMES_MAX];
+	struct member **m; /* sorted by topo_instance_cmp */
+	size_t n;
+	size_t cap;
+	struct peak *peaks;
+	size_t n_peaks;
+	size_t cap_peaks;
+};
+
+/* ---- evidence: what a round proves ---- */
+
+static const char *const answer_names[] = {
+	[ANSWER_NOT_ASKED] = "not asked",
+	[ANSWER_LIST] = "list",
+	[ANSWER_NODATA] = "no data",
+	[ANSWER_NXDOMAIN] = "NXDOMAIN",
+	[ANSWER_SERVFAIL] = "SERVFAIL",
+	[ANSWER_REFUSED] = "REFUSED",
+	[ANSWER_OTHER] = "unexpected response code",
+	[ANSWER_TIMEOUT] = "time-out",
+	[ANSWER_UNREACHABLE] = "no connection",
+	[ANSWER_MALFORMED] = "malformed answer",
+	[ANSWER_SELF_TARGET] = "target equals the asked name",
+};
+
+const char *
+answer_name(enum answer_kind k)
+{
+	return answer_names[k];
+}
+
+const char *
+evidence_name(enum evidence e)
+{
+	static const char *const names[] = {
+		[EVIDENCE_NOTHING] = "nothing",
+		[EVIDENCE_COMPLETE] = "complete",
+		[EVIDENCE_PARTIAL] = "partial",
+		[EVIDENCE_ABSENCE] = "absence",
+	};
+	return names[e];
+}
+
+/* It said something about the name, rather than about its own trouble. */
+static bool
+is_answer(const struct round_answer *a)
+{
+	return a->kind == ANSWER_LIST || a->kind == ANSWER_NODATA || a->kind == ANSWER_NXDOMAIN;
+}
+
+enum evidence
+judge_classify(const struct round *r, size_t n_tags, const char **why)
+{
+	const struct round_answer *l = &r->list, *c = &r->canary;
+	size_t i;
+
+	*why = answer_names[l->kind];
+	if (!is_answer(l))
+		return EVIDENCE_NOTHING;
+	if (l->kind != ANSWER_LIST) {
+		if (c->kind != ANSWER_LIST) {
+			*why = c->kind == ANSWER_NXDOMAIN || c->kind == ANSWER_NODATA ?
+			    "the canary has no answer either (no ACL permission, no leader, or no path to the datacenter)" :
+			    "the canary was not answered";
+			return EVIDENCE_NOTHING;
+		}
+		if (c->server != l->server) {
+			*why = "the canary was answered by another server";
+			return EVIDENCE_NOTHING;
+		}
+		*why = "no instance, and the canary answers";
+		return EVIDENCE_ABSENCE;
+	}
+	/* From here on it is a good list; what is in doubt only takes away its power to remove. */
+	if (l->truncated) {
+		*why = "truncated (TC): split by tags";
+		return EVIDENCE_PARTIAL;
+	}
+	if (l->size_bytes >= COMPLETE_MAX_BYTES || l->n_srv >= COMPLETE_MAX_SRV) {
+		*why = "too near to Consul's limits to be whole: split by tags";
+		return EVIDENCE_PARTIAL;
+	}
+	if (l->n_unresolved > 0) {
+		*why = "the address of a target is not known";
+		return EVIDENCE_PARTIAL;
+	}
+	if (!is_answer(c)) {
+		*why = "the canary was not answered";
+		return EVIDENCE_PARTIAL;
+	}
+	if (c->server != l->server) {
+		*why = "the canary was answered by another server";
+		return EVIDENCE_PARTIAL;
+	}
+	for (i = 0; i < n_tags; i++) {
+		const struct round_answer *t = &r->tags[i];
+
+		if (t->kind == ANSWER_NOT_ASKED)
+			continue;
+		if (!is_answer(t) || t->server != l->server) {
+			*why = "the question about a tag failed";
+			return EVIDENCE_PARTIAL;
+		}
+	}
+	*why = "complete list";
+	return EVIDENCE_COMPLETE;
+}
+
+/* ---- members ---- */
+
+static size_t
+find_slot(const struct judge *j, const struct topo_instance *key, bool *found)
+{
+	size_t lo = 0, hi = j->n;
+
+	*found = false;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = topo_instance_cmp(&j->m[mid]->pub, key);
+
+		if (c == 0) {
+			*found = true;
+			return mid;
+		}
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct member *
+find_member(const struct judge *j, const struct topo_addr *addr)
+{
+	struct topo_instance key = { .addr = *addr };
+	bool found;
+	size_t at;
+
+	if (addr->family == 0)
+		return NULL;
+	at = find_slot(j, &key, &found);
+	return found ? j->m[at] : NULL;
+}
+
+static struct member *
+insert_member(struct judge *j, const struct topo_instance *pub)
+{
+	struct member *m;
+	bool found;
+	size_t at = find_slot(j, pub, &found);
+
+	if (found)
+		return NULL;
+	j->m = xgrow(j->m, j->n, &j->cap, sizeof *j->m);
+	memmove(&j->m[at + 1], &j->m[at], (j->n - at) * sizeof *j->m);
+	m = j->m[at] = xcalloc(1, sizeof *m);
+	topo_instance_copy(&m->pub, pub);
+	j->n++;
+	return m;
+}
+
+static void
+free_member(struct member *m)
+{
+	topo_instance_clear(&m->pub);
+	free(m);
+}
+
+static uint32_t
+all_names(const struct judge *j)
+{
+	return (uint32_t)((1ull << j->conf->n_names) - 1);
+}
+
+static uint32_t
+tags_of(const struct judge *j, const struct member *m)
+{
+	uint32_t tags = 0;
+	size_t i;
+
+	for (i = 0; i < j->conf->n_names; i++)
+		tags |= m->tags[i];
+	return tags;
+}
+
+static void
+set_state(struct member *m, enum topo_state state, enum topo_guard guard, int64_t wall_ms)
+{
+	if (m->pub.state == state && m->pub.guard == guard)
+		return;
+	/* held for another reason, or out: its time stands anew */
+	m->standing_ms = 0;
+	if (m->pub.state != state)
+		m->pub.since_ms = wall_ms;
+	m->pub.state = state;
+	m->pub.guard = guard;
+}
+
+/* ---- the shrink guard's memory ---- */
+
+static void
+peak_note(struct judge *j, unsigned count, int64_t now_ms)
+{
+	struct peak *last = j->n_peaks ? &j->peaks[j->n_peaks - 1] : NULL;
+
+	if (last != NULL && last->count == count && last->end_ms < 0)
+		return;
+	if (last != NULL && last->end_ms < 0)
+		last->end_ms = now_ms;
+	while (j->n_peaks > 0 && j->peaks[j->n_peaks - 1].count <= count)
+		j->n_peaks--;
+	j->peaks = xgrow(j->peaks, j->n_peaks, &j->cap_peaks, sizeof *j->peaks);
+	j->peaks[j->n_peaks].count = count;
+	j->peaks[j->n_peaks++].end_ms = -1;
+}
+
+static unsigned
+peak_base(const struct judge *j, int64_t now_ms)
+{
+	size_t i;
+
+	for (i = 0; i < j->n_peaks; i++)
+		if (j->peaks[i].end_ms < 0 ||
+		    j->peaks[i].end_ms > now_ms - j->conf->shrink_window_ms)
+			return j->peaks[i].count;
+	return 0;
+}
+
+static void
+peak_prune(struct judge *j, int64_t now_ms)
+{
+	size_t i = 0;
+
+	while (i < j->n_peaks && j->peaks[i].end_ms >= 0 &&
+	    j->peaks[i].end_ms <= now_ms - j->conf->shrink_window_ms)
+		i++;
+	memmove(j->peaks, j->peaks + i, (j->n_peaks - i) * sizeof *j->peaks);
+	j->n_peaks -= i;
+}
+
+static unsigned
+allowed_loss(const struct judge *j, unsigned base)
+{
+	unsigned n = (unsigned)((uint64_t)base * j->conf->max_shrink / 100);
+
+	return n > 0 ? n : 1;
+}
+
+/* ---- guards: which losses take effect ---- */
+
+static unsigned
+count_active(const struct judge *j)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < j->n; i++)
+		n += topo_is_active(j->m[i]->pub.state);
+	return n;
+}
+
+static int
+by_standing(const void *a, const void *b)
+{
+	const struct member *x = *(struct member *const *)a, *y = *(struct member *const *)b;
+
+	if (x->standing_ms != y->standing_ms)
+		return x->standing_ms > y->standing_ms ? -1 : 1;
+	return topo_instance_cmp(&x->pub, &y->pub);
+}
+
+static void
+shrink(struct judge *j, struct member **loss, size_t n, unsigned active, int64_t now_ms, int64_t wall_ms)
+{
+	unsigned base = peak_base(j, now_ms);
+	unsigned allowed;
+	size_t i;
+
+	if (base < active)
+		base = active;
+	allowed = allowed_loss(j, base);
+	/* The longest standing go first, so that one that is new does not take their place. */
+	qsort(loss, n, sizeof *loss, by_standing);
+	for (i = 0; i < n; i++) {
+		bool stood = loss[i]->pub.guard == GUARD_SHRINK &&
+		    loss[i]->standing_ms >= j->conf->shrink_hold_ms;
+
+		if (stood || base - (active - 1) <= allowed) {
+			set_state(loss[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
+			active--;
+		} else {
+			set_state(loss[i], TOPO_HELD, GUARD_SHRINK, wall_ms);
+		}
+	}
+}
+
+/* Every loss that evidence has shown passes here; nothing else takes an instance out. */
+static void
+decide(struct judge *j, int64_t now_ms, int64_t wall_ms)
+{
+	struct member **loss = xcalloc(j->n, sizeof *loss);
+	size_t i, n = 0, keep = 0;
+	unsigned listed = 0;
+
+	/* Flap damping belongs here: before the guards, so that what is suppressed is not counted as listed. */
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if (!m->missing) {
+			/* Frozen, only a loss that was held may be undone: both are in. */
+			if (!m->unconfirmed && (!j->frozen || m->pub.state == TOPO_HELD))
+				set_state(m, TOPO_UP, GUARD_NONE, wall_ms);
+			listed += topo_is_active(m->pub.state);
+		} else if (topo_is_active(m->pub.state)) {
+			loss[n++] = m;
+		}
+	}
+	if (j->frozen) {
+		for (i = 0; i < n; i++)
+			set_state(loss[i], TOPO_HELD, GUARD_FROZEN, wall_ms);
+		goto out;
+	}
+	for (i = 0; i < n; i++) {
+		if (loss[i]->approved)
+			set_state(loss[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
+		else
+			loss[keep++] = loss[i];
+	}
+	n = keep;
+	if (n > 0 && listed < j->conf->min_instances) {
+		/* An empty list is an outage: keep them all and let Kamailio's probes sort them out. */
+		for (i = 0; i < n; i++)
+			set_state(loss[i], TOPO_HELD, GUARD_EMPTY, wall_ms);
+	} else {
+		shrink(j, loss, n, listed + (unsigned)n, now_ms, wall_ms);
+	}
+	/* Only what has been out, by evidence, for remove_hold leaves altogether. */
+	for (i = 0, keep = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if (m->missing && m->pub.state == TOPO_DISABLED &&
+		    m->standing_ms >= j->conf->remove_hold_ms)
+			free_member(m);
+		else
+			j->m[keep++] = m;
+	}
+	j->n = keep;
+	peak_note(j, count_active(j), now_ms);
+	peak_prune(j, now_ms);
+out:
+	free(loss);
+}
+
+/* ---- a round ---- */
+
+static bool
+acceptable(const struct judge *j, const struct topo_addr *a, const char **why)
+{
+	size_t i;
+
+	*why = topo_addr_implausible(a);
+	if (*why != NULL)
+		return false;
+	for (i = 0; i < j->conf->n_own; i++)
+		if (topo_addr_cmp(&j->conf->own[i], a) == 0) {
+			*why = "Kamailio's own listen address";
+			return false;
+		}
+	if (j->conf->n_networks == 0)
+		return true;
+	for (i = 0; i < j->conf->n_networks; i++)
+		if (topo_prefix_has(&j->conf->networks[i], a))
+			return true;
+	*why = "outside the configured networks";
+	return false;
+}
+
+static void
+refuse(struct name_state *ns, const struct topo_addr *a, const char *why)
+{
+	if (ns->refused++ == 0) {
+		ns->refused_why = why;
+		ns->refused_addr = *a;
+	}
+}
+
+static int
+row_cmp(const void *a, const void *b)
+{
+	const struct round_row *x = a, *y = b;
+	int c = topo_addr_cmp(&x->addr, &y->addr);
+
+	if (c != 0)
+		return c;
+	/* The same address twice with other numbers (two nodes): the smaller priority, the larger weight. */
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	return x->weight == y->weight ? 0 : x->weight > y->weight ? -1 : 1;
+}
+
+/* Rows in order, each address once. The order also makes what max_instances refuses repeatable. */
+static struct round_row *
+sorted_rows(const struct round_answer *a, size_t *n_out)
+{
+	struct round_row *rows = xcalloc(a->n, sizeof *rows);
+	size_t i, n = 0;
+
+	if (a->n)
+		memcpy(rows, a->rows, a->n * sizeof *rows);
+	qsort(rows, a->n, sizeof *rows, row_cmp);
+	for (i = 0; i < a->n; i++)
+		if (n == 0 || topo_addr_cmp(&rows[n - 1].addr, &rows[i].addr) != 0)
+			rows[n++] = rows[i];
+	*n_out = n;
+	return rows;
+}
+
+static bool
+rows_have(const struct round_row *rows, size_t n, const struct topo_addr *a)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = topo_addr_cmp(&rows[mid].addr, a);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static void
+list_one(struct judge *j, unsigned name, const struct round_row *row, int64_t wall_ms)
+{
+	struct member *m = find_member(j, &row->addr);
+	struct topo_instance fresh = { .addr = row->addr, .state = TOPO_UP, .since_ms = wall_ms };
+	uint32_t bit = 1u << name;
+
+	if (m == NULL && j->frozen) {
+		refuse(&j->names[name], &row->addr, "the service is held (c4ctl release)");
+		return;
+	}
+	if (m == NULL && j->n >= j->conf->max_instances) {
+		refuse(&j->names[name], &row->addr, "more than max_instances");
+		return;
+	}
+	if (m == NULL)
+		m = insert_member(j, &fresh);
+	if (m->unconfirmed) { /* restored ones counted as listed by all; from now on by who lists them */
+		m->unconfirmed = false;
+		m->listed_by = m->judged_by = 0;
+	}
+	m->listed_by |= bit;
+	m->judged_by |= bit;
+	if (j->frozen)
+		return;
+	m->pub.source = SOURCE_DNS;
+	free(m->pub.origin);
+	m->pub.origin = NULL;
+	/* When several names list it, the first of them speaks for weight and priority. */
+	if ((m->listed_by & (bit - 1)) == 0) {
+		m->pub.weight = row->weight;
+		m->pub.priority = row->priority;
+	}
+	j->known = true;
+}
+
+static void
+apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round_answer *a)
+{
+	struct round_row *rows;
+	size_t i, n;
+	bool partial = a->truncated || a->size_bytes >= COMPLETE_MAX_BYTES ||
+	    a->n_srv >= COMPLETE_MAX_SRV || a->n_unresolved > 0;
+
+	if (j->frozen || !is_answer(a))
+		return;
+	rows = sorted_rows(a, &n);
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if (!(m->listed_by & (1u << name)) || m->unconfirmed)
+			continue;
+		if (rows_have(rows, n, &m->pub.addr))
+			m->tags[name] |= 1u << tag;
+		else if (!partial)
+			m->tags[name] &= ~(1u << tag);
+	}
+	free(rows);
+}
+
+static void
+unlist(struct judge *j, unsigned name, const struct round_row *rows, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if ((m->listed_by & (1u << name)) && !rows_have(rows, n, &m->pub.addr)) {
+			m->listed_by &= ~(1u << name);
+			m->tags[name] = 0;
+		}
+	}
+}
+
+/* Sum up evidence time of the losses. `gap_ms` is what this round adds, already capped. */
+static void
+account(struct judge *j, unsigned name, int64_t gap_ms, int64_t now_ms)
+{
+	size_t i;
+
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if (m->listed_by != 0) {
+			m->missing = m->approved = false;
+			continue;
+		}
+		if (!m->missing) {
+			m->missing = true;
+			m->unconfirmed = false;
+			m->standing_ms = 0;
+		} else if (m->judged_by & (1u << name)) {
+			int64_t since = now_ms - m->confirmed_ms;
+
+			/* several names confirm the same loss: time counts once */
+			m->standing_ms += since < gap_ms ? since : gap_ms;
+		} else {
+			continue;
+		}
+		m->confirmed_ms = now_ms;
+	}
+}
+
+bool
+judge_round(struct judge *j, const struct round *r, int64_t now_ms, int64_t wall_ms)
+{
+	struct name_state *ns = &j->names[r->name];
+	bool was_conclusive = ns->last == EVIDENCE_COMPLETE || ns->last == EVIDENCE_ABSENCE;
+	int64_t cap = GAP_CAP_INTERVALS * j->conf->interval_ms;
+	int64_t gap = was_conclusive ? now_ms - ns->last_ms : 0;
+	enum evidence was = ns->last;
+	struct round_row *rows = NULL;
+	size_t i, n = 0;
+	unsigned t;
+
+	if (gap > cap)
+		gap = cap;
+	ns->last = judge_classify(r, j->conf->n_tags, &ns->why);
+	ns->last_ms = now_ms;
+	if (ns->last == EVIDENCE_NOTHING)
+		return false;
+	ns->refused = 0;
+	if (ns->last == EVIDENCE_ABSENCE) {
+		ns->absent_rounds++;
+		/* "nothing" in between pauses: only the gap between two proofs of absence counts */
+		if (was == EVIDENCE_ABSENCE)
+			ns->absent_ms += gap;
+		ns->proof_ms = now_ms;
+		if (ns->absent_rounds >= j->conf->empty_rounds && ns->absent_ms >= j->conf->empty_hold_ms)
+			unlist(j, r->name, NULL, 0);
+	} else {
+		ns->absent_rounds = 0;
+		ns->absent_ms = 0;
+		rows = sorted_rows(&r->list, &n);
+		for (i = 0; i < n; i++) {
+			const char *why;
+
+			if (!acceptable(j, &rows[i].addr, &why)) {
+				refuse(ns, &rows[i].addr, why);
+				memmove(&rows[i], &rows[i + 1], (n - i - 1) * sizeof *rows);
+				n--;
+				i--;
+				continue;
+			}
+			list_one(j, r->name, &rows[i], wall_ms);
+		}
+		for (t = 0; t < j->conf->n_tags; t++)
+			apply_tag(j, r->name, t, &r->tags[t]);
+		if (ns->last == EVIDENCE_COMPLETE) {
+			ns->proof_ms = now_ms;
+			unlist(j, r->name, rows, n);
+		}
+	}
+	if (ns->last != EVIDENCE_PARTIAL)
+		account(j, r->name, gap, now_ms);
+	else
+		for (i = 0; i < j->n; i++)
+			if (j->m[i]->listed_by != 0)
+				j->m[i]->missing = j->m[i]->approved = false;
+	decide(j, now_ms, wall_ms);
+	free(rows);
+	return true;
+}
+
+bool
+judge_word(struct judge *j, enum judge_word word, int64_t now_ms, int64_t wall_ms)
+{
+	bool any = false;
+	size_t i;
+
+	switch (word) {
+	case JUDGE_HOLD:
+		any = !j->frozen;
+		j->frozen = true;
+		break;
+	case JUDGE_RELEASE:
+		any = j->frozen;
+		j->frozen = false;
+		break;
+	case JUDGE_APPROVE:
+		for (i = 0; i < j->n; i++)
+			if (j->m[i]->missing && j->m[i]->pub.state == TOPO_HELD && !j->frozen)
+				any = j->m[i]->approved = true;
+		break;
+	}
+	if (!any)
+		return false;
+	decide(j, now_ms, wall_ms);
+	if (word == JUDGE_APPROVE) { /* what comes is measured against what was agreed to */
+		j->n_peaks = 0;
+		peak_note(j, count_active(j), now_ms);
+	}
+	return true;
+}
+
+/* ---- life ---- */
+
+struct judge *
+judge_new(const struct judge_conf *conf)
+{
+	struct judge *j = xcalloc(1, sizeof *j);
+	size_t i;
+
+	j->conf = conf;
+	for (i = 0; i < JUDGE_NAMES_MAX; i++)
+		j->names[i].why = "not asked yet";
+	return j;
+}
+
+void
+judge_free(struct judge *j)
+{
+	size_t i;
+
+	if (j == NULL)
+		return;
+	for (i = 0; i < j->n; i++)
+		free_member(j->m[i]);
+	free(j->m);
+	free(j->peaks);
+	free(j);
+}
+
+static char *
+tags_text(const struct judge *j, const struct member *m)
+{
+	uint32_t tags = tags_of(j, m);
+	struct buf b = { 0 };
+	size_t i;
+
+	for (i = 0; i < j->conf->n_tags; i++)
+		if (tags & (1u << i))
+			buf_printf(&b, "%s%s", b.len ? "," : "", j->conf->tags[i]);
+	return b.len ? buf_take(&b) : NULL;
+}
+
+static uint32_t
+tags_mask(const struct judge_conf *conf, const struct topo_instance *i)
+{
+	uint32_t mask = 0;
+	size_t t;
+
+	for (t = 0; t < conf->n_tags; t++)
+		if (topo_has_tag(i, conf->tags[t]))
+			mask |= 1u << t;
+	return mask;
+}
+
+void
+judge_set_conf(struct judge *j, const struct judge_conf *conf, const int *old_of_new)
+{
+	struct name_state names[JUDGE_NAMES_MAX];
+	uint32_t every = (uint32_t)((1ull << conf->n_names) - 1);
+	size_t i, k;
+
+	for (k = 0; k < JUDGE_NAMES_MAX; k++) {
+		memset(&names[k], 0, sizeof names[k]);
+		names[k].why = "not asked yet";
+		if (k < conf->n_names && old_of_new[k] >= 0)
+			names[k] = j->names[old_of_new[k]];
+	}
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+		struct topo_instance view = m->pub;
+		uint32_t listed = 0, judged = 0;
+
+		view.tags = tags_text(j, m);
+		for (k = 0; k < conf->n_names; k++) {
+			if (old_of_new[k] < 0)
+				continue;
+			if (m->listed_by & (1u << old_of_new[k]))
+				listed |= 1u << k;
+			if (m->judged_by & (1u << old_of_new[k]))
+				judged |= 1u << k;
+		}
+		if (!m->missing && listed == 0) { /* its name is gone: all that remain must say so */
+			listed = every;
+			m->unconfirmed = true;
+		}
+		m->listed_by = listed;
+		m->judged_by = judged ? judged : every;
+		memset(m->tags, 0, sizeof m->tags);
+		for (k = 0; k < conf->n_names; k++)
+			if (listed & (1u << k))
+				m->tags[k] = tags_mask(conf, &view);
+		free(view.tags);
+	}
+	memcpy(j->names, names, sizeof names);
+	j->conf = conf;
+}
+
+bool
+judge_restore(struct judge *j, const struct topo_instance *i, int64_t now_ms)
+{
+	struct member *m = insert_member(j, i);
+	size_t k;
+
+	if (m == NULL)
+		return false;
+	j->known = true;
+	m->judged_by = all_names(j);
+	if (m->pub.state != TOPO_UP && m->pub.state != TOPO_DISABLED && m->pub.state != TOPO_HELD)
+		m->pub.state = TOPO_DISABLED;
+	/* Its loss is not proven anew by our own start: it stays as it is until each name has spoken. */
+	m->listed_by = all_names(j);
+	m->unconfirmed = true;
+	for (k = 0; k < j->conf->n_names; k++)
+		m->tags[k] = tags_mask(j->conf, i);
+	peak_note(j, count_active(j), now_ms);
+	return true;
+}
+
+void
+judge_restore_service(struct judge *j, bool known, bool frozen, unsigned peak, int64_t now_ms)
+{
+	j->known |= known;
+	j->frozen = frozen;
+	if (peak > count_active(j)) {
+		j->n_peaks = 0;
+		peak_note(j, peak, now_ms);
+		peak_note(j, count_active(j), now_ms);
+	}
+}
+
+/* ---- views ---- */
+
+size_t
+judge_count(const struct judge *j)
+{
+	return j->n;
+}
+
+void
+judge_snapshot(const struct judge *j, struct topo_service *s)
+{
+	size_t i;
+
+	s->known = j->known;
+	s->frozen = j->frozen;
+	s->n = j->n;
+	s->inst = xcalloc(j->n, sizeof *s->inst);
+	for (i = 0; i < j->n; i++) {
+		topo_instance_copy(&s->inst[i], &j->m[i]->pub);
+		free(s->inst[i].tags);
+		s->inst[i].tags = tags_text(j, j->m[i]);
+	}
+}
+
+void
+judge_view(const struct judge *j, int64_t now_ms, struct judge_view *v)
+{
+	size_t i;
+
+	memset(v, 0, sizeof *v);
+	v->known = j->known;
+	v->frozen = j->frozen;
+	v->active = count_active(j);
+	v->base = peak_base(j, now_ms);
+	if (v->base < v->active)
+		v->base = v->active;
+	v->allowed = allowed_loss(j, v->base);
+	for (i = 0; i < j->conf->n_names; i++) {
+		const struct name_state *ns = &j->names[i];
+
+		if (v->refused == 0) {
+			v->refused_why = ns->refused_why;
+			v->refused_addr = ns->refused_addr;
+		}
+		v->refused += ns->refused;
+	}
+}
+
+void
+judge_name_view(const struct judge *j, unsigned name, struct judge_name_view *v)
+{
+	const struct name_state *ns = &j->names[name];
+	size_t i;
+
+	v->last = ns->last;
+	v->why = ns->why;
+	v->absent_rounds = ns->absent_rounds;
+	v->absent_ms = ns->absent_ms;
+	v->last_ms = ns->last_ms;
+	v->proof_ms = ns->proof_ms;
+	v->listed = 0;
+	for (i = 0; i < j->n; i++)
+		v->listed += !j->m[i]->unconfirmed && (j->m[i]->listed_by >> name & 1);
+}
+
+unsigned
+judge_listed_by(const struct judge *j, const struct topo_addr *addr, int64_t *missing_ms)
+{
+	const struct member *m = find_member(j, addr);
+
+	if (m == NULL)
+		return 0;
+	*missing_ms = m->missing ? m->standing_ms : 0;
+	return m->unconfirmed ? 0 : m->listed_by;
+}
