@@ -1,0 +1,57 @@
+/*
+ * watch: asks Consul's DNS about every SRV name of every service, round by round. A round is the
+ * name's list, one question per tag and the canary of the same datacenter, all asked together of one
+ * server on one channel; targets without an address in the answer are asked for at its end. Which
+ * server is asked changes between rounds only.
+ *
+ * Pace: `interval` +-10 % is the floor. All intervals are stretched by one factor so that the time the agent spends
+ * on our questions stays under `budget` percent. After a round that proved nothing the next server is asked at once;
+ * when each had its turn the delay doubles up to max(interval, 2 s).
+ * The callback runs from the loop; the round is lent.
+ */
+#ifndef DISCOVERY_WATCH_H
+#define DISCOVERY_WATCH_H
+
+#include "base/loop.h"
+#include "config/conf.h"
+#include "topology/judge.h"
+
+struct watch;
+
+typedef void watch_cb(void *arg, const char *service, const struct round *, const char *server);
+
+struct watch_view {
+	const char *service;
+	const char *name;
+	unsigned index;        /* of the name within its service */
+	const char *canary;
+	const char *server;    /* that the next round asks */
+	bool asking;
+	int64_t next_ms;       /* until the next round; -1 while asking */
+	int64_t interval_ms;   /* in force, stretched */
+	int64_t took_us;       /* the last round */
+	size_t size_bytes;     /* of its list */
+	size_t n_srv;
+	uint64_t rounds[4];    /* by enum evidence */
+	unsigned failures;     /* rounds in a row that proved nothing */
+	int64_t last_ms;       /* monotonic end of the last round; 0 none */
+};
+
+/* -EINVAL: a server of conf->dns can't be used (logged). conf must live as long as the watch. */
+MUST_USE int watch_new(struct watch **out, struct loop *, const struct conf *, watch_cb *, void *arg);
+void watch_start(struct watch *);
+void watch_free(struct watch *); /* NULL is fine */
+/* Ask now, for one service or (NULL) all: what `wake: index` and resync use. */
+void watch_ask_now(struct watch *, const char *service);
+size_t watch_count(const struct watch *);
+void watch_view(const struct watch *, size_t i, struct watch_view *);
+/* How many names had a round since the start: for `c4d plan`. */
+size_t watch_answered(const struct watch *);
+double watch_stretch(const struct watch *); /* 1: none */
+
+/* "_router._primary.service.dc1.consul" of "router.service.dc1.consul"; NULL: can't be asked. Free it. */
+char *watch_tag_name(const char *name, const char *tag, const char *domain);
+/* "consul.service.dc1.consul" of "router.service.dc1.consul". Free it. */
+char *watch_canary_name(const char *name, const char *domain);
+
+#endif

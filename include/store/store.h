@@ -1,0 +1,90 @@
+/*
+ * store: all of LMDB. What is written goes to the worker; the loop never waits for it. A failing
+ * commit loses nothing: what was to be written is kept (newest value per key) and tried again every
+ * STORE_RETRY_MS and with everything that follows.
+ *
+ * Records: one version byte, then explicit widths, big endian. Tables:
+ *   meta       "machine" text · "generation" u64 · "service:NAME" · "adopted:TARGET"
+ *   instances  NAME 0 family ip port -> state, guard, source, weight, priority, since, generation, tags, origin
+ *   history    generation(u64) 0 -> seen, committed, JSON text; generation 1 TARGET -> applied, verified
+ *   routing, cdr, registrations: made, so that a later version finds them
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <jansson.h>
+
+#include "base/loop.h"
+#include "base/worker.h"
+#include "topology/topo.h"
+
+#define STORE_RETRY_MS 5000
+
+struct store;
+
+struct store_conf {
+	const char *dir;
+	const char *machine_id; /* "" unknown */
+	int64_t size_bytes;
+	int64_t keep_ms;
+	int64_t keep_max;
+};
+
+struct store_view {
+	bool failing;
+	const char *why;       /* "" when all is well */
+	uint64_t commits;
+	uint64_t failures;
+	int64_t used_bytes;
+	int64_t size_bytes;
+	const char *set_aside; /* the file that was set aside at the start; NULL: none */
+	size_t pending;        /* records not yet committed */
+};
+
+/* What one service was, besides its instances. */
+struct store_service {
+	bool known;
+	bool frozen;
+	unsigned peak;
+};
+
+/*
+ * Opens or makes DIR/topology.mdb under the lock DIR/c4d.lock. -EWOULDBLOCK: another c4d has it
+ * (*holder is its pid); anything else is no failure: a store that can't be opened or written is
+ * returned all the same, says why in its view, and tries again. A corrupt file, or one from
+ * another machine, is renamed and a new one begun.
+ */
+MUST_USE int store_open(struct store **out, struct loop *, struct worker *, const struct store_conf *, pid_t *holder);
+/* Gives what is pending to the worker; call before worker_free(), and store_free() after it. */
+void store_flush(struct store *);
+void store_free(struct store *); /* NULL is fine */
+
+/* Before the loop runs: the last generation. `inst` is lent. Records that can't be read are skipped and counted. */
+typedef void store_instance_cb(void *arg, const char *service, const struct topo_instance *inst);
+size_t store_load(struct store *, store_instance_cb *, void *arg);
+uint64_t store_generation(struct store *);
+bool store_service(struct store *, const char *name, struct store_service *out);
+bool store_adopted(struct store *, const char *target);
+
+/* A new generation: the difference to the one before, and why ("cause"). */
+void store_put_generation(struct store *, const struct topo *before, const struct topo *after, int64_t seen_ms,
+    const char *cause);
+void store_put_service(struct store *, const char *name, const struct store_service *);
+void store_put_adopted(struct store *, const char *target);
+void store_put_times(struct store *, uint64_t generation, const char *target, int64_t applied_ms, int64_t verified_ms);
+
+/*
+ * The newest `limit` generations, newest first, as a JSON array of {generation,seen,committed,cause,changes,targets};
+ * service and address narrow it ("" or NULL: all). Read by the worker; the callback runs from the loop and takes the array.
+ */
+typedef void store_history_cb(void *arg, json_t *history);
+void store_history(struct store *, const char *service, const char *address, size_t limit, store_history_cb *, void *arg);
+
+void store_view(const struct store *, struct store_view *);
+/* One change as the history and `watch` show it. */
+json_t *store_change_json(const struct topo_change *);
+
+/* For tests: the next n commits fail with this error. */
+void store_fail_next(struct store *, int err, unsigned n);
+
+#endif

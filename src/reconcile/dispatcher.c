@@ -1,0 +1,1084 @@
+#include "reconcile/dispatcher.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "kamailio/kam.h"
+#include "reconcile/listfile.h"
+
+#define FILE_CHECK_MS 5000     /* the file is compared at least this often, whoever edits it */
+#define FILE_RETRY_MS 2000     /* after it could not be written or locked */
+#define FAULT_RETRY_MS 5000    /* after a reload that Kamailio refused for another reason than the window */
+#define WINDOW_PROBE_MS 500    /* "Ongoing reload" though our window was over: somebody else reloads */
+#define WINDOW_LEARN_MAX_MS 60000
+#define STUCK_RETRY_MS 60000
+#define REPAIR_SPAN_MS 60000   /* the same repair this often in this time: somebody else changes the set */
+#define REPAIR_MAX 3
+#define VERIFY_MAX 4           /* read-backs within one pass */
+
+struct repair {
+	char *key;
+	int64_t at_ms[REPAIR_MAX];
+	unsigned n;
+};
+
+struct set {
+	const struct conf_set *conf;
+	char name[TARGET_NAME_MAX];
+	enum target_state state;
+	int64_t since_ms;
+	char error[512];
+	uint64_t applied;   /* generation last read back as in force */
+	size_t pending;
+	bool adopted_file;  /* what the file held has been taken over */
+	bool adopted;       /* and what Kamailio held */
+	int64_t backoff_ms; /* monotonic; 0 none */
+	struct repair *repairs;
+	size_t n_repairs, cap_repairs;
+};
+
+struct dispatcher {
+	struct dispatcher_deps deps;
+	const struct conf_kamailio *conf;
+	struct kam *kam;
+	struct listfile *file;
+	struct loop_timer timer;
+	struct loop_later begin;
+	struct set *sets;
+	size_t n_sets;
+	char down_why[256];
+
+	/* what is known */
+	bool loaded;              /* the file has been read once */
+	bool was_read;            /* Kamailio has been read on this connection */
+	struct ds_entries actual; /* the last read-back */
+	struct ds_entries states; /* Kamailio's states as last seen there, or at the start in the file */
+	struct ds_entries filed;  /* what the file holds, all sets */
+	struct ds_entries foreign;
+	char file_error[512];
+	bool file_locked_out;     /* another c4d manages it */
+	uint64_t file_hash;       /* of the block that is in the file; 0 unknown */
+	int64_t file_checked_ms;
+	bool sockets_known;
+
+	/* the pass under way */
+	bool running, dirty;
+	struct topo *topo;
+	struct ds_entries desired;
+	struct ds_set_ref *refs;
+	size_t n_refs;
+	struct dsp_plan plan;
+	size_t next;
+	unsigned verifies;
+	bool file_busy, rpc_busy;
+	bool acted;               /* a set_state or a reload went out since the last read-back */
+	int64_t applied_wall_ms;
+	uint64_t passes;
+
+	/* reloads */
+	int64_t window_ms;        /* monotonic; when the next one may go */
+	int64_t delta_ms;         /* configured or learned */
+	int64_t accepted_ms;      /* the last one that Kamailio took; 0 none on this connection */
+	bool refused;             /* since then at least one was refused */
+	uint64_t reload_generation;
+	bool after_reload;        /* the next read-back is compared with `before` */
+	struct ds_entries before;
+	int64_t stuck_until_ms;
+	char reload_error[512];
+	uint64_t start_generation;
+	struct dispatcher_counts counts;
+};
+
+static void pass_read(struct dispatcher *);
+static void pass_join(struct dispatcher *);
+
+static int64_t
+now_ms(const struct dispatcher *d)
+{
+	return loop_now_ms(d->deps.loop);
+}
+
+static void
+copy_entries(struct ds_entries *to, const struct ds_entries *from)
+{
+	size_t i;
+
+	ds_entries_clear(to);
+	for (i = 0; i < from->n; i++)
+		ds_entries_add(to, from->v[i].set, from->v[i].uri, from->v[i].flags, from->v[i].priority, from->v[i].attrs);
+}
+
+static struct set *
+find_set(struct dispatcher *d, int id)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_sets; i++)
+		if (d->sets[i].conf->id == id)
+			return &d->sets[i];
+	return NULL;
+}
+
+/* ---- how each set is shown ---- */
+
+static void
+set_show(struct dispatcher *d, struct set *s, enum target_state state, const char *error)
+{
+	bool changed = s->state != state;
+	bool news = strcmp(s->error, error) != 0 && error[0];
+
+	if (changed) {
+		s->state = state;
+		s->since_ms = loop_wall_ms(d->deps.loop);
+	}
+	snprintf(s->error, sizeof s->error, "%s", error);
+	if (d->deps.dry || !(changed || news))
+		return;
+	if (state == TARGET_FAILED)
+		log_error("target", "%s failed: %s", s->name, error);
+	else if (state == TARGET_UNREACHABLE)
+		log_warnx("target", "%s unreachable: %s", s->name, error);
+	else if (changed && state == TARGET_CONVERGED)
+		log_notice("target", "%s converged generation=%" PRIu64, s->name, s->applied);
+	else if (changed)
+		log_info("target", "%s %s%s%s", s->name, target_state_name(state), error[0] ? ": " : "", error);
+}
+
+static size_t
+count_steps(const struct dispatcher *d, int set, bool *structural)
+{
+	size_t i, n = 0;
+
+	*structural = false;
+	for (i = 0; i < d->plan.n; i++) {
+		if (d->plan.v[i].set != set)
+			continue;
+		n++;
+		*structural |= d->plan.v[i].state == NULL;
+	}
+	return n;
+}
+
+static bool
+is_ref(const struct dispatcher *d, int set)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_refs; i++)
+		if (d->refs[i].id == set)
+			return true;
+	return false;
+}
+
+static void
+set_verified(struct dispatcher *d, struct set *s)
+{
+	uint64_t generation = d->topo->generation;
+
+	if (s->applied != generation && d->deps.store != NULL && generation > d->start_generation)
+		store_put_times(d->deps.store, generation, s->name,
+		    d->applied_wall_ms ? d->applied_wall_ms : loop_wall_ms(d->deps.loop), loop_wall_ms(d->deps.loop));
+	s->applied = generation;
+}
+
+static void
+show_sets(struct dispatcher *d)
+{
+	char text[512];
+	bool structural;
+	size_t i;
+
+	for (i = 0; i < d->n_sets; i++) {
+		struct set *s = &d->sets[i];
+
+		s->pending = d->topo ? count_steps(d, (int)s->conf->id, &structural) : 0;
+		if (d->file_locked_out) {
+			set_show(d, s, TARGET_FAILED, d->file_error);
+		} else if (d->topo == NULL) {
+			set_show(d, s, TARGET_PENDING, "");
+		} else if (!is_ref(d, (int)s->conf->id)) {
+			snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", s->conf->service);
+			set_show(d, s, kam_is_up(d->kam) ? TARGET_PENDING : TARGET_UNREACHABLE,
+			    kam_is_up(d->kam) ? text : d->down_why);
+		} else if (s->backoff_ms > now_ms(d)) {
+			set_show(d, s, TARGET_FAILED, s->error);
+		} else if (d->file_error[0]) {
+			/* what set_state can do was done all the same */
+			if (kam_is_up(d->kam) && d->was_read && s->pending == 0)
+				set_verified(d, s);
+			set_show(d, s, TARGET_FAILED, d->file_error);
+		} else if (!kam_is_up(d->kam)) {
+			set_show(d, s, TARGET_UNREACHABLE, d->down_why);
+		} else if (d->reload_error[0] && structural) {
+			set_show(d, s, TARGET_FAILED, d->reload_error);
+		} else if (!d->was_read) {
+			set_show(d, s, TARGET_PENDING, d->reload_error);
+		} else if (s->pending > 0) {
+			set_show(d, s, structural && d->window_ms > now_ms(d) ? TARGET_WINDOW : TARGET_PENDING, "");
+		} else {
+			set_verified(d, s);
+			set_show(d, s, TARGET_CONVERGED, "");
+		}
+	}
+}
+
+/* ---- the pass: read, plan, act, read back ---- */
+
+static void
+pass_end(struct dispatcher *d)
+{
+	int64_t now = now_ms(d), delay = d->conf->poll_ms;
+	bool structural = d->plan.structural > 0 && kam_is_up(d->kam);
+
+	d->running = false;
+	d->passes++;
+	show_sets(d);
+	/* The last change is never lost: whatever keeps us from it, the timer comes back to it. */
+	if (structural && d->window_ms > now && d->window_ms - now < delay)
+		delay = d->window_ms - now;
+	if (d->file_error[0] && delay > FILE_RETRY_MS)
+		delay = FILE_RETRY_MS;
+	if (!d->deps.dry)
+		loop_timer_start(&d->timer, d->dirty ? 0 : delay);
+	d->deps.event(d->deps.arg, d);
+}
+
+static void
+log_repair(const struct set *s, const struct dsp_step *step)
+{
+	if (step->op == DSP_ENABLE)
+		log_notice("target", "%s: somebody disabled %s; it is enabled again (to take it out: c4ctl drain)", s->name,
+		    step->uri);
+	else
+		log_notice("target", "%s: somebody changed the set (%s %s); it is put right", s->name, dsp_op_name(step->op),
+		    step->uri);
+}
+
+/* False: the same repair was needed too often; the set is left alone for a while. */
+static bool
+note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
+{
+	char *key = step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri);
+	struct repair *r = NULL;
+	int64_t now = now_ms(d);
+	size_t i;
+
+	for (i = 0; i < s->n_repairs; i++)
+		if (strcmp(s->repairs[i].key, key) == 0)
+			r = &s->repairs[i];
+	if (r == NULL) {
+		s->repairs = xgrow(s->repairs, s->n_repairs, &s->cap_repairs, sizeof *s->repairs);
+		r = &s->repairs[s->n_repairs++];
+		memset(r, 0, sizeof *r);
+		r->key = xstrdup(key);
+	}
+	free(key);
+	if (r->n == REPAIR_MAX) {
+		memmove(r->at_ms, r->at_ms + 1, (REPAIR_MAX - 1) * sizeof r->at_ms[0]);
+		r->n--;
+	}
+	r->at_ms[r->n++] = now;
+	d->counts.repairs++;
+	if (r->n < REPAIR_MAX || now - r->at_ms[0] > REPAIR_SPAN_MS) {
+		log_repair(s, step);
+		return true;
+	}
+	s->backoff_ms = now + REPAIR_SPAN_MS;
+	snprintf(s->error, sizeof s->error,
+	    "somebody else changes set %s (%s %s, %d times in 60s): stop them; next try in 60s, or c4ctl resync %s",
+	    s->conf->name, dsp_op_name(step->op), step->uri, REPAIR_MAX, s->name);
+	r->n = 0;
+	log_error("target", "%s: %s", s->name, s->error);
+	return false;
+}
+
+/*
+ * Steps for a set that was read back as right in this very generation are repairs of somebody else's change.
+ * Sets that are left alone lose their steps.
+ */
+static void
+filter_plan(struct dispatcher *d)
+{
+	struct dsp_plan *p = &d->plan;
+	size_t i, k, n = 0;
+
+	for (i = 0; i < d->n_sets; i++) {
+		struct set *s = &d->sets[i];
+
+		if (s->applied != d->topo->generation || s->backoff_ms > now_ms(d) || d->verifies > 0)
+			continue;
+		for (k = 0; k < p->n; k++) {
+			if (p->v[k].set != s->conf->id)
+				continue;
+			if (!note_repair(d, s, &p->v[k]))
+				break;
+			if (p->v[k].state == NULL) { /* one reload repairs them all: count it once */
+				break;
+			}
+		}
+		if (s->backoff_ms <= now_ms(d) && k < p->n)
+			s->applied = 0;
+	}
+	p->structural = 0;
+	for (i = 0; i < p->n; i++) {
+		struct set *s = find_set(d, p->v[i].set);
+
+		if (s != NULL && s->backoff_ms > now_ms(d)) {
+			free(p->v[i].uri);
+			free(p->v[i].detail);
+			continue;
+		}
+		p->structural += p->v[i].state == NULL;
+		p->v[n++] = p->v[i];
+	}
+	p->n = n;
+}
+
+static uint64_t
+hash_text(uint64_t h, const char *s)
+{
+	for (; s != NULL && *s; s++)
+		h = (h ^ (uint8_t)*s) * 1099511628211ull;
+	return (h ^ 0xff) * 1099511628211ull;
+}
+
+static uint64_t
+hash_block(const struct dispatcher *d, const struct ds_entries *e)
+{
+	uint64_t h = 14695981039346656037ull;
+	char num[64];
+	size_t i;
+
+	for (i = 0; i < d->n_refs; i++) {
+		snprintf(num, sizeof num, "%d/%d", d->refs[i].id, d->refs[i].exclusive);
+		h = hash_text(h, num);
+	}
+	for (i = 0; i < e->n; i++) {
+		snprintf(num, sizeof num, "%d %u %d", e->v[i].set, e->v[i].flags, e->v[i].priority);
+		h = hash_text(hash_text(hash_text(h, num), e->v[i].uri), e->v[i].attrs);
+	}
+	return h ? h : 1;
+}
+
+static void
+store_file(struct dispatcher *d)
+{
+	struct ds_entries block = { 0 };
+	uint64_t hash;
+
+	if (d->n_refs == 0)
+		return;
+	dsp_file_entries(&d->desired, &d->states, d->conf->probing, &block);
+	hash = hash_block(d, &block);
+	if (hash != d->file_hash || d->file_error[0] || now_ms(d) - d->file_checked_ms >= FILE_CHECK_MS) {
+		d->file_busy = true;
+		d->file_hash = hash;
+		listfile_store(d->file, d->refs, d->n_refs, &block);
+	}
+	ds_entries_clear(&block);
+}
+
+/* ---- acting ---- */
+
+static void step_next(struct dispatcher *);
+
+static void
+rpc_failed(struct dispatcher *d, const char *what, int err, const struct binrpc_msg *msg, char *text, size_t size)
+{
+	const char *reason = "";
+	int code = 0;
+
+	if (err == 0 && binrpc_fault(msg, &code, &reason)) {
+		d->counts.faults++;
+		snprintf(text, size, "%s refused by Kamailio: %d %s", what, code, reason);
+	} else {
+		snprintf(text, size, "%s: %s", what, strerror(err ? -err : EPROTO));
+	}
+}
+
+static void
+on_set_state(void *arg, int err, const struct binrpc_msg *msg)
+{
+	struct dispatcher *d = arg;
+	const struct dsp_step *s = &d->plan.v[d->next - 1];
+	char text[256];
+
+	if (err != 0 || msg->kind == BINRPC_FAULT) {
+		rpc_failed(d, "dispatcher.set_state", err, msg, text, sizeof text);
+		log_warnx("target", "%s/%d: %s %s: %s", d->conf->name, s->set, dsp_op_name(s->op), s->uri, text);
+	} else {
+		d->counts.set_states++;
+		d->acted = true;
+		d->applied_wall_ms = loop_wall_ms(d->deps.loop);
+	}
+	step_next(d);
+}
+
+static void
+step_next(struct dispatcher *d)
+{
+	while (kam_is_up(d->kam) && d->next < d->plan.n) {
+		const struct dsp_step *s = &d->plan.v[d->next++];
+		const struct dsp_step *t;
+		struct buf body = { 0 };
+		bool absent = false;
+		size_t i;
+
+		if (s->state == NULL)
+			continue;
+		/* what is not there yet comes with the reload, its state in the file */
+		for (i = 0; i < d->plan.n && !absent; i++) {
+			t = &d->plan.v[i];
+			absent = t->op == DSP_ADD && t->set == s->set && strcmp(t->uri, s->uri) == 0;
+		}
+		if (absent)
+			continue;
+		binrpc_begin(&body, "dispatcher.set_state");
+		binrpc_add_str(&body, s->state);
+		binrpc_add_int(&body, s->set);
+		binrpc_add_str(&body, s->uri);
+		kam_call(d->kam, "dispatcher.set_state", &body, on_set_state, d);
+		buf_free(&body);
+		return;
+	}
+	d->rpc_busy = false;
+	pass_join(d);
+}
+
+static void
+learn_delta(struct dispatcher *d)
+{
+	int64_t took = now_ms(d) - d->accepted_ms;
+
+	/* Refused though our own last one was long enough ago: Kamailio's window is longer than we thought. */
+	if (d->refused && d->accepted_ms > 0 && took > d->delta_ms && took <= WINDOW_LEARN_MAX_MS) {
+		d->delta_ms = took;
+		log_notice("target", "%s: Kamailio takes a reload every %" PRId64 "ms only; set reload_delta accordingly",
+		    d->conf->name, took);
+	}
+	d->refused = false;
+	d->accepted_ms = now_ms(d);
+}
+
+static void
+on_reload(void *arg, int err, const struct binrpc_msg *msg)
+{
+	struct dispatcher *d = arg;
+	const char *reason = "";
+	int code;
+
+	d->rpc_busy = false;
+	if (err == 0 && binrpc_fault(msg, &code, &reason) && strcasestr(reason, "ongoing reload") != NULL) {
+		/* The newest list goes with the next try, not this one again. */
+		d->counts.faults++;
+		d->counts.window_waits++;
+		d->refused = true;
+		d->window_ms = now_ms(d) + WINDOW_PROBE_MS;
+		log_info("target", "%s: reload refused (Ongoing reload); trying again with the newest list", d->conf->name);
+		pass_end(d);
+		return;
+	}
+	if (err != 0 || msg->kind == BINRPC_FAULT) {
+		rpc_failed(d, "dispatcher.reload", err, msg, d->reload_error, sizeof d->reload_error);
+		d->window_ms = now_ms(d) + FAULT_RETRY_MS;
+		pass_end(d);
+		return;
+	}
+	d->counts.reloads++;
+	d->reload_error[0] = '\0';
+	learn_delta(d);
+	d->window_ms = now_ms(d) + d->delta_ms;
+	d->reload_generation = d->topo->generation;
+	d->applied_wall_ms = loop_wall_ms(d->deps.loop);
+	d->after_reload = true;
+	d->acted = true;
+	pass_read(d);
+}
+
+static void
+reload(struct dispatcher *d)
+{
+	struct buf body = { 0 };
+
+	copy_entries(&d->before, &d->actual);
+	d->rpc_busy = true;
+	binrpc_begin(&body, "dispatcher.reload");
+	kam_call(d->kam, "dispatcher.reload", &body, on_reload, d);
+	buf_free(&body);
+}
+
+/* Both hands are free again: the file is written (or not), the set_states are out. */
+static void
+pass_join(struct dispatcher *d)
+{
+	if (d->file_busy || d->rpc_busy)
+		return;
+	if (!kam_is_up(d->kam) || d->file_locked_out) {
+		pass_end(d);
+		return;
+	}
+	if (d->plan.structural > 0 && d->file_error[0] == '\0') {
+		if (platform_now(d->deps.platform) != d->topo) {
+			d->dirty = true; /* the window is too dear to spend on an old list */
+			pass_end(d);
+			return;
+		}
+		if (d->stuck_until_ms > now_ms(d) && d->reload_generation == d->topo->generation) {
+			pass_end(d);
+			return;
+		}
+		if (d->window_ms <= now_ms(d)) {
+			reload(d);
+			return;
+		}
+		d->counts.window_waits++;
+	}
+	if (d->acted && d->verifies++ < VERIFY_MAX)
+		pass_read(d);
+	else
+		pass_end(d);
+}
+
+/* The reload was accepted, and yet: "Ok" proves nothing. */
+static void
+check_stuck(struct dispatcher *d)
+{
+	const struct dsp_step *s = NULL;
+	size_t i;
+
+	if (d->plan.structural == 0 || d->reload_generation != d->topo->generation || !d->after_reload) {
+		if (d->plan.structural == 0 || d->reload_generation != d->topo->generation)
+			d->stuck_until_ms = 0;
+		if (d->plan.structural == 0)
+			d->reload_error[0] = '\0';
+		return;
+	}
+	for (i = 0; i < d->plan.n && s == NULL; i++)
+		if (d->plan.v[i].state == NULL)
+			s = &d->plan.v[i];
+	d->stuck_until_ms = now_ms(d) + STUCK_RETRY_MS;
+	snprintf(d->reload_error, sizeof d->reload_error,
+	    "Kamailio said Ok to dispatcher.reload but does not hold the list (%s %s, %zu in all): does its list_file name %s, "
+	    "and what does its log say of that URI? Next try in 60s, or c4ctl resync",
+	    dsp_op_name(s->op), s->uri, d->plan.structural, d->conf->list_file);
+}
+
+static void
+pass_plan(struct dispatcher *d)
+{
+	dsp_plan_clear(&d->plan);
+	ds_entries_clear(&d->desired);
+	topo_unref(d->topo);
+	d->topo = topo_ref(platform_now(d->deps.platform));
+	dsp_desired(d->conf, d->topo, &d->desired, d->refs, &d->n_refs);
+	if (d->was_read)
+		dsp_make_plan(&d->desired, &d->actual, &d->foreign, d->refs, d->n_refs, &d->plan);
+	if (d->deps.dry || d->file_locked_out) {
+		pass_end(d);
+		return;
+	}
+	if (d->was_read) {
+		check_stuck(d);
+		filter_plan(d);
+		if (d->after_reload)
+			dsp_repair(&d->desired, &d->before, &d->actual, d->conf->probing, &d->plan);
+		d->after_reload = false;
+	}
+	d->next = 0;
+	d->acted = false;
+	d->rpc_busy = true;
+	store_file(d);
+	step_next(d);
+}
+
+/* ---- reading ---- */
+
+/* What this set held before c4d came is generation 0: taken over once, and only evidence takes it out. */
+static void
+adopt(struct dispatcher *d, struct set *s, const struct ds_entries *from)
+{
+	struct platform_adoptee *v = xcalloc(from->n, sizeof *v);
+	char **lines = xcalloc(from->n, sizeof *lines);
+	size_t i, n = 0;
+
+	for (i = 0; i < from->n; i++) {
+		const struct ds_entry *e = &from->v[i];
+
+		if (e->set != s->conf->id)
+			continue;
+		if (dslist_uri_addr(e->uri, &v[n].addr) != 0)
+			memset(&v[n].addr, 0, sizeof v[n].addr);
+		lines[n] = xasprintf("%s %u %d%s%s", e->uri, e->flags & ~(unsigned)DS_STATE_BITS, e->priority,
+		    e->attrs ? " " : "", e->attrs ? e->attrs : "");
+		v[n].line = lines[n];
+		v[n].disabled = e->flags & DS_DISABLED;
+		n++;
+	}
+	if (n > 0)
+		platform_adopt(d->deps.platform, s->conf->service, s->name, v, n);
+	for (i = 0; i < n; i++)
+		free(lines[i]);
+	free(lines);
+	free(v);
+}
+
+static void
+adopt_read(struct dispatcher *d)
+{
+	size_t i, k;
+
+	for (i = 0; i < d->n_sets; i++) {
+		struct set *s = &d->sets[i];
+		struct ds_entries fresh = { 0 };
+
+		if (s->adopted || !s->adopted_file)
+			continue;
+		s->adopted = true;
+		/* only what the file did not hold: its lines say more (flag 16 is not shown by Kamailio) */
+		for (k = 0; k < d->actual.n; k++) {
+			const struct ds_entry *e = &d->actual.v[k];
+
+			if (e->set == s->conf->id && dsp_find(&d->filed, e->set, e->uri) == NULL)
+				ds_entries_add(&fresh, e->set, e->uri, e->flags, e->priority, e->attrs);
+		}
+		adopt(d, s, &fresh);
+		ds_entries_clear(&fresh);
+		platform_note_adopted(d->deps.platform, s->name);
+	}
+}
+
+static void
+on_list(void *arg, int err, const struct binrpc_msg *msg)
+{
+	struct dispatcher *d = arg;
+	struct ds_entries got = { 0 };
+	const char *reason = "";
+	int code;
+
+	if (err == 0 && binrpc_fault(msg, &code, &reason)) {
+		if (strstr(reason, "No Destination Sets") == NULL) {
+			d->counts.faults++;
+			snprintf(d->reload_error, sizeof d->reload_error, "dispatcher.list refused by Kamailio: %d %s%s", code, reason,
+			    strstr(reason, "Internal error") ? " (more than 1024 destinations in a set need "
+			    "modparam(\"ctl\", \"binrpc_struct_max_body_size\", 128))" :
+			    strstr(reason, "not found") ? " (is dispatcher.so loaded?)" : "");
+			err = -EPROTO;
+		}
+	} else if (err == 0) {
+		err = dsp_read_list(msg, &got);
+		if (err != 0)
+			kam_reconnect(d->kam, "dispatcher.list could not be understood");
+	}
+	if (err != 0) {
+		ds_entries_clear(&got);
+		d->was_read = false;
+		dsp_plan_clear(&d->plan);
+		pass_plan(d);
+		return;
+	}
+	ds_entries_clear(&d->actual);
+	d->actual = got;
+	d->was_read = true;
+	copy_entries(&d->states, &d->actual);
+	adopt_read(d);
+	pass_plan(d);
+}
+
+static void
+pass_read(struct dispatcher *d)
+{
+	struct buf body = { 0 };
+
+	if (!kam_is_up(d->kam)) {
+		pass_plan(d);
+		return;
+	}
+	binrpc_begin(&body, "dispatcher.list");
+	kam_call(d->kam, "dispatcher.list", &body, on_list, d);
+	buf_free(&body);
+}
+
+static void
+on_sockets(void *arg, int err, const struct binrpc_msg *msg)
+{
+	struct dispatcher *d = arg;
+	const struct binrpc_value *v;
+	struct topo_addr addr[64];
+	size_t n = 0;
+
+	for (v = err == 0 && msg->kind == BINRPC_REPLY && msg->first ? binrpc_find(msg->first->child, "socket") : NULL;
+	     v != NULL && n < NELEM(addr); v = binrpc_find(v->next, "socket")) {
+		const char *ip = binrpc_text(v->child, "ipaddress"), *port_text;
+		int64_t port;
+
+		if (!binrpc_int(v->child, "port", &port)) {
+			port_text = binrpc_text(v->child, "port");
+			if (port_text == NULL || text_parse_int(port_text, 1, 65535, &port) != 0)
+				continue;
+		}
+		if (ip == NULL || topo_addr_parse_ip(ip, &addr[n]) != 0)
+			continue;
+		addr[n++].port = (uint16_t)port;
+	}
+	d->sockets_known = true;
+	if (n > 0)
+		platform_set_own(d->deps.platform, d->conf->name, addr, n);
+	pass_read(d);
+}
+
+static void
+pass_begin(void *arg)
+{
+	struct dispatcher *d = arg;
+	struct buf body = { 0 };
+
+	if (d->running) {
+		d->dirty = true;
+		return;
+	}
+	loop_timer_stop(&d->timer);
+	d->running = true;
+	d->dirty = false;
+	d->verifies = 0;
+	d->applied_wall_ms = 0;
+	if (!d->loaded) {
+		d->file_busy = true;
+		listfile_load(d->file, !d->deps.dry);
+		return;
+	}
+	if (kam_is_up(d->kam) && !d->sockets_known) {
+		binrpc_begin(&body, "core.sockets_list");
+		kam_call(d->kam, "core.sockets_list", &body, on_sockets, d);
+		buf_free(&body);
+		return;
+	}
+	pass_read(d);
+}
+
+static void
+on_file_loaded(struct dispatcher *d)
+{
+	size_t i;
+
+	copy_entries(&d->states, &d->filed);
+	d->loaded = true;
+	for (i = 0; i < d->n_sets; i++) {
+		struct set *s = &d->sets[i];
+
+		s->adopted = platform_adopted(d->deps.platform, s->name);
+		if (!s->adopted)
+			adopt(d, s, &d->filed);
+		s->adopted_file = true;
+	}
+}
+
+static void
+on_file(void *arg, const struct listfile_result *r)
+{
+	struct dispatcher *d = arg;
+	bool was_failing = d->file_error[0] != '\0';
+	size_t i;
+
+	d->file_busy = false;
+	d->file_checked_ms = now_ms(d);
+	d->file_locked_out = r->err == -EWOULDBLOCK;
+	if (was_failing && r->err == 0)
+		log_notice("target", "%s: %s can be written again", d->conf->name, d->conf->list_file);
+	snprintf(d->file_error, sizeof d->file_error, "%s", r->error);
+	if (r->err != 0)
+		d->file_hash = 0;
+	if (r->written) {
+		d->counts.file_writes++;
+		log_debug("target", "%s: wrote %s", d->conf->name, d->conf->list_file);
+	}
+	copy_entries(&d->filed, &r->all);
+	ds_entries_clear(&d->foreign);
+	for (i = 0; i < r->all.n; i++) {
+		d->filed.v[i].ours = r->all.v[i].ours;
+		if (!r->all.v[i].ours)
+			ds_entries_add(&d->foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
+			    r->all.v[i].attrs);
+	}
+	if (d->loaded) {
+		pass_join(d);
+		return;
+	}
+	if (d->file_locked_out) { /* not ours: look again later, from the beginning */
+		pass_end(d);
+		return;
+	}
+	on_file_loaded(d);
+	d->running = false;
+	pass_begin(d);
+}
+
+/* ---- the connection ---- */
+
+static void
+on_up(void *arg, const struct kam_ident *id, bool restarted)
+{
+	struct dispatcher *d = arg;
+	size_t i;
+
+	d->down_why[0] = '\0';
+	d->was_read = false;
+	d->sockets_known = false;
+	d->after_reload = false;
+	d->reload_error[0] = '\0';
+	d->stuck_until_ms = 0;
+	d->counts.reconnects++;
+	if (restarted) { /* another process: its window is open, and nothing we know of it holds */
+		d->window_ms = 0;
+		d->accepted_ms = 0;
+		d->refused = false;
+		d->delta_ms = d->conf->reload_delta_ms;
+	}
+	for (i = 0; i < d->n_sets; i++)
+		d->sets[i].applied = 0;
+	dispatcher_kick(d);
+}
+
+static void
+on_down(void *arg, int err, const char *why)
+{
+	struct dispatcher *d = arg;
+
+	d->was_read = false;
+	snprintf(d->down_why, sizeof d->down_why, "%s", why);
+	if (!d->running)
+		dispatcher_kick(d);
+}
+
+static const struct kam_events kam_handlers = { on_up, on_down };
+
+/* ---- life ---- */
+
+static void
+on_timer(void *arg)
+{
+	pass_begin(arg);
+}
+
+static void
+name_sets(struct dispatcher *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_sets; i++) {
+		d->sets[i].conf = d->conf->sets[i];
+		snprintf(d->sets[i].name, sizeof d->sets[i].name, "%s/%s", d->conf->name, d->conf->sets[i]->name);
+	}
+}
+
+int
+dispatcher_new(struct dispatcher **out, const struct dispatcher_deps *deps, const struct conf_kamailio *conf)
+{
+	struct dispatcher *d = xcalloc(1, sizeof *d);
+	size_t i;
+	int err;
+
+	d->deps = *deps;
+	d->conf = conf;
+	d->delta_ms = conf->reload_delta_ms;
+	d->n_sets = conf->n_sets;
+	d->sets = xcalloc(d->n_sets, sizeof *d->sets);
+	d->refs = xcalloc(d->n_sets, sizeof *d->refs);
+	d->start_generation = platform_generation(deps->platform);
+	name_sets(d);
+	for (i = 0; i < d->n_sets; i++) {
+		d->sets[i].state = TARGET_PENDING;
+		d->sets[i].since_ms = loop_wall_ms(deps->loop);
+	}
+	snprintf(d->down_why, sizeof d->down_why, "not connected yet");
+	loop_timer_init(&d->timer, deps->loop, on_timer, d);
+	err = kam_new(&d->kam, deps->loop, conf->name, conf->binrpc, conf->timeout_ms, &kam_handlers, d);
+	if (err != 0) {
+		dispatcher_free(d);
+		return err;
+	}
+	d->file = listfile_new(deps->worker, conf->list_file, on_file, d);
+	*out = d;
+	return 0;
+}
+
+void
+dispatcher_start(struct dispatcher *d)
+{
+	kam_start(d->kam);
+	dispatcher_kick(d);
+}
+
+void
+dispatcher_free(struct dispatcher *d)
+{
+	size_t i, k;
+
+	if (d == NULL)
+		return;
+	loop_timer_fini(&d->timer);
+	loop_later_cancel(d->deps.loop, &d->begin);
+	kam_free(d->kam);
+	listfile_free(d->file);
+	topo_unref(d->topo);
+	for (i = 0; i < d->n_sets; i++) {
+		for (k = 0; k < d->sets[i].n_repairs; k++)
+			free(d->sets[i].repairs[k].key);
+		free(d->sets[i].repairs);
+	}
+	free(d->sets);
+	free(d->refs);
+	ds_entries_clear(&d->actual);
+	ds_entries_clear(&d->states);
+	ds_entries_clear(&d->filed);
+	ds_entries_clear(&d->foreign);
+	ds_entries_clear(&d->desired);
+	ds_entries_clear(&d->before);
+	dsp_plan_clear(&d->plan);
+	free(d);
+}
+
+void
+dispatcher_set_conf(struct dispatcher *d, const struct conf_kamailio *conf)
+{
+	d->conf = conf;
+	name_sets(d);
+	dispatcher_kick(d);
+}
+
+void
+dispatcher_kick(struct dispatcher *d)
+{
+	if (d->running)
+		d->dirty = true;
+	else
+		loop_later(d->deps.loop, &d->begin, pass_begin, d);
+}
+
+void
+dispatcher_resync(struct dispatcher *d)
+{
+	size_t i, k;
+
+	for (i = 0; i < d->n_sets; i++) {
+		struct set *s = &d->sets[i];
+
+		s->backoff_ms = 0;
+		s->applied = 0;
+		for (k = 0; k < s->n_repairs; k++)
+			s->repairs[k].n = 0;
+	}
+	d->stuck_until_ms = 0;
+	d->file_hash = 0;
+	dispatcher_kick(d);
+}
+
+const struct conf_kamailio *
+dispatcher_conf(const struct dispatcher *d)
+{
+	return d->conf;
+}
+
+size_t
+dispatcher_targets(const struct dispatcher *d)
+{
+	return d->n_sets;
+}
+
+void
+dispatcher_view(const struct dispatcher *d, size_t i, struct target_view *v)
+{
+	const struct set *s = &d->sets[i];
+	int64_t left = d->window_ms - now_ms(d);
+
+	memset(v, 0, sizeof *v);
+	snprintf(v->name, sizeof v->name, "%s", s->name);
+	v->kind = "dispatcher";
+	v->state = s->state;
+	v->desired_generation = platform_generation(d->deps.platform);
+	v->applied_generation = s->applied;
+	/* between the change and the pass that brings it about */
+	if (v->state == TARGET_CONVERGED && v->applied_generation != v->desired_generation)
+		v->state = TARGET_PENDING;
+	v->pending = s->pending;
+	v->last_error = s->error;
+	v->since_ms = s->since_ms;
+	v->window_ms = left > 0 ? left : 0;
+}
+
+uint64_t
+dispatcher_passes(const struct dispatcher *d)
+{
+	return d->passes;
+}
+
+bool
+dispatcher_was_read(const struct dispatcher *d)
+{
+	return d->was_read;
+}
+
+bool
+dispatcher_is_up(const struct dispatcher *d)
+{
+	return kam_is_up(d->kam);
+}
+
+const char *
+dispatcher_down_why(const struct dispatcher *d)
+{
+	return d->down_why;
+}
+
+const char *
+dispatcher_version(const struct dispatcher *d)
+{
+	return kam_ident(d->kam)->version;
+}
+
+const char *
+dispatcher_up_since(const struct dispatcher *d)
+{
+	return kam_ident(d->kam)->up_since;
+}
+
+void
+dispatcher_desired(const struct dispatcher *d, struct ds_entries *out)
+{
+	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
+	size_t n;
+
+	dsp_desired(d->conf, platform_now(d->deps.platform), out, refs, &n);
+	free(refs);
+}
+
+const struct ds_entries *
+dispatcher_actual(const struct dispatcher *d)
+{
+	return &d->actual;
+}
+
+void
+dispatcher_diff(const struct dispatcher *d, struct dsp_plan *kamailio, struct dsp_plan *file)
+{
+	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
+	struct ds_entries desired = { 0 };
+	size_t n;
+
+	dsp_desired(d->conf, platform_now(d->deps.platform), &desired, refs, &n);
+	if (kamailio != NULL && d->was_read)
+		dsp_make_plan(&desired, &d->actual, &d->foreign, refs, n, kamailio);
+	if (file != NULL && d->loaded)
+		dsp_make_plan(&desired, &d->filed, &d->foreign, refs, n, file);
+	ds_entries_clear(&desired);
+	free(refs);
+}
+
+void
+dispatcher_counts(const struct dispatcher *d, struct dispatcher_counts *out)
+{
+	*out = d->counts;
+}

@@ -1,0 +1,204 @@
+#include "reconcile/listfile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define LIST_MAX_BYTES (16u << 20)
+
+struct listfile {
+	struct worker *worker;
+	char *path;
+	char *lock_path;
+	int lock_fd; /* -1: not held; the worker's while a job is under way */
+	listfile_cb *cb;
+	void *arg;
+	bool busy;
+	bool gone; /* freed while a job was under way: its end frees us */
+};
+
+struct job {
+	struct worker_job job;
+	struct listfile *lf;
+	bool take_lock;
+	bool store;
+	struct ds_set_ref *sets;
+	size_t n_sets;
+	struct ds_entries ours;
+	struct listfile_result r;
+};
+
+static void
+fill_error(struct job *j, int err, const char *what, const char *path)
+{
+	const char *remedy = err == -ENOSPC ? "make room" : err == -ENOENT ? "make the directory" :
+	    err == -EROFS ? "the file system is read-only" : "give c4d's user the right to write there";
+
+	if (j->r.err != 0)
+		return;
+	j->r.err = err;
+	snprintf(j->r.error, sizeof j->r.error, "cannot %s %s: %s (%s; c4d tries again by itself)", what, path,
+	    strerror(-err), remedy);
+}
+
+static void
+lock(struct job *j)
+{
+	struct listfile *lf = j->lf;
+	pid_t holder;
+	int fd;
+
+	if (lf->lock_fd < 0) {
+		fd = file_lock(lf->lock_path, &holder);
+		if (fd == -EWOULDBLOCK) {
+			j->r.err = -EWOULDBLOCK;
+			snprintf(j->r.error, sizeof j->r.error, "managed by pid %ld: another c4d has locked %s; stop one of the two",
+			    (long)holder, lf->lock_path);
+		} else if (fd < 0) {
+			fill_error(j, fd, "lock", lf->lock_path);
+		} else {
+			lf->lock_fd = fd;
+		}
+	}
+	j->r.locked = lf->lock_fd >= 0;
+}
+
+static void
+job_run(struct worker_job *wj)
+{
+	struct job *j = CONTAINER_OF(wj, struct job, job);
+	const char *path = j->lf->path, *what = "", *bad_uri = NULL;
+	struct buf text = { 0 };
+	char *old = NULL;
+	size_t len = 0;
+	int err;
+
+	if (j->take_lock)
+		lock(j);
+	err = file_read(path, LIST_MAX_BYTES, &old, &len);
+	j->r.exists = err == 0;
+	if (err != 0 && err != -ENOENT) {
+		fill_error(j, err, "read", path);
+		return;
+	}
+	if (j->store && j->r.locked) {
+		err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, &text, &bad_uri);
+		if (err != 0) {
+			j->r.err = err;
+			snprintf(j->r.error, sizeof j->r.error, "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); "
+			    "shorten uri or attrs in the configuration", path, bad_uri ? bad_uri : "?", DSLIST_LINE_MAX);
+		} else if (!j->r.exists || text.len != len || memcmp(text.s ? text.s : "", old, len) != 0) {
+			err = file_replace(path, text.s ? text.s : "", text.len, &what);
+			if (err != 0)
+				fill_error(j, err, what, path);
+			else
+				j->r.written = j->r.exists = true;
+		}
+	}
+	if (j->r.written)
+		dslist_parse(text.s ? text.s : "", text.len, &j->r.all, &j->r.bad);
+	else if (old != NULL)
+		dslist_parse(old, len, &j->r.all, &j->r.bad);
+	buf_free(&text);
+	free(old);
+}
+
+static void
+listfile_destroy(struct listfile *lf)
+{
+	if (lf->lock_fd >= 0)
+		close(lf->lock_fd);
+	free(lf->lock_path);
+	free(lf->path);
+	free(lf);
+}
+
+static void
+job_done(struct worker_job *wj)
+{
+	struct job *j = CONTAINER_OF(wj, struct job, job);
+	struct listfile *lf = j->lf;
+
+	lf->busy = false;
+	if (lf->gone)
+		listfile_destroy(lf);
+	else
+		lf->cb(lf->arg, &j->r);
+	ds_entries_clear(&j->r.all);
+	ds_entries_clear(&j->ours);
+	free(j->sets);
+	free(j);
+}
+
+static struct job *
+new_job(struct listfile *lf)
+{
+	struct job *j = xcalloc(1, sizeof *j);
+
+	j->job.run = job_run;
+	j->job.done = job_done;
+	j->lf = lf;
+	lf->busy = true;
+	return j;
+}
+
+struct listfile *
+listfile_new(struct worker *worker, const char *path, listfile_cb *cb, void *arg)
+{
+	struct listfile *lf = xcalloc(1, sizeof *lf);
+
+	lf->worker = worker;
+	lf->path = xstrdup(path);
+	lf->lock_path = xasprintf("%s.c4d-lock", path);
+	lf->lock_fd = -1;
+	lf->cb = cb;
+	lf->arg = arg;
+	return lf;
+}
+
+void
+listfile_free(struct listfile *lf)
+{
+	if (lf == NULL)
+		return;
+	if (lf->busy)
+		lf->gone = true;
+	else
+		listfile_destroy(lf);
+}
+
+bool
+listfile_busy(const struct listfile *lf)
+{
+	return lf->busy;
+}
+
+void
+listfile_load(struct listfile *lf, bool take_lock)
+{
+	struct job *j = new_job(lf);
+
+	j->take_lock = take_lock;
+	worker_submit(lf->worker, WORKER_URGENT, &j->job);
+}
+
+void
+listfile_store(struct listfile *lf, const struct ds_set_ref *sets, size_t n_sets, const struct ds_entries *ours)
+{
+	struct job *j = new_job(lf);
+	size_t i;
+
+	j->take_lock = j->store = true;
+	j->sets = xcalloc(n_sets, sizeof *sets);
+	if (n_sets)
+		memcpy(j->sets, sets, n_sets * sizeof *sets);
+	j->n_sets = n_sets;
+	for (i = 0; i < ours->n; i++)
+		ds_entries_add(&j->ours, ours->v[i].set, ours->v[i].uri, ours->v[i].flags, ours->v[i].priority,
+		    ours->v[i].attrs);
+	worker_submit(lf->worker, WORKER_URGENT, &j->job);
+}

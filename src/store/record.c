@@ -1,0 +1,228 @@
+#include "store/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+put_be(struct buf *b, uint64_t v, unsigned bytes)
+{
+	uint8_t tmp[8];
+	unsigned i;
+
+	for (i = 0; i < bytes; i++)
+		tmp[i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
+	buf_add(b, tmp, bytes);
+}
+
+static uint64_t
+get_be(struct reader *r, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	if (r->left < bytes) {
+		r->bad = true;
+		r->left = 0;
+		return 0;
+	}
+	r->left -= bytes;
+	while (bytes-- > 0)
+		v = v << 8 | *r->p++;
+	return v;
+}
+
+void
+put_u8(struct buf *b, uint8_t v)
+{
+	put_be(b, v, 1);
+}
+
+void
+put_u16(struct buf *b, uint16_t v)
+{
+	put_be(b, v, 2);
+}
+
+void
+put_u32(struct buf *b, uint32_t v)
+{
+	put_be(b, v, 4);
+}
+
+void
+put_u64(struct buf *b, uint64_t v)
+{
+	put_be(b, v, 8);
+}
+
+void
+put_text(struct buf *b, const char *s)
+{
+	size_t len = s ? strlen(s) : 0;
+
+	if (s == NULL) {
+		put_u16(b, 0xffff);
+		return;
+	}
+	if (len > 0xfffe)
+		len = 0xfffe;
+	put_u16(b, (uint16_t)len);
+	buf_add(b, s, len);
+}
+
+uint8_t
+get_u8(struct reader *r)
+{
+	return (uint8_t)get_be(r, 1);
+}
+
+uint16_t
+get_u16(struct reader *r)
+{
+	return (uint16_t)get_be(r, 2);
+}
+
+uint32_t
+get_u32(struct reader *r)
+{
+	return (uint32_t)get_be(r, 4);
+}
+
+uint64_t
+get_u64(struct reader *r)
+{
+	return get_be(r, 8);
+}
+
+char *
+get_text(struct reader *r)
+{
+	uint16_t len = get_u16(r);
+	char *s;
+
+	if (r->bad || len == 0xffff)
+		return NULL;
+	if (r->left < len) {
+		r->bad = true;
+		r->left = 0;
+		return NULL;
+	}
+	s = xstrndup((const char *)r->p, len);
+	r->p += len;
+	r->left -= len;
+	return s;
+}
+
+void
+record_instance_key(struct buf *b, const char *service, const struct topo_instance *i)
+{
+	uint64_t hash = 14695981039346656037ull; /* FNV-1a: origins can be longer than a key */
+	const char *p;
+
+	buf_add(b, service, strlen(service) + 1);
+	put_u8(b, i->addr.family);
+	if (i->addr.family != 0) {
+		buf_add(b, i->addr.ip, i->addr.family == 4 ? 4 : 16);
+		put_u16(b, i->addr.port);
+		return;
+	}
+	for (p = i->origin ? i->origin : ""; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * 1099511628211ull;
+	put_u64(b, hash);
+}
+
+void
+record_instance(struct buf *b, const struct topo_instance *i)
+{
+	put_u8(b, RECORD_VERSION);
+	put_u8(b, (uint8_t)i->state);
+	put_u8(b, (uint8_t)i->guard);
+	put_u8(b, (uint8_t)i->source);
+	put_u16(b, i->weight);
+	put_u16(b, i->priority);
+	put_u64(b, (uint64_t)i->since_ms);
+	put_u64(b, i->generation);
+	put_text(b, i->tags);
+	put_text(b, i->origin);
+}
+
+int
+record_read_instance(const void *key, size_t klen, const void *val, size_t vlen, char service[64],
+    struct topo_instance *out)
+{
+	const char *nul = memchr(key, 0, klen);
+	struct reader k, v = { val, vlen, false };
+	struct topo_instance i = { 0 };
+
+	if (nul == NULL || nul - (const char *)key >= 64)
+		return -EBADMSG;
+	memcpy(service, key, (size_t)(nul - (const char *)key) + 1);
+	k = (struct reader){ (const uint8_t *)nul + 1, klen - (size_t)(nul + 1 - (const char *)key), false };
+	i.addr.family = get_u8(&k);
+	if (i.addr.family == 4 || i.addr.family == 6) {
+		size_t n = i.addr.family == 4 ? 4 : 16;
+
+		if (k.left != n + 2)
+			return -EBADMSG;
+		memcpy(i.addr.ip, k.p, n);
+		k.p += n;
+		k.left -= n;
+		i.addr.port = get_u16(&k);
+	} else if (i.addr.family != 0) {
+		return -EBADMSG;
+	}
+	if (get_u8(&v) != RECORD_VERSION)
+		return -EBADMSG;
+	i.state = get_u8(&v);
+	i.guard = get_u8(&v);
+	i.source = get_u8(&v);
+	i.weight = get_u16(&v);
+	i.priority = get_u16(&v);
+	i.since_ms = (int64_t)get_u64(&v);
+	i.generation = get_u64(&v);
+	i.tags = get_text(&v);
+	i.origin = get_text(&v);
+	if (v.bad || k.bad || i.state > TOPO_DRAINING || i.guard > GUARD_FROZEN ||
+	    i.source > SOURCE_ADOPTED) {
+		topo_instance_clear(&i);
+		return -EBADMSG;
+	}
+	*out = i;
+	return 0;
+}
+
+void
+record_service(struct buf *b, const struct store_service *s)
+{
+	put_u8(b, RECORD_VERSION);
+	put_u8(b, (uint8_t)((s->known ? 1 : 0) | (s->frozen ? 2 : 0)));
+	put_u32(b, s->peak);
+}
+
+int
+record_read_service(const void *val, size_t vlen, struct store_service *out)
+{
+	struct reader r = { val, vlen, false };
+	struct store_service s;
+	uint8_t flags;
+
+	if (get_u8(&r) != RECORD_VERSION)
+		return -EBADMSG;
+	flags = get_u8(&r);
+	s.known = flags & 1;
+	s.frozen = flags & 2;
+	s.peak = get_u32(&r);
+	if (r.bad)
+		return -EBADMSG;
+	*out = s;
+	return 0;
+}
+
+void
+record_history_key(struct buf *b, uint64_t generation, const char *target)
+{
+	put_u64(b, generation);
+	put_u8(b, target ? 1 : 0);
+	if (target != NULL)
+		buf_puts(b, target);
+}

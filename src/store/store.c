@@ -1,0 +1,984 @@
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "store/record.h"
+
+#define DB_FILE "topology.mdb"
+#define LOCK_FILE "c4d.lock"
+#define OPS_KEEP_MAX 20000  /* records that wait while the disk is full; the oldest history goes first */
+#define PRUNE_PER_COMMIT 200
+#define HISTORY_COMMITTED_AT 9 /* offset of the commit time in a history record: after version and seen */
+
+enum table { T_META, T_INSTANCES, T_HISTORY, T_ROUTING, T_CDR, T_REGISTRATIONS, T_COUNT };
+static const char *const table_names[T_COUNT] = {
+	"meta", "instances", "history", "routing", "cdr", "registrations",
+};
+
+struct op {
+	enum table table;
+	struct buf key;
+	struct buf val;
+	bool del;
+	uint64_t order; /* of being asked for: the later one of a key wins */
+};
+
+struct ops {
+	struct op *v;
+	size_t n;
+	size_t cap;
+};
+
+/* The open environment. After start-up only the worker thread touches it. */
+struct db {
+	MDB_env *env;
+	MDB_dbi dbi[T_COUNT];
+	bool readonly; /* the file system refuses writing: good for reading only */
+	bool late;     /* opened after the start: what it held was not loaded and is not ours to mix with */
+	char *path;
+	int64_t size_bytes;
+	int64_t keep_ms;
+	int64_t keep_max;
+};
+
+struct store {
+	struct loop *loop;
+	struct worker *worker;
+	struct loop_timer retry;
+	struct store_conf conf;
+	char *dir;
+	char *machine_id;
+	struct db db;
+	int lock_fd;
+	struct ops pending;
+	bool busy; /* a commit is with the worker */
+	uint64_t order;
+	uint64_t commits, failures;
+	int64_t used_bytes;
+	bool failing;
+	char why[512];
+	char *set_aside;
+	int fail_err;
+	unsigned fail_n;
+};
+
+struct commit_job {
+	struct worker_job job;
+	struct store *st;
+	struct ops ops;
+	int err;
+	int inject;
+	char text[256];
+	int64_t used_bytes;
+};
+
+static int64_t
+wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* LMDB's own codes become errno values here and nowhere else. */
+static int
+store_err(int rc)
+{
+	switch (rc) {
+	case 0:
+		return 0;
+	case MDB_MAP_FULL:
+		return -ENOSPC;
+	case MDB_INVALID:
+	case MDB_CORRUPTED:
+	case MDB_VERSION_MISMATCH:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INCOMPATIBLE:
+	case MDB_PANIC:
+		return -EBADMSG;
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	default:
+		return rc > 0 ? -rc : -EIO;
+	}
+}
+
+static void
+op_clear(struct op *op)
+{
+	buf_free(&op->key);
+	buf_free(&op->val);
+}
+
+static void
+ops_clear(struct ops *ops)
+{
+	size_t i;
+
+	for (i = 0; i < ops->n; i++)
+		op_clear(&ops->v[i]);
+	free(ops->v);
+	memset(ops, 0, sizeof *ops);
+}
+
+/* ---- the environment ---- */
+
+static void
+db_close(struct db *db)
+{
+	if (db->env != NULL)
+		mdb_env_close(db->env);
+	db->env = NULL;
+}
+
+/*
+ * A data file that is shorter than its own page count would be read past its end: SIGBUS. Sparse zeros in the
+ * missing place make LMDB say MDB_CORRUPTED instead.
+ */
+static void
+db_pad(struct db *db)
+{
+	MDB_envinfo info;
+	MDB_stat ms;
+	struct stat st;
+	off_t need;
+
+	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &ms) != 0)
+		return;
+	need = (off_t)(info.me_last_pgno + 1) * (off_t)ms.ms_psize;
+	if (stat(db->path, &st) == 0 && st.st_size < need)
+		(void)!truncate(db->path, need);
+}
+
+static int
+db_open(struct db *db, bool readonly)
+{
+	unsigned flags = readonly ? MDB_RDONLY | MDB_NOLOCK : 0;
+	MDB_txn *txn = NULL;
+	int rc, i;
+
+	rc = mdb_env_create(&db->env);
+	if (rc != 0) {
+		db->env = NULL;
+		return rc;
+	}
+	mdb_env_set_maxdbs(db->env, T_COUNT);
+	mdb_env_set_mapsize(db->env, (size_t)db->size_bytes);
+	db->readonly = readonly;
+	rc = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS | flags, 0600);
+	if (rc == 0) {
+		if (!readonly)
+			db_pad(db);
+		rc = mdb_txn_begin(db->env, NULL, readonly ? MDB_RDONLY : 0, &txn);
+	}
+	for (i = 0; rc == 0 && i < T_COUNT; i++)
+		rc = mdb_dbi_open(txn, table_names[i], readonly ? 0 : MDB_CREATE, &db->dbi[i]);
+	if (rc == 0) {
+		rc = mdb_txn_commit(txn); /* frees it in any case */
+		txn = NULL;
+	}
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	if (rc != 0)
+		db_close(db);
+	return rc;
+}
+
+static int
+db_get(struct db *db, enum table table, const void *key, size_t klen, struct buf *out)
+{
+	MDB_txn *txn;
+	MDB_val k = { klen, (void *)(uintptr_t)key }, v;
+	int rc;
+
+	if (db->env == NULL)
+		return MDB_NOTFOUND;
+	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+	if (rc != 0)
+		return rc;
+	rc = mdb_get(txn, db->dbi[table], &k, &v);
+	if (rc == 0)
+		buf_add(out, v.mv_data, v.mv_size);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static void
+db_prune(struct db *db, MDB_txn *txn)
+{
+	MDB_stat st;
+	MDB_cursor *cur;
+	MDB_val k, v;
+	int64_t now = wall_ms(), surplus;
+	int n = 0;
+	bool old = false;
+
+	if (mdb_stat(txn, db->dbi[T_HISTORY], &st) != 0 ||
+	    mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) != 0)
+		return;
+	/* about two records a generation; an estimate is good enough for a bound */
+	surplus = (int64_t)st.ms_entries - 2 * db->keep_max;
+	while (n < PRUNE_PER_COMMIT && mdb_cursor_get(cur, &k, &v, MDB_FIRST) == 0) {
+		struct reader r = { v.mv_data, v.mv_size, false };
+
+		if (k.mv_size == 9) { /* a generation's difference begins it; its times follow it */
+			(void)get_u8(&r);
+			old = (int64_t)get_u64(&r) < now - db->keep_ms;
+		}
+		if (!old && n >= surplus)
+			break;
+		if (mdb_cursor_del(cur, 0) != 0)
+			break;
+		n++;
+	}
+	mdb_cursor_close(cur);
+}
+
+static int
+db_apply(struct db *db, const struct ops *ops)
+{
+	MDB_txn *txn;
+	int64_t now = wall_ms();
+	size_t i;
+	int rc;
+
+	rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+	if (rc != 0)
+		return rc;
+	if (db->late)
+		rc = mdb_drop(txn, db->dbi[T_INSTANCES], 0);
+	for (i = 0; rc == 0 && i < ops->n; i++) {
+		struct op *op = &ops->v[i];
+		MDB_val k = { op->key.len, op->key.s }, v = { op->val.len, op->val.s };
+
+		if (op->del) {
+			rc = mdb_del(txn, db->dbi[op->table], &k, NULL);
+			if (rc == MDB_NOTFOUND)
+				rc = 0;
+			continue;
+		}
+		if (op->table == T_HISTORY && op->key.len == 9 && op->val.len > HISTORY_COMMITTED_AT + 8) {
+			int b;
+
+			for (b = 0; b < 8; b++)
+				op->val.s[HISTORY_COMMITTED_AT + b] = (char)(uint8_t)((uint64_t)now >> (56 - 8 * b));
+		}
+		rc = mdb_put(txn, db->dbi[op->table], &k, &v, 0);
+	}
+	if (rc != 0) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	db_prune(db, txn);
+	rc = mdb_txn_commit(txn);
+	if (rc == 0)
+		db->late = false;
+	return rc;
+}
+
+static int64_t
+db_used(struct db *db)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+
+	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &st) != 0)
+		return 0;
+	return (int64_t)(info.me_last_pgno + 1) * st.ms_psize;
+}
+
+/* ---- commits ---- */
+
+/* The directory could not be locked or written when c4d started: perhaps now. */
+static int
+db_reopen(struct store *st)
+{
+	struct db *db = &st->db;
+	bool was_readonly = db->readonly && db->env != NULL;
+	pid_t holder;
+	char *lock;
+	int rc = 0;
+
+	db_close(db);
+	if (st->lock_fd < 0) {
+		lock = xasprintf("%s/%s", st->dir, LOCK_FILE);
+		(void)mkdir(st->dir, 0750);
+		st->lock_fd = file_lock(lock, &holder);
+		free(lock);
+		if (st->lock_fd < 0)
+			rc = -st->lock_fd;
+	}
+	if (rc == 0)
+		rc = db_open(db, false);
+	if (rc == 0)
+		db->late = !was_readonly;
+	else if (was_readonly)
+		(void)!db_open(db, true);
+	return rc;
+}
+
+static void
+commit_run(struct worker_job *wj)
+{
+	struct commit_job *job = CONTAINER_OF(wj, struct commit_job, job);
+	struct db *db = &job->st->db;
+	int rc = 0;
+
+	if (job->inject) {
+		job->err = job->inject;
+		return;
+	}
+	if (db->env == NULL || db->readonly)
+		rc = db_reopen(job->st);
+	if (rc == 0)
+		rc = db_apply(db, &job->ops);
+	if (rc == MDB_MAP_FULL && db->size_bytes < (int64_t)1 << 40) {
+		/* once per commit, with no transaction open */
+		if (mdb_env_set_mapsize(db->env, (size_t)db->size_bytes * 2) == 0) {
+			db->size_bytes *= 2;
+			rc = db_apply(db, &job->ops);
+		}
+	}
+	job->err = store_err(rc);
+	if (rc != 0)
+		snprintf(job->text, sizeof job->text, "%s", mdb_strerror(rc));
+	else
+		job->used_bytes = db_used(db);
+}
+
+static int
+op_cmp(const void *a, const void *b)
+{
+	const struct op *x = a, *y = b;
+	size_t n = x->key.len < y->key.len ? x->key.len : y->key.len;
+	int c;
+
+	if (x->table != y->table)
+		return x->table < y->table ? -1 : 1;
+	c = memcmp(x->key.s, y->key.s, n);
+	if (c != 0)
+		return c;
+	if (x->key.len != y->key.len)
+		return x->key.len < y->key.len ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+/* While commits fail what waits must not grow without end: the newest value per key stays. */
+static void
+ops_squeeze(struct ops *ops)
+{
+	size_t i, n = 0, history = 0, drop;
+
+	qsort(ops->v, ops->n, sizeof *ops->v, op_cmp);
+	for (i = 0; i < ops->n; i++) {
+		bool again = i + 1 < ops->n && ops->v[i].table == ops->v[i + 1].table &&
+		    ops->v[i].key.len == ops->v[i + 1].key.len &&
+		    memcmp(ops->v[i].key.s, ops->v[i + 1].key.s, ops->v[i].key.len) == 0;
+
+		if (again)
+			op_clear(&ops->v[i]);
+		else
+			ops->v[n++] = ops->v[i];
+	}
+	ops->n = n;
+	for (i = 0; i < n; i++)
+		history += ops->v[i].table == T_HISTORY;
+	if (n <= OPS_KEEP_MAX || history == 0)
+		return;
+	drop = n - OPS_KEEP_MAX < history ? n - OPS_KEEP_MAX : history;
+	for (i = 0, n = 0; i < ops->n; i++) {
+		if (ops->v[i].table == T_HISTORY && drop > 0) {
+			op_clear(&ops->v[i]);
+			drop--;
+		} else {
+			ops->v[n++] = ops->v[i];
+		}
+	}
+	ops->n = n;
+}
+
+static void submit(struct store *);
+
+static void
+fail(struct store *st, int err, const char *text)
+{
+	st->failures++;
+	if (!st->failing) {
+		st->failing = true;
+		snprintf(st->why, sizeof st->why,
+		    "cannot write %s: %s (c4d goes on from memory and tries again; check space and permissions of %s)",
+		    st->db.path, text[0] ? text : strerror(-err), st->dir);
+		log_error("store", "failing: %s", st->why);
+	}
+	loop_timer_start(&st->retry, STORE_RETRY_MS);
+}
+
+static void
+commit_done(struct worker_job *wj)
+{
+	struct commit_job *job = CONTAINER_OF(wj, struct commit_job, job);
+	struct store *st = job->st;
+	size_t i;
+
+	st->busy = false;
+	if (job->err == 0) {
+		st->commits++;
+		st->used_bytes = job->used_bytes;
+		if (st->failing) {
+			log_notice("store", "writes again after %" PRIu64 " failed attempts", st->failures);
+			st->failing = false;
+			st->why[0] = '\0';
+			st->failures = 0;
+		}
+		ops_clear(&job->ops);
+		if (st->pending.n > 0)
+			submit(st);
+	} else {
+		for (i = 0; i < job->ops.n; i++) {
+			st->pending.v = xgrow(st->pending.v, st->pending.n, &st->pending.cap, sizeof *st->pending.v);
+			st->pending.v[st->pending.n++] = job->ops.v[i];
+		}
+		free(job->ops.v);
+		ops_squeeze(&st->pending);
+		fail(st, job->err, job->text);
+	}
+	free(job);
+}
+
+static void
+submit(struct store *st)
+{
+	struct commit_job *job;
+
+	if (st->busy || st->pending.n == 0)
+		return;
+	job = xcalloc(1, sizeof *job);
+	job->job.run = commit_run;
+	job->job.done = commit_done;
+	job->st = st;
+	job->ops = st->pending;
+	memset(&st->pending, 0, sizeof st->pending);
+	if (st->fail_n > 0) {
+		st->fail_n--;
+		job->inject = st->fail_err;
+	}
+	st->busy = true;
+	worker_submit(st->worker, WORKER_NORMAL, &job->job);
+}
+
+static struct op *
+new_op(struct store *st, enum table table)
+{
+	struct op *op;
+
+	st->pending.v = xgrow(st->pending.v, st->pending.n, &st->pending.cap, sizeof *st->pending.v);
+	op = &st->pending.v[st->pending.n++];
+	memset(op, 0, sizeof *op);
+	op->table = table;
+	op->order = st->order++;
+	return op;
+}
+
+static void
+on_retry(void *arg)
+{
+	submit(arg);
+}
+
+/* ---- opening ---- */
+
+static void
+set_aside(struct store *st, const char *why)
+{
+	char *to = xasprintf("%s.%s-%lld", st->db.path, why, (long long)(wall_ms() / 1000));
+	char *lock = xasprintf("%s-lock", st->db.path);
+
+	if (rename(st->db.path, to) == 0) {
+		log_warnx("store", "%s was set aside as %s (%s); c4d begins a new one", st->db.path, to, why);
+		free(st->set_aside);
+		st->set_aside = to;
+		to = NULL;
+	}
+	(void)unlink(lock);
+	free(lock);
+	free(to);
+}
+
+static bool
+same_machine(struct store *st)
+{
+	struct buf b = { 0 };
+	bool same = true;
+
+	if (db_get(&st->db, T_META, "machine", 7, &b) == 0 && st->machine_id[0])
+		same = b.len == strlen(st->machine_id) && memcmp(b.s, st->machine_id, b.len) == 0;
+	buf_free(&b);
+	return same;
+}
+
+/* Reads every record once, so that damage shows now and not at three in the morning. */
+static int
+db_walk(struct db *db)
+{
+	MDB_txn *txn;
+	MDB_cursor *cur;
+	MDB_val k, v;
+	int rc, i;
+
+	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+	for (i = 0; rc == 0 && i < T_COUNT; i++) {
+		rc = mdb_cursor_open(txn, db->dbi[i], &cur);
+		if (rc != 0)
+			break;
+		while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
+			;
+		mdb_cursor_close(cur);
+		if (rc == MDB_NOTFOUND)
+			rc = 0;
+		if (i == T_INSTANCES)
+			break; /* history is long, and only shown */
+	}
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	return rc;
+}
+
+static void
+open_db(struct store *st)
+{
+	int tries, rc = 0;
+	int dead;
+
+	for (tries = 0; tries < 2; tries++) {
+		rc = db_open(&st->db, false);
+		if (rc == 0)
+			rc = db_walk(&st->db);
+		if (rc == 0 && same_machine(st))
+			break;
+		if (rc == 0) {
+			db_close(&st->db);
+			set_aside(st, "other-machine");
+			continue;
+		}
+		db_close(&st->db);
+		if (store_err(rc) != -EBADMSG && rc != EINVAL)
+			break;
+		set_aside(st, "corrupt");
+	}
+	if (st->db.env == NULL) {
+		fail(st, store_err(rc), mdb_strerror(rc));
+		/* The last generation can be served all the same. */
+		(void)!db_open(&st->db, true);
+		return;
+	}
+	(void)mdb_reader_check(st->db.env, &dead);
+	st->used_bytes = db_used(&st->db);
+}
+
+int
+store_open(struct store **out, struct loop *loop, struct worker *worker, const struct store_conf *conf, pid_t *holder)
+{
+	struct store *st = xcalloc(1, sizeof *st);
+	struct op *op;
+	char *lock;
+
+	st->loop = loop;
+	st->worker = worker;
+	st->conf = *conf;
+	st->dir = xstrdup(conf->dir);
+	st->machine_id = xstrdup(conf->machine_id);
+	st->db.path = xasprintf("%s/%s", conf->dir, DB_FILE);
+	st->db.size_bytes = conf->size_bytes;
+	st->db.keep_ms = conf->keep_ms;
+	st->db.keep_max = conf->keep_max;
+	loop_timer_init(&st->retry, loop, on_retry, st);
+	(void)mkdir(conf->dir, 0750);
+	lock = xasprintf("%s/%s", conf->dir, LOCK_FILE);
+	st->lock_fd = file_lock(lock, holder);
+	free(lock);
+	if (st->lock_fd == -EWOULDBLOCK) {
+		store_free(st);
+		return -EWOULDBLOCK;
+	}
+	if (st->lock_fd < 0) {
+		fail(st, st->lock_fd, strerror(-st->lock_fd));
+		(void)!db_open(&st->db, true);
+	} else {
+		open_db(st);
+	}
+	op = new_op(st, T_META);
+	buf_puts(&op->key, "machine");
+	buf_puts(&op->val, st->machine_id);
+	*out = st;
+	return 0;
+}
+
+void
+store_flush(struct store *st)
+{
+	if (st != NULL)
+		submit(st);
+}
+
+void
+store_free(struct store *st)
+{
+	if (st == NULL)
+		return;
+	loop_timer_fini(&st->retry);
+	ops_clear(&st->pending);
+	db_close(&st->db);
+	free(st->db.path);
+	if (st->lock_fd >= 0)
+		close(st->lock_fd);
+	free(st->set_aside);
+	free(st->machine_id);
+	free(st->dir);
+	free(st);
+}
+
+/* ---- reading at start ---- */
+
+size_t
+store_load(struct store *st, store_instance_cb *cb, void *arg)
+{
+	MDB_txn *txn;
+	MDB_cursor *cur = NULL;
+	MDB_val k, v;
+	size_t bad = 0;
+
+	if (st->db.env == NULL || mdb_txn_begin(st->db.env, NULL, MDB_RDONLY, &txn) != 0)
+		return 0;
+	if (mdb_cursor_open(txn, st->db.dbi[T_INSTANCES], &cur) == 0) {
+		while (mdb_cursor_get(cur, &k, &v, MDB_NEXT) == 0) {
+			struct topo_instance inst;
+			char service[64];
+
+			if (record_read_instance(k.mv_data, k.mv_size, v.mv_data, v.mv_size, service, &inst) != 0) {
+				bad++;
+				continue;
+			}
+			cb(arg, service, &inst);
+			topo_instance_clear(&inst);
+		}
+		mdb_cursor_close(cur);
+	}
+	mdb_txn_abort(txn);
+	if (bad > 0)
+		log_warnx("store", "%zu instance records of %s could not be read and were skipped", bad, st->db.path);
+	return bad;
+}
+
+uint64_t
+store_generation(struct store *st)
+{
+	struct buf b = { 0 };
+	uint64_t gen = 0;
+
+	if (db_get(&st->db, T_META, "generation", 10, &b) == 0) {
+		struct reader r = { (const uint8_t *)b.s, b.len, false };
+
+		gen = get_u64(&r);
+	}
+	buf_free(&b);
+	return gen;
+}
+
+bool
+store_service(struct store *st, const char *name, struct store_service *out)
+{
+	char *key = xasprintf("service:%s", name);
+	struct buf b = { 0 };
+	bool ok = db_get(&st->db, T_META, key, strlen(key), &b) == 0 &&
+	    record_read_service(b.s, b.len, out) == 0;
+
+	buf_free(&b);
+	free(key);
+	return ok;
+}
+
+bool
+store_adopted(struct store *st, const char *target)
+{
+	char *key = xasprintf("adopted:%s", target);
+	struct buf b = { 0 };
+	bool ok = db_get(&st->db, T_META, key, strlen(key), &b) == 0;
+
+	buf_free(&b);
+	free(key);
+	return ok;
+}
+
+/* ---- writing ---- */
+
+json_t *
+store_change_json(const struct topo_change *ch)
+{
+	const struct topo_instance *i = ch->after ? ch->after : ch->before;
+	json_t *o = json_object();
+	char ip[TOPO_ADDR_TEXT];
+
+	topo_addr_format_ip(&i->addr, ip);
+	jsonx_set_text(o, "service", ch->service);
+	jsonx_set_text(o, "address", ip);
+	jsonx_set_int(o, "port", i->addr.port);
+	jsonx_set_text(o, "from", ch->before ? topo_state_name(ch->before->state) : NULL);
+	jsonx_set_text(o, "to", ch->after ? topo_state_name(ch->after->state) : NULL);
+	if (ch->after != NULL && ch->after->guard != GUARD_NONE)
+		jsonx_set_text(o, "guard", topo_guard_name(ch->after->guard));
+	if (ch->after != NULL && (ch->before == NULL || ch->before->weight != ch->after->weight))
+		jsonx_set_int(o, "weight", ch->after->weight);
+	if (ch->after != NULL && (ch->before == NULL || ch->before->priority != ch->after->priority))
+		jsonx_set_int(o, "priority", ch->after->priority);
+	if (ch->after != NULL &&
+	    strcmp(ch->after->tags ? ch->after->tags : "", ch->before && ch->before->tags ? ch->before->tags : "") != 0)
+		jsonx_set_text(o, "tags", ch->after->tags ? ch->after->tags : "");
+	if (i->addr.family == 0)
+		jsonx_set_text(o, "line", i->origin);
+	return o;
+}
+
+struct put_ctx {
+	struct store *st;
+	json_t *changes;
+};
+
+static void
+put_change(void *arg, const struct topo_change *ch)
+{
+	struct put_ctx *ctx = arg;
+	struct op *op;
+
+	json_array_append_new(ctx->changes, store_change_json(ch));
+	op = new_op(ctx->st, T_INSTANCES);
+	record_instance_key(&op->key, ch->service, ch->after ? ch->after : ch->before);
+	op->del = ch->after == NULL;
+	if (!op->del)
+		record_instance(&op->val, ch->after);
+}
+
+void
+store_put_generation(struct store *st, const struct topo *before, const struct topo *after, int64_t seen_ms,
+    const char *cause)
+{
+	struct put_ctx ctx = { st, json_array() };
+	json_t *body = json_object();
+	struct op *op;
+	char *text;
+
+	topo_diff(before, after, put_change, &ctx);
+	jsonx_set_text(body, "cause", cause);
+	json_object_set_new(body, "changes", ctx.changes);
+	text = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	op = new_op(st, T_HISTORY);
+	record_history_key(&op->key, after->generation, NULL);
+	put_u8(&op->val, RECORD_VERSION);
+	put_u64(&op->val, (uint64_t)seen_ms);
+	put_u64(&op->val, 0); /* the commit's own time: db_apply() */
+	buf_puts(&op->val, text ? text : "{}");
+	free(text);
+	op = new_op(st, T_META);
+	buf_puts(&op->key, "generation");
+	put_u64(&op->val, after->generation);
+	submit(st);
+}
+
+void
+store_put_service(struct store *st, const char *name, const struct store_service *s)
+{
+	struct op *op = new_op(st, T_META);
+
+	buf_printf(&op->key, "service:%s", name);
+	record_service(&op->val, s);
+	submit(st);
+}
+
+void
+store_put_adopted(struct store *st, const char *target)
+{
+	struct op *op = new_op(st, T_META);
+
+	buf_printf(&op->key, "adopted:%s", target);
+	put_u8(&op->val, RECORD_VERSION);
+	submit(st);
+}
+
+void
+store_put_times(struct store *st, uint64_t generation, const char *target, int64_t applied_ms, int64_t verified_ms)
+{
+	struct op *op = new_op(st, T_HISTORY);
+
+	record_history_key(&op->key, generation, target);
+	put_u8(&op->val, RECORD_VERSION);
+	put_u64(&op->val, (uint64_t)applied_ms);
+	put_u64(&op->val, (uint64_t)verified_ms);
+	submit(st);
+}
+
+/* ---- history ---- */
+
+struct history_job {
+	struct worker_job job;
+	struct store *st;
+	char *service;
+	char *address;
+	size_t limit;
+	store_history_cb *cb;
+	void *arg;
+	json_t *out;
+};
+
+static bool
+change_matches(const json_t *change, const char *service, const char *address)
+{
+	const char *s = jsonx_get_text(change, "service"), *a = jsonx_get_text(change, "address");
+	char text[TOPO_ADDR_TEXT + 8];
+
+	if (service[0] && (s == NULL || strcmp(s, service) != 0))
+		return false;
+	if (!address[0])
+		return true;
+	snprintf(text, sizeof text, a && strchr(a, ':') ? "[%s]:%lld" : "%s:%lld", a ? a : "",
+	    (long long)json_integer_value(json_object_get(change, "port")));
+	return strcmp(text, address) == 0;
+}
+
+static bool
+body_matches(const json_t *changes, const char *service, const char *address)
+{
+	const json_t *ch;
+	size_t i;
+
+	if (!service[0] && !address[0])
+		return true;
+	json_array_foreach(changes, i, ch)
+		if (change_matches(ch, service, address))
+			return true;
+	return false;
+}
+
+static void
+history_run(struct worker_job *wj)
+{
+	struct history_job *job = CONTAINER_OF(wj, struct history_job, job);
+	struct db *db = &job->st->db;
+	MDB_txn *txn;
+	MDB_cursor *cur;
+	MDB_val k, v;
+	json_t *targets = json_array();
+	int rc;
+
+	job->out = json_array();
+	if (db->env == NULL || mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0) {
+		json_decref(targets);
+		return;
+	}
+	if (mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) == 0) {
+		for (rc = mdb_cursor_get(cur, &k, &v, MDB_LAST); rc == 0 && json_array_size(job->out) < job->limit;
+		     rc = mdb_cursor_get(cur, &k, &v, MDB_PREV)) {
+			struct reader kr = { k.mv_data, k.mv_size, false }, r = { v.mv_data, v.mv_size, false };
+			uint64_t gen = get_u64(&kr);
+			bool is_times = get_u8(&kr) == 1;
+			int64_t first, second;
+			json_t *o;
+
+			if (get_u8(&r) != RECORD_VERSION)
+				continue;
+			first = (int64_t)get_u64(&r);
+			second = (int64_t)get_u64(&r);
+			if (r.bad || kr.bad)
+				continue;
+			o = json_object();
+			if (is_times) { /* keys order them after the difference, so backwards they come first */
+				char *name = xstrndup((const char *)kr.p, kr.left);
+
+				jsonx_set_text(o, "target", name);
+				jsonx_set_time(o, "applied", first);
+				jsonx_set_time(o, "verified", second);
+				json_array_insert_new(targets, 0, o);
+				free(name);
+				continue;
+			}
+			{
+				json_t *body = json_loadb((const char *)r.p, r.left, JSON_REJECT_DUPLICATES, NULL);
+
+				jsonx_set_int(o, "generation", (int64_t)gen);
+				jsonx_set_time(o, "seen", first);
+				jsonx_set_time(o, "committed", second);
+				json_object_set(o, "cause", json_object_get(body, "cause"));
+				json_object_set(o, "changes", json_object_get(body, "changes"));
+				json_object_set_new(o, "targets", targets);
+				targets = json_array();
+				if (body != NULL &&
+				    body_matches(json_object_get(body, "changes"), job->service, job->address))
+					json_array_append_new(job->out, o);
+				else
+					json_decref(o);
+				json_decref(body);
+			}
+		}
+		mdb_cursor_close(cur);
+	}
+	mdb_txn_abort(txn);
+	json_decref(targets);
+}
+
+static void
+history_done(struct worker_job *wj)
+{
+	struct history_job *job = CONTAINER_OF(wj, struct history_job, job);
+
+	job->cb(job->arg, job->out);
+	free(job->service);
+	free(job->address);
+	free(job);
+}
+
+void
+store_history(struct store *st, const char *service, const char *address, size_t limit, store_history_cb *cb, void *arg)
+{
+	struct history_job *job = xcalloc(1, sizeof *job);
+
+	job->job.run = history_run;
+	job->job.done = history_done;
+	job->st = st;
+	job->service = xstrdup(service ? service : "");
+	job->address = xstrdup(address ? address : "");
+	job->limit = limit;
+	job->cb = cb;
+	job->arg = arg;
+	worker_submit(st->worker, WORKER_NORMAL, &job->job);
+}
+
+void
+store_view(const struct store *st, struct store_view *v)
+{
+	v->failing = st->failing;
+	v->why = st->why;
+	v->commits = st->commits;
+	v->failures = st->failures;
+	v->used_bytes = st->used_bytes;
+	v->size_bytes = st->db.size_bytes;
+	v->set_aside = st->set_aside;
+	v->pending = st->pending.n;
+}
+
+void
+store_fail_next(struct store *st, int err, unsigned n)
+{
+	st->fail_err = err;
+	st->fail_n = n;
+}
