@@ -13,6 +13,10 @@
 #include "base/mem.h"
 #include "topology/addr.h"
 
+#define CONF_NAMES_MAX 16 /* per service; what the judge keeps a bit for */
+#define CONF_TAGS_MAX 16
+#define CONF_FILE_MAX (1 << 20) /* bytes of one file */
+
 struct strlist {
 	char **v;
 	size_t n;
@@ -39,7 +43,7 @@ struct conf_service {
 struct conf_set_tag {
 	char *name; /* the tag */
 	char *uri;  /* NULL: the set's */
-	char *attrs;
+	char *attrs; /* NULL: the set's; "": none */
 	int64_t flags;    /* -1: the set's */
 	int64_t priority; /* -1: the set's */
 };
@@ -61,6 +65,7 @@ struct conf_kamailio {
 	char *name;
 	char *binrpc;            /* unix:PATH or tcp:IP:PORT */
 	char *list_file;         /* required when there are sets */
+	char *strategy;          /* reload, the only one so far */
 	int64_t reload_delta_ms; /* 5s; 1s..10m */
 	int64_t timeout_ms;      /* 2s: an RPC not answered in this time means a new connection */
 	int64_t poll_ms;         /* 2s: read back at least this often */
@@ -105,6 +110,9 @@ struct conf {
  */
 typedef void conf_report_cb(void *arg, const char *text);
 MUST_USE int conf_load(struct conf **out, const char *file, conf_report_cb *, void *arg);
+/* The same for a text in memory, reported under `name`; reads no file and no conf.d. */
+MUST_USE int conf_load_text(struct conf **out, const char *name, const char *text, size_t len,
+    conf_report_cb *, void *arg);
 void conf_free(struct conf *); /* NULL is fine */
 
 const struct conf_service *conf_find_service(const struct conf *, const char *name);

@@ -2,7 +2,8 @@
  * dnsmsg: parser of one DNS answer (RFC 1035, RFC 2782 SRV) as Consul sends it. Pure, fuzzed.
  * It never reads past `len`, follows compression pointers only backwards with a jump limit, caps
  * names at 255 bytes and takes hosts' bytes as hostile: names come out lower-cased, and a name with
- * anything but letters, digits, '-', '_' and '.' makes the answer malformed.
+ * anything but letters, digits, '-', '_' and '.' makes the answer malformed (the owners of records
+ * that are skipped, as a node's TXT, may be odd). Kept are at most 1500 SRV.
  */
 #ifndef DISCOVERY_DNSMSG_H
 #define DISCOVERY_DNSMSG_H
@@ -55,7 +56,11 @@ void dnsmsg_clear(struct dns_msg *);
 
 /* The echoed question is what we asked (names compared without case: newer Consuls lower-case it). */
 bool dnsmsg_is_reply_to(const struct dns_msg *, const char *name, uint16_t type);
-/* An SRV target equals the asked name: Consul 1.19.0's broken answers, worth nothing. */
+/*
+ * An SRV target equals the asked name, or names the asked service in another way
+ * ("router.service.dc1.consul" for "router.service.consul"): Consul 1.19.0's broken answers, worth
+ * nothing.
+ */
 bool dnsmsg_self_target(const struct dns_msg *);
 /*
  * Addresses of a target: from the additional section, else decoded from Consul's "<hex>.addr." name

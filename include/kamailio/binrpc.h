@@ -20,6 +20,7 @@ enum binrpc_type { BINRPC_INT, BINRPC_STR, BINRPC_DOUBLE, BINRPC_STRUCT, BINRPC_
 
 #define BINRPC_REQUEST_MAX 65000      /* Kamailio's read buffer is 65,535 bytes with the header */
 #define BINRPC_REPLY_MAX (8u << 20)   /* 8,000 destinations are 1.8 MB */
+#define BINRPC_VALUES_MAX (1u << 20)  /* of one message; 8,000 destinations in full are some 200,000 */
 #define BINRPC_DEPTH_MAX 16
 
 struct binrpc_value {
@@ -39,7 +40,7 @@ struct binrpc_msg {
 	void *mem;                  /* all of it, owned */
 };
 
-/* Requests: method, then arguments in order, then finish. */
+/* Requests: method, then arguments in order, then binrpc_packet(). begin empties `body`, which was zeroed once. */
 void binrpc_begin(struct buf *body, const char *method);
 void binrpc_add_int(struct buf *body, int32_t);
 void binrpc_add_str(struct buf *body, const char *);
@@ -48,14 +49,18 @@ MUST_USE int binrpc_packet(enum binrpc_kind, uint32_t cookie, const struct buf *
 
 /* Total bytes of the packet that starts at data; 0: more bytes are needed; -EBADMSG; -EMSGSIZE over BINRPC_REPLY_MAX. */
 int64_t binrpc_packet_size(const uint8_t *data, size_t len);
-/* Decodes exactly one whole packet. -EBADMSG, -ENOMEM. The caller calls binrpc_clear(). */
+/*
+ * Decodes exactly one whole packet. -EBADMSG (also for record types that we do not know: half a
+ * list must not pass for a whole one), -EMSGSIZE over BINRPC_VALUES_MAX, -ENOMEM. The caller calls
+ * binrpc_clear() after success.
+ */
 MUST_USE int binrpc_decode(const uint8_t *data, size_t len, struct binrpc_msg *out);
 void binrpc_clear(struct binrpc_msg *);
 
 /* First member called `name` at or after `v` in its list; NULL. */
 const struct binrpc_value *binrpc_find(const struct binrpc_value *v, const char *name);
 const char *binrpc_text(const struct binrpc_value *list, const char *name);  /* NULL: missing or not text */
-bool binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out);
+bool binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out); /* also a DOUBLE without fraction: so come longs */
 /* A fault's code and reason; false when msg is none. */
 bool binrpc_fault(const struct binrpc_msg *, int *code, const char **reason);
 

@@ -53,8 +53,12 @@ void ds_entries_sort(struct ds_entries *);
 /* Parses all lines; those that Kamailio would refuse are skipped and counted in *bad (may be NULL). */
 void dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad);
 /*
- * The file's new text: foreign lines of `old` as they are, then the block with `ours` (already sorted).
- * -EMSGSIZE when a line would exceed DSLIST_LINE_MAX: *bad_uri names it (points into ours).
+ * The file's new text in `out` (not initialised, never NULL text): foreign lines of `old` as they are, then the block
+ * with `ours` (already sorted). Lines of the old block whose set is not in `sets` and comments within
+ * it become foreign. No block when there is nothing to put in it and old had none.
+ * -EMSGSIZE when a line would exceed DSLIST_LINE_MAX, -EINVAL when Kamailio would not read back what was written (blanks
+ * or '#' in the URI, blanks in attrs, a negative number, no sip: or sips:) or the set is not in
+ * `sets`: *bad_uri names it (points into ours); `out` stays as it was.
  */
 MUST_USE int dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_t n_sets,
     const struct ds_entries *ours, struct buf *out, const char **bad_uri);

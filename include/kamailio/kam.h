@@ -3,18 +3,22 @@
  * One RPC is in flight, ever; further calls wait in order. Replies are matched by cookie and read as
  * soon as they come (Kamailio cuts a large reply when its reader is 10 ms late). A reply that does
  * not come within the time-out, a wrong cookie, or a broken frame closes the connection; reconnect
- * backs off from 50 ms to 1 s. On connect it asks core.uptime, core.psx and core.version, and then
+ * backs off from 50 ms to 1 s (reset by a connection that lasts 1 s). On connect it asks core.uptime, core.psx and core.version, and then
  * calls `up`; a new connection means: read everything again. `down` is called once per loss, and
  * the first time that connecting fails.
  * All callbacks run from the loop, never inside a function of this header. A call's callback runs
- * exactly once: err 0 (reply or fault in msg), -ETIMEDOUT, -ECONNRESET (connection lost), -ENOTCONN
- * (not up), -EBADMSG, -EMSGSIZE. msg is lent, NULL unless err is 0.
+ * exactly once: err 0 (reply or fault in msg), -ETIMEDOUT, -ECONNRESET (connection lost, also while it waited for another
+ * call that timed out), -ENOTCONN (not up), -EBUSY (KAM_WAITING_MAX calls wait already), -EBADMSG
+ * (not binrpc, or not the answer to this call), -EMSGSIZE (request or reply too large). msg is lent, NULL
+ * unless err is 0.
  */
 #ifndef KAMAILIO_KAM_H
 #define KAMAILIO_KAM_H
 
 #include "base/loop.h"
 #include "kamailio/binrpc.h"
+
+#define KAM_WAITING_MAX 64
 
 struct kam;
 
@@ -41,7 +45,10 @@ const struct kam_ident *kam_ident(const struct kam *); /* of the last connection
 const char *kam_addr(const struct kam *);
 /* `body` from binrpc_begin(); kam copies it. `what` is a constant for logs: the method's name. */
 void kam_call(struct kam *, const char *what, const struct buf *body, kam_cb *, void *arg);
-/* Close and connect anew, now. */
+/*
+ * Close and connect anew, now (after the back-off when the connection is younger than 1 s); pending
+ * calls get -ECONNRESET, and `down` is called with `why` if it was up.
+ */
 void kam_reconnect(struct kam *, const char *why);
 
 #endif

@@ -26,7 +26,7 @@ struct topo_instance {
 	int64_t since_ms;         /* wall clock, of the last change of state */
 	uint64_t generation;      /* in which it last changed */
 	char *tags;               /* sorted, comma-separated; NULL: none */
-	char *origin;             /* adopted and not yet seen in DNS: "KAMAILIO/SET URI FLAGS PRIO ATTRS" lines */
+	char *origin;             /* adopted and not yet seen in DNS: a "KAMAILIO/SET URI FLAGS PRIO ATTRS" line per set */
 };
 
 struct topo_service {
@@ -68,7 +68,7 @@ struct topo_change {
 };
 typedef void topo_diff_cb(void *arg, const struct topo_change *);
 size_t topo_diff(const struct topo *before, const struct topo *after, topo_diff_cb *, void *arg);
-/* Anything visible differs: state, guard, weight, priority, tags, source. */
+/* What a generation is made of differs: state, guard, weight, priority, tags, origin (not the source). */
 bool topo_instance_differs(const struct topo_instance *, const struct topo_instance *);
 
 #endif

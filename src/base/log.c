@@ -120,6 +120,8 @@ log_unhook(log_hook_cb *cb, void *arg)
 		}
 }
 
+static void emit(enum log_level, const char *sub, int err, const char *fmt, va_list) PRINTF(4, 0);
+
 static void
 emit(enum log_level level, const char *sub, int err, const char *fmt, va_list ap)
 {

@@ -82,8 +82,12 @@ later_run(evutil_socket_t fd, short what, void *arg)
 		free(d);
 		d = next;
 	}
+	/*
+	 * libevent would run what is active again in the same turn: a callback that queues itself anew
+	 * would starve descriptors and timers. So a new turn looks at those first.
+	 */
 	if (l->waiting.head != NULL || l->doomed != NULL)
-		event_active(l->later_ev, EV_TIMEOUT, 0);
+		event_base_loopcontinue(l->base);
 }
 
 void

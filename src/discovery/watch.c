@@ -139,7 +139,7 @@ schedule(struct asker *ak)
 	struct watch *w = ak->w;
 	int64_t interval = (int64_t)((double)ak->conf->interval_ms * watch_stretch(w));
 	int64_t elapsed = loop_now_ms(w->loop) - ak->started_ms;
-	int64_t delay = interval, cap = interval > RETRY_CAP_MS ? interval : RETRY_CAP_MS;
+	int64_t delay, cap = interval > RETRY_CAP_MS ? interval : RETRY_CAP_MS;
 	size_t cycles;
 
 	ak->delay_ms = interval;

@@ -557,7 +557,7 @@ check_stuck(struct dispatcher *d)
 			d->reload_error[0] = '\0';
 		return;
 	}
-	for (i = 0; i < d->plan.n && s == NULL; i++)
+	for (i = 0; s == NULL; i++) /* there is one: structural says so */
 		if (d->plan.v[i].state == NULL)
 			s = &d->plan.v[i];
 	d->stuck_until_ms = now_ms(d) + STUCK_RETRY_MS;

@@ -17,6 +17,7 @@ struct name_state {
 	int64_t absent_ms;
 	int64_t last_ms;
 	int64_t proof_ms;
+	bool proves;      /* its last round may count against instances */
 	unsigned refused; /* rows of its last list that were not accepted; of the first of them: */
 	const char *refused_why;
 	struct topo_addr refused_addr;
@@ -25,16 +26,19 @@ struct name_state {
 struct member {
 	struct topo_instance pub; /* generation and tags text are made at snapshot time */
 	uint32_t listed_by;       /* names that list it */
-	uint32_t judged_by;       /* names whose evidence counts for it */
+	uint32_t assumed_by;      /* names that may have listed it before our start; silent so far */
+	uint32_t judged_by;       /* names that listed it in this run and so judge it; none: all do */
 	uint32_t tags[JUDGE_NAMES_MAX]; /* by name: a bit per judge_conf.tags */
-	bool unconfirmed;         /* restored or adopted: no evidence of this run yet */
 	bool missing;
 	bool approved;            /* the operator agreed to this loss */
 	int64_t standing_ms;      /* evidence time in the present loss state */
 	int64_t confirmed_ms;     /* clock of the last round that confirmed the loss */
 };
 
-/* Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count ceased. */
+/*
+ * Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count ceased,
+ * on judge.time_ms. It is -1 while the count lasts.
+ */
 struct peak {
 	unsigned count;
 	int64_t end_ms;
@@ -44,10 +48,13 @@ struct judge {
 	const struct judge_conf *conf;
 	bool known;
 	bool frozen;
+	bool changed; /* anything visible, by the present step */
 	struct name_state names[JUDGE_NAMES_MAX];
 	struct member **m; /* sorted by topo_instance_cmp */
 	size_t n;
 	size_t cap;
+	int64_t time_ms;  /* evidence time: a pause must not make the shrink guard forget */
+	int64_t time_at;  /* clock when it was last advanced */
 	struct peak *peaks;
 	size_t n_peaks;
 	size_t cap_peaks;
@@ -94,60 +101,76 @@ is_answer(const struct round_answer *a)
 	return a->kind == ANSWER_LIST || a->kind == ANSWER_NODATA || a->kind == ANSWER_NXDOMAIN;
 }
 
-enum evidence
-judge_classify(const struct round *r, size_t n_tags, const char **why)
+/* Why the round as a whole is not one server's word, or NULL. */
+static const char *
+round_flaw(const struct round *r, size_t n_tags)
 {
-	const struct round_answer *l = &r->list, *c = &r->canary;
 	size_t i;
 
-	*why = answer_names[l->kind];
-	if (!is_answer(l))
-		return EVIDENCE_NOTHING;
-	if (l->kind != ANSWER_LIST) {
-		if (c->kind != ANSWER_LIST) {
-			*why = c->kind == ANSWER_NXDOMAIN || c->kind == ANSWER_NODATA ?
-			    "the canary has no answer either (no ACL permission, no leader, or no path to the datacenter)" :
-			    "the canary was not answered";
-			return EVIDENCE_NOTHING;
-		}
-		if (c->server != l->server) {
-			*why = "the canary was answered by another server";
-			return EVIDENCE_NOTHING;
-		}
-		*why = "no instance, and the canary answers";
-		return EVIDENCE_ABSENCE;
-	}
-	/* From here on it is a good list; what is in doubt only takes away its power to remove. */
-	if (l->truncated) {
-		*why = "truncated (TC): split by tags";
-		return EVIDENCE_PARTIAL;
-	}
-	if (l->size_bytes >= COMPLETE_MAX_BYTES || l->n_srv >= COMPLETE_MAX_SRV) {
-		*why = "too near to Consul's limits to be whole: split by tags";
-		return EVIDENCE_PARTIAL;
-	}
-	if (l->n_unresolved > 0) {
-		*why = "the address of a target is not known";
-		return EVIDENCE_PARTIAL;
-	}
-	if (!is_answer(c)) {
-		*why = "the canary was not answered";
-		return EVIDENCE_PARTIAL;
-	}
-	if (c->server != l->server) {
-		*why = "the canary was answered by another server";
-		return EVIDENCE_PARTIAL;
-	}
+	if (!is_answer(&r->canary))
+		return "the canary was not answered";
+	if (r->canary.server != r->list.server)
+		return "the canary was answered by another server";
 	for (i = 0; i < n_tags; i++) {
 		const struct round_answer *t = &r->tags[i];
 
 		if (t->kind == ANSWER_NOT_ASKED)
 			continue;
-		if (!is_answer(t) || t->server != l->server) {
-			*why = "the question about a tag failed";
-			return EVIDENCE_PARTIAL;
-		}
+		if (!is_answer(t))
+			return "the question about a tag failed";
+		if (t->server != r->list.server)
+			return "the question about a tag was answered by another server";
 	}
+	return NULL;
+}
+
+static enum evidence
+classify_absence(const struct round *r, size_t n_tags, const char **why)
+{
+	size_t i;
+
+	if (r->list.truncated) {
+		*why = "truncated (TC) before the first instance";
+		return EVIDENCE_NOTHING;
+	}
+	*why = round_flaw(r, n_tags);
+	if (*why != NULL)
+		return EVIDENCE_NOTHING;
+	if (r->canary.kind != ANSWER_LIST) {
+		*why = "the canary has no answer either (no ACL permission, no leader, or no path to the "
+		       "datacenter)";
+		return EVIDENCE_NOTHING;
+	}
+	for (i = 0; i < n_tags; i++)
+		if (r->tags[i].kind == ANSWER_LIST) {
+			*why = "no instance, yet there are some with a tag";
+			return EVIDENCE_NOTHING;
+		}
+	*why = "no instance, and the canary answers";
+	return EVIDENCE_ABSENCE;
+}
+
+enum evidence
+judge_classify(const struct round *r, size_t n_tags, const char **why)
+{
+	const struct round_answer *l = &r->list;
+
+	*why = answer_names[l->kind];
+	if (!is_answer(l))
+		return EVIDENCE_NOTHING;
+	if (l->kind != ANSWER_LIST)
+		return classify_absence(r, n_tags, why);
+	/* From here on it is a good list; what is in doubt only takes away its power to remove. */
+	if (l->truncated)
+		*why = "truncated (TC): split by tags";
+	else if (l->size_bytes >= COMPLETE_MAX_BYTES || l->n_srv >= COMPLETE_MAX_SRV)
+		*why = "too near to Consul's limits to be whole: split by tags";
+	else if (l->n_unresolved > 0 || l->n == 0)
+		*why = "the address of a target is not known";
+	else
+		*why = round_flaw(r, n_tags);
+	if (*why != NULL)
+		return EVIDENCE_PARTIAL;
 	*why = "complete list";
 	return EVIDENCE_COMPLETE;
 }
@@ -203,7 +226,15 @@ insert_member(struct judge *j, const struct topo_instance *pub)
 	m = j->m[at] = xcalloc(1, sizeof *m);
 	topo_instance_copy(&m->pub, pub);
 	j->n++;
+	j->changed = true;
 	return m;
+}
+
+/* Restored or adopted, and no evidence of this run yet: it stays as it was found. */
+static bool
+is_unconfirmed(const struct member *m)
+{
+	return m->listed_by == 0 && m->assumed_by != 0;
 }
 
 static void
@@ -231,10 +262,12 @@ tags_of(const struct judge *j, const struct member *m)
 }
 
 static void
-set_state(struct member *m, enum topo_state state, enum topo_guard guard, int64_t wall_ms)
+set_state(struct judge *j, struct member *m, enum topo_state state, enum topo_guard guard,
+    int64_t wall_ms)
 {
 	if (m->pub.state == state && m->pub.guard == guard)
 		return;
+	j->changed = true;
 	/* held for another reason, or out: its time stands anew */
 	m->standing_ms = 0;
 	if (m->pub.state != state)
@@ -245,15 +278,27 @@ set_state(struct member *m, enum topo_state state, enum topo_guard guard, int64_
 
 /* ---- the shrink guard's memory ---- */
 
+static unsigned
+count_active(const struct judge *j)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < j->n; i++)
+		n += topo_is_active(j->m[i]->pub.state);
+	return n;
+}
+
 static void
-peak_note(struct judge *j, unsigned count, int64_t now_ms)
+peak_note(struct judge *j)
 {
 	struct peak *last = j->n_peaks ? &j->peaks[j->n_peaks - 1] : NULL;
+	unsigned count = count_active(j);
 
 	if (last != NULL && last->count == count && last->end_ms < 0)
 		return;
 	if (last != NULL && last->end_ms < 0)
-		last->end_ms = now_ms;
+		last->end_ms = j->time_ms;
 	while (j->n_peaks > 0 && j->peaks[j->n_peaks - 1].count <= count)
 		j->n_peaks--;
 	j->peaks = xgrow(j->peaks, j->n_peaks, &j->cap_peaks, sizeof *j->peaks);
@@ -261,26 +306,32 @@ peak_note(struct judge *j, unsigned count, int64_t now_ms)
 	j->peaks[j->n_peaks++].end_ms = -1;
 }
 
+static bool
+peak_counts(const struct judge *j, const struct peak *p)
+{
+	return p->end_ms < 0 || p->end_ms > j->time_ms - j->conf->shrink_window_ms;
+}
+
 static unsigned
-peak_base(const struct judge *j, int64_t now_ms)
+peak_base(const struct judge *j)
 {
 	size_t i;
 
 	for (i = 0; i < j->n_peaks; i++)
-		if (j->peaks[i].end_ms < 0 ||
-		    j->peaks[i].end_ms > now_ms - j->conf->shrink_window_ms)
+		if (peak_counts(j, &j->peaks[i]))
 			return j->peaks[i].count;
 	return 0;
 }
 
 static void
-peak_prune(struct judge *j, int64_t now_ms)
+peak_prune(struct judge *j)
 {
 	size_t i = 0;
 
-	while (i < j->n_peaks && j->peaks[i].end_ms >= 0 &&
-	    j->peaks[i].end_ms <= now_ms - j->conf->shrink_window_ms)
+	while (i < j->n_peaks && !peak_counts(j, &j->peaks[i]))
 		i++;
+	if (i == 0)
+		return;
 	memmove(j->peaks, j->peaks + i, (j->n_peaks - i) * sizeof *j->peaks);
 	j->n_peaks -= i;
 }
@@ -295,94 +346,66 @@ allowed_loss(const struct judge *j, unsigned base)
 
 /* ---- guards: which losses take effect ---- */
 
-static unsigned
-count_active(const struct judge *j)
-{
-	unsigned n = 0;
-	size_t i;
-
-	for (i = 0; i < j->n; i++)
-		n += topo_is_active(j->m[i]->pub.state);
-	return n;
-}
-
-static int
-by_standing(const void *a, const void *b)
-{
-	const struct member *x = *(struct member *const *)a, *y = *(struct member *const *)b;
-
-	if (x->standing_ms != y->standing_ms)
-		return x->standing_ms > y->standing_ms ? -1 : 1;
-	return topo_instance_cmp(&x->pub, &y->pub);
-}
-
+/*
+ * A step that is greater than what is allowed is held as a whole: it looks like Consul's trouble (a
+ * list that is still filling after its servers lost their data). Smaller steps add up, one instance at
+ * a time, until no more is allowed. What is held stays so until its own time has come, even when
+ * there is room again.
+ */
 static void
-shrink(struct judge *j, struct member **loss, size_t n, unsigned active, int64_t now_ms, int64_t wall_ms)
+shrink(struct judge *j, struct member **loss, size_t n, unsigned active, int64_t wall_ms)
 {
-	unsigned base = peak_base(j, now_ms);
-	unsigned allowed;
-	size_t i;
+	unsigned base = peak_base(j), allowed;
+	size_t i, fresh = 0;
 
 	if (base < active)
 		base = active;
 	allowed = allowed_loss(j, base);
-	/* The longest standing go first, so that one that is new does not take their place. */
-	qsort(loss, n, sizeof *loss, by_standing);
+	for (i = 0; i < n; i++)
+		fresh += loss[i]->pub.guard != GUARD_SHRINK && loss[i]->pub.guard != GUARD_EMPTY;
 	for (i = 0; i < n; i++) {
-		bool stood = loss[i]->pub.guard == GUARD_SHRINK &&
-		    loss[i]->standing_ms >= j->conf->shrink_hold_ms;
+		enum topo_guard guard = loss[i]->pub.guard;
+		bool goes;
 
-		if (stood || base - (active - 1) <= allowed) {
-			set_state(loss[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
+		if (guard == GUARD_SHRINK)
+			goes = loss[i]->standing_ms >= j->conf->shrink_hold_ms;
+		else if (guard == GUARD_EMPTY)
+			goes = false;
+		else
+			goes = fresh <= allowed && base - (active - 1) <= allowed;
+		if (goes) {
+			set_state(j, loss[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
 			active--;
 		} else {
-			set_state(loss[i], TOPO_HELD, GUARD_SHRINK, wall_ms);
+			set_state(j, loss[i], TOPO_HELD, GUARD_SHRINK, wall_ms);
 		}
 	}
 }
 
-/* Every loss that evidence has shown passes here; nothing else takes an instance out. */
+/* What is listed is in. Any good answer may do this, also one that proves no loss. */
 static void
-decide(struct judge *j, int64_t now_ms, int64_t wall_ms)
+take_in(struct judge *j, int64_t wall_ms)
 {
-	struct member **loss = xcalloc(j->n, sizeof *loss);
-	size_t i, n = 0, keep = 0;
-	unsigned listed = 0;
+	size_t i;
 
-	/* Flap damping belongs here: before the guards, so that what is suppressed is not counted as listed. */
 	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
 
-		if (!m->missing) {
-			/* Frozen, only a loss that was held may be undone: both are in. */
-			if (!m->unconfirmed && (!j->frozen || m->pub.state == TOPO_HELD))
-				set_state(m, TOPO_UP, GUARD_NONE, wall_ms);
-			listed += topo_is_active(m->pub.state);
-		} else if (topo_is_active(m->pub.state)) {
-			loss[n++] = m;
-		}
+		/* Frozen, only a loss that was held may be undone: both are in. */
+		if (m->listed_by != 0 && (!j->frozen || m->pub.state == TOPO_HELD))
+			set_state(j, m, TOPO_UP, GUARD_NONE, wall_ms);
 	}
-	if (j->frozen) {
-		for (i = 0; i < n; i++)
-			set_state(loss[i], TOPO_HELD, GUARD_FROZEN, wall_ms);
-		goto out;
-	}
-	for (i = 0; i < n; i++) {
-		if (loss[i]->approved)
-			set_state(loss[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
-		else
-			loss[keep++] = loss[i];
-	}
-	n = keep;
-	if (n > 0 && listed < j->conf->min_instances) {
-		/* An empty list is an outage: keep them all and let Kamailio's probes sort them out. */
-		for (i = 0; i < n; i++)
-			set_state(loss[i], TOPO_HELD, GUARD_EMPTY, wall_ms);
-	} else {
-		shrink(j, loss, n, listed + (unsigned)n, now_ms, wall_ms);
-	}
-	/* Only what has been out, by evidence, for remove_hold leaves altogether. */
-	for (i = 0, keep = 0; i < j->n; i++) {
+	if (!j->frozen)
+		peak_note(j);
+}
+
+/* Only what has been out, by evidence, for remove_hold leaves altogether. */
+static void
+remove_old(struct judge *j)
+{
+	size_t i, keep = 0;
+
+	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
 
 		if (m->missing && m->pub.state == TOPO_DISABLED &&
@@ -391,9 +414,47 @@ decide(struct judge *j, int64_t now_ms, int64_t wall_ms)
 		else
 			j->m[keep++] = m;
 	}
+	j->changed |= j->n != keep;
 	j->n = keep;
-	peak_note(j, count_active(j), now_ms);
-	peak_prune(j, now_ms);
+}
+
+/*
+ * Every loss that evidence has shown passes here; nothing else takes an instance out. Runs after a
+ * round that proved something, or an operator's word.
+ */
+static void
+let_go(struct judge *j, int64_t wall_ms)
+{
+	struct member **loss = xcalloc(j->n, sizeof *loss);
+	unsigned listed = 0;
+	size_t i, n = 0;
+
+	/* Flap damping belongs here: what it suppresses is not counted as listed. */
+	for (i = 0; i < j->n; i++) {
+		struct member *m = j->m[i];
+
+		if (!topo_is_active(m->pub.state))
+			continue;
+		if (!m->missing)
+			listed++;
+		else if (j->frozen)
+			set_state(j, m, TOPO_HELD, GUARD_FROZEN, wall_ms);
+		else if (m->approved)
+			set_state(j, m, TOPO_DISABLED, GUARD_NONE, wall_ms);
+		else
+			loss[n++] = m;
+	}
+	if (j->frozen)
+		goto out;
+	if (listed >= j->conf->min_instances)
+		shrink(j, loss, n, listed + (unsigned)n, wall_ms);
+	else
+		/* An empty list is an outage: keep all; Kamailio's probes sort them out. */
+		for (i = 0; i < n; i++)
+			set_state(j, loss[i], TOPO_HELD, GUARD_EMPTY, wall_ms);
+	remove_old(j);
+	peak_note(j);
+	peak_prune(j);
 out:
 	free(loss);
 }
@@ -481,36 +542,65 @@ rows_have(const struct round_row *rows, size_t n, const struct topo_addr *a)
 	return false;
 }
 
+/* What is out and waits for its removal takes no place, so that a roll-out can replace everything. */
+static bool
+takes_place(const struct member *m)
+{
+	return !m->missing || topo_is_active(m->pub.state);
+}
+
+static size_t
+count_places(const struct judge *j)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < j->n; i++)
+		n += takes_place(j->m[i]);
+	return n;
+}
+
+/* `*places` is how many instances count against max_instances. */
 static void
-list_one(struct judge *j, unsigned name, const struct round_row *row, int64_t wall_ms)
+list_one(struct judge *j, unsigned name, const struct round_row *row, size_t *places,
+    int64_t wall_ms)
 {
 	struct member *m = find_member(j, &row->addr);
 	struct topo_instance fresh = { .addr = row->addr, .state = TOPO_UP, .since_ms = wall_ms };
-	uint32_t bit = 1u << name;
+	uint32_t bit = 1u << name, was;
+	size_t max = j->conf->max_instances, k;
+	bool anybody;
 
 	if (m == NULL && j->frozen) {
 		refuse(&j->names[name], &row->addr, "the service is held (c4ctl release)");
 		return;
 	}
-	if (m == NULL && j->n >= j->conf->max_instances) {
+	/* The second bound is for memory: a list that is new in every round leaves its past behind. */
+	if ((m == NULL || !takes_place(m)) && (*places >= max || (m == NULL && j->n >= 2 * max))) {
 		refuse(&j->names[name], &row->addr, "more than max_instances");
 		return;
 	}
+	*places += m == NULL || !takes_place(m);
 	if (m == NULL)
 		m = insert_member(j, &fresh);
-	if (m->unconfirmed) { /* restored ones counted as listed by all; from now on by who lists them */
-		m->unconfirmed = false;
-		m->listed_by = m->judged_by = 0;
-	}
+	anybody = is_unconfirmed(m);
+	m->missing = m->approved = false;
 	m->listed_by |= bit;
 	m->judged_by |= bit;
+	m->assumed_by &= ~bit;
 	if (j->frozen)
 		return;
+	/* Restored tags were anybody's, and a loss kept its last ones: from now on they come from its names. */
+	was = tags_of(j, m);
+	for (k = 0; k < j->conf->n_names; k++)
+		if (anybody ? k != name : !((m->listed_by | m->assumed_by) & (1u << k)))
+			m->tags[k] = 0;
+	j->changed |= m->pub.source != SOURCE_DNS || tags_of(j, m) != was;
 	m->pub.source = SOURCE_DNS;
 	free(m->pub.origin);
 	m->pub.origin = NULL;
 	/* When several names list it, the first of them speaks for weight and priority. */
 	if ((m->listed_by & (bit - 1)) == 0) {
+		j->changed |= m->pub.weight != row->weight || m->pub.priority != row->priority;
 		m->pub.weight = row->weight;
 		m->pub.priority = row->priority;
 	}
@@ -518,25 +608,29 @@ list_one(struct judge *j, unsigned name, const struct round_row *row, int64_t wa
 }
 
 static void
-apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round_answer *a)
+apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round *r)
 {
+	const struct round_answer *a = &r->tags[tag];
 	struct round_row *rows;
 	size_t i, n;
-	bool partial = a->truncated || a->size_bytes >= COMPLETE_MAX_BYTES ||
-	    a->n_srv >= COMPLETE_MAX_SRV || a->n_unresolved > 0;
+	/* As with instances: an answer in doubt may add a tag, never take one. */
+	bool partial = a->server != r->list.server || a->truncated ||
+	    a->size_bytes >= COMPLETE_MAX_BYTES || a->n_srv >= COMPLETE_MAX_SRV || a->n_unresolved > 0;
 
 	if (j->frozen || !is_answer(a))
 		return;
 	rows = sorted_rows(a, &n);
 	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
+		uint32_t was = m->tags[name];
 
-		if (!(m->listed_by & (1u << name)) || m->unconfirmed)
+		if (!(m->listed_by & (1u << name)))
 			continue;
 		if (rows_have(rows, n, &m->pub.addr))
 			m->tags[name] |= 1u << tag;
 		else if (!partial)
 			m->tags[name] &= ~(1u << tag);
+		j->changed |= m->tags[name] != was;
 	}
 	free(rows);
 }
@@ -544,106 +638,136 @@ apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round_answe
 static void
 unlist(struct judge *j, unsigned name, const struct round_row *rows, size_t n)
 {
+	uint32_t bit = 1u << name;
 	size_t i;
 
 	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
 
-		if ((m->listed_by & (1u << name)) && !rows_have(rows, n, &m->pub.addr)) {
-			m->listed_by &= ~(1u << name);
+		if (!((m->listed_by | m->assumed_by) & bit) || rows_have(rows, n, &m->pub.addr))
+			continue;
+		m->listed_by &= ~bit;
+		m->assumed_by &= ~bit;
+		/* The last name's tags stay with it: it may have to take calls for a while yet. */
+		if ((m->listed_by | m->assumed_by) != 0) {
+			j->changed |= m->tags[name] != 0;
 			m->tags[name] = 0;
 		}
 	}
 }
 
-/* Sum up evidence time of the losses. `gap_ms` is what this round adds, already capped. */
+/* At most `cap_ms`; several names confirm the same loss, and their time counts once. */
+static int64_t
+time_passed(int64_t since_ms, int64_t now_ms, int64_t cap_ms)
+{
+	int64_t ms = now_ms > since_ms ? now_ms - since_ms : 0;
+
+	return ms < cap_ms ? ms : cap_ms;
+}
+
+/*
+ * Sum up the evidence time of the losses. `gap_ms` is what this round adds, already capped. While one
+ * of the names that listed an instance says nothing, its time stands still.
+ */
 static void
 account(struct judge *j, unsigned name, int64_t gap_ms, int64_t now_ms)
 {
+	uint32_t silent = 0;
 	size_t i;
 
+	for (i = 0; i < j->conf->n_names; i++)
+		if (!j->names[i].proves)
+			silent |= 1u << i;
 	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
+		uint32_t judges = m->judged_by ? m->judged_by : all_names(j);
 
-		if (m->listed_by != 0) {
-			m->missing = m->approved = false;
+		if ((m->listed_by | m->assumed_by) != 0)
 			continue;
-		}
 		if (!m->missing) {
 			m->missing = true;
-			m->unconfirmed = false;
 			m->standing_ms = 0;
-		} else if (m->judged_by & (1u << name)) {
-			int64_t since = now_ms - m->confirmed_ms;
-
-			/* several names confirm the same loss: time counts once */
-			m->standing_ms += since < gap_ms ? since : gap_ms;
-		} else {
+		} else if ((judges & silent) || !(judges & (1u << name))) {
 			continue;
+		} else {
+			m->standing_ms += time_passed(m->confirmed_ms, now_ms, gap_ms);
 		}
 		m->confirmed_ms = now_ms;
 	}
+	/* the same for the service as a whole */
+	j->time_ms += time_passed(j->time_at, now_ms, gap_ms);
+	j->time_at = now_ms;
+}
+
+static void
+take_list(struct judge *j, const struct round *r, int64_t wall_ms)
+{
+	struct name_state *ns = &j->names[r->name];
+	unsigned was_refused = ns->refused;
+	size_t places = count_places(j);
+	struct round_row *rows;
+	size_t i, n, kept = 0;
+	const char *why;
+	unsigned t;
+
+	ns->refused = 0;
+	rows = sorted_rows(&r->list, &n);
+	for (i = 0; i < n; i++) {
+		if (!acceptable(j, &rows[i].addr, &why)) {
+			refuse(ns, &rows[i].addr, why);
+			continue;
+		}
+		rows[kept++] = rows[i];
+		list_one(j, r->name, &rows[i], &places, wall_ms);
+	}
+	if (ns->last == EVIDENCE_COMPLETE)
+		unlist(j, r->name, rows, kept);
+	for (t = 0; t < j->conf->n_tags; t++)
+		apply_tag(j, r->name, t, r);
+	j->changed |= ns->refused != was_refused;
+	free(rows);
 }
 
 bool
 judge_round(struct judge *j, const struct round *r, int64_t now_ms, int64_t wall_ms)
 {
 	struct name_state *ns = &j->names[r->name];
-	bool was_conclusive = ns->last == EVIDENCE_COMPLETE || ns->last == EVIDENCE_ABSENCE;
-	int64_t cap = GAP_CAP_INTERVALS * j->conf->interval_ms;
-	int64_t gap = was_conclusive ? now_ms - ns->last_ms : 0;
-	enum evidence was = ns->last;
-	struct round_row *rows = NULL;
-	size_t i, n = 0;
-	unsigned t;
+	const enum evidence was = ns->last;
+	const bool proved = ns->proves;
+	int64_t gap = time_passed(ns->last_ms, now_ms, GAP_CAP_INTERVALS * j->conf->interval_ms);
 
-	if (gap > cap)
-		gap = cap;
 	ns->last = judge_classify(r, j->conf->n_tags, &ns->why);
 	ns->last_ms = now_ms;
+	ns->proves = ns->last == EVIDENCE_COMPLETE;
 	if (ns->last == EVIDENCE_NOTHING)
 		return false;
-	ns->refused = 0;
+	j->changed = false;
 	if (ns->last == EVIDENCE_ABSENCE) {
 		ns->absent_rounds++;
 		/* "nothing" in between pauses: only the gap between two proofs of absence counts */
 		if (was == EVIDENCE_ABSENCE)
 			ns->absent_ms += gap;
-		ns->proof_ms = now_ms;
-		if (ns->absent_rounds >= j->conf->empty_rounds && ns->absent_ms >= j->conf->empty_hold_ms)
+		/* Until it has held, it is no proof against any instance: fresh servers answer so too. */
+		ns->proves = ns->absent_rounds >= j->conf->empty_rounds &&
+		    ns->absent_ms >= j->conf->empty_hold_ms;
+		if (ns->proves) {
+			j->changed |= ns->refused != 0;
+			ns->refused = 0;
 			unlist(j, r->name, NULL, 0);
+		}
 	} else {
 		ns->absent_rounds = 0;
 		ns->absent_ms = 0;
-		rows = sorted_rows(&r->list, &n);
-		for (i = 0; i < n; i++) {
-			const char *why;
-
-			if (!acceptable(j, &rows[i].addr, &why)) {
-				refuse(ns, &rows[i].addr, why);
-				memmove(&rows[i], &rows[i + 1], (n - i - 1) * sizeof *rows);
-				n--;
-				i--;
-				continue;
-			}
-			list_one(j, r->name, &rows[i], wall_ms);
-		}
-		for (t = 0; t < j->conf->n_tags; t++)
-			apply_tag(j, r->name, t, &r->tags[t]);
-		if (ns->last == EVIDENCE_COMPLETE) {
-			ns->proof_ms = now_ms;
-			unlist(j, r->name, rows, n);
-		}
+		take_list(j, r, wall_ms);
 	}
 	if (ns->last != EVIDENCE_PARTIAL)
-		account(j, r->name, gap, now_ms);
-	else
-		for (i = 0; i < j->n; i++)
-			if (j->m[i]->listed_by != 0)
-				j->m[i]->missing = j->m[i]->approved = false;
-	decide(j, now_ms, wall_ms);
-	free(rows);
-	return true;
+		ns->proof_ms = now_ms;
+	take_in(j, wall_ms);
+	if (ns->proves) {
+		account(j, r->name, proved ? gap : 0, now_ms);
+		let_go(j, wall_ms);
+	}
+	return j->changed;
 }
 
 bool
@@ -669,10 +793,11 @@ judge_word(struct judge *j, enum judge_word word, int64_t now_ms, int64_t wall_m
 	}
 	if (!any)
 		return false;
-	decide(j, now_ms, wall_ms);
+	take_in(j, wall_ms);
+	let_go(j, wall_ms);
 	if (word == JUDGE_APPROVE) { /* what comes is measured against what was agreed to */
 		j->n_peaks = 0;
-		peak_note(j, count_active(j), now_ms);
+		peak_note(j);
 	}
 	return true;
 }
@@ -730,11 +855,60 @@ tags_mask(const struct judge_conf *conf, const struct topo_instance *i)
 	return mask;
 }
 
+static uint32_t
+tags_remap(const struct judge_conf *to, const struct judge_conf *from, uint32_t was)
+{
+	uint32_t mask = 0;
+	size_t i, k;
+
+	for (i = 0; i < to->n_tags; i++)
+		for (k = 0; k < from->n_tags; k++)
+			if ((was & (1u << k)) && strcmp(to->tags[i], from->tags[k]) == 0)
+				mask |= 1u << i;
+	return mask;
+}
+
+static uint32_t
+names_remap(const struct judge_conf *to, const int *old_of_new, uint32_t was)
+{
+	uint32_t mask = 0;
+	size_t k;
+
+	for (k = 0; k < to->n_names; k++)
+		if (old_of_new[k] >= 0 && (was & (1u << old_of_new[k])))
+			mask |= 1u << k;
+	return mask;
+}
+
+static void
+member_remap(const struct judge *j, struct member *m, const struct judge_conf *to,
+    const int *old_of_new)
+{
+	uint32_t tags[JUDGE_NAMES_MAX] = { 0 }, all = tags_remap(to, j->conf, tags_of(j, m));
+	bool orphan;
+	size_t k;
+
+	m->listed_by = names_remap(to, old_of_new, m->listed_by);
+	m->assumed_by = names_remap(to, old_of_new, m->assumed_by);
+	m->judged_by = names_remap(to, old_of_new, m->judged_by);
+	orphan = !m->missing && (m->listed_by | m->assumed_by) == 0;
+	if (orphan) { /* its name is gone: all that remain must say so */
+		m->assumed_by = (uint32_t)((1ull << to->n_names) - 1);
+		m->judged_by = 0;
+	}
+	for (k = 0; k < to->n_names; k++) {
+		if (orphan)
+			tags[k] = all;
+		else if (old_of_new[k] >= 0)
+			tags[k] = tags_remap(to, j->conf, m->tags[old_of_new[k]]);
+	}
+	memcpy(m->tags, tags, sizeof m->tags);
+}
+
 void
 judge_set_conf(struct judge *j, const struct judge_conf *conf, const int *old_of_new)
 {
 	struct name_state names[JUDGE_NAMES_MAX];
-	uint32_t every = (uint32_t)((1ull << conf->n_names) - 1);
 	size_t i, k;
 
 	for (k = 0; k < JUDGE_NAMES_MAX; k++) {
@@ -743,32 +917,8 @@ judge_set_conf(struct judge *j, const struct judge_conf *conf, const int *old_of
 		if (k < conf->n_names && old_of_new[k] >= 0)
 			names[k] = j->names[old_of_new[k]];
 	}
-	for (i = 0; i < j->n; i++) {
-		struct member *m = j->m[i];
-		struct topo_instance view = m->pub;
-		uint32_t listed = 0, judged = 0;
-
-		view.tags = tags_text(j, m);
-		for (k = 0; k < conf->n_names; k++) {
-			if (old_of_new[k] < 0)
-				continue;
-			if (m->listed_by & (1u << old_of_new[k]))
-				listed |= 1u << k;
-			if (m->judged_by & (1u << old_of_new[k]))
-				judged |= 1u << k;
-		}
-		if (!m->missing && listed == 0) { /* its name is gone: all that remain must say so */
-			listed = every;
-			m->unconfirmed = true;
-		}
-		m->listed_by = listed;
-		m->judged_by = judged ? judged : every;
-		memset(m->tags, 0, sizeof m->tags);
-		for (k = 0; k < conf->n_names; k++)
-			if (listed & (1u << k))
-				m->tags[k] = tags_mask(conf, &view);
-		free(view.tags);
-	}
+	for (i = 0; i < j->n; i++)
+		member_remap(j, j->m[i], conf, old_of_new);
 	memcpy(j->names, names, sizeof names);
 	j->conf = conf;
 }
@@ -776,21 +926,30 @@ judge_set_conf(struct judge *j, const struct judge_conf *conf, const int *old_of
 bool
 judge_restore(struct judge *j, const struct topo_instance *i, int64_t now_ms)
 {
+	char *both;
 	struct member *m = insert_member(j, i);
 	size_t k;
 
-	if (m == NULL)
-		return false;
+	if (m == NULL) { /* several sets may hold it; what DNS has listed needs no line any more */
+		m = find_member(j, &i->addr);
+		if (m == NULL || m->pub.origin == NULL || i->origin == NULL || strstr(m->pub.origin, i->origin))
+			return false;
+		both = xasprintf("%s\n%s", m->pub.origin, i->origin);
+		free(m->pub.origin);
+		m->pub.origin = both;
+		return j->changed = true;
+	}
 	j->known = true;
-	m->judged_by = all_names(j);
+	m->pub.generation = 0;
 	if (m->pub.state != TOPO_UP && m->pub.state != TOPO_DISABLED && m->pub.state != TOPO_HELD)
 		m->pub.state = TOPO_DISABLED;
+	if (m->pub.state != TOPO_HELD)
+		m->pub.guard = GUARD_NONE;
 	/* Its loss is not proven anew by our own start: it stays as it is until each name has spoken. */
-	m->listed_by = all_names(j);
-	m->unconfirmed = true;
+	m->assumed_by = all_names(j);
 	for (k = 0; k < j->conf->n_names; k++)
 		m->tags[k] = tags_mask(j->conf, i);
-	peak_note(j, count_active(j), now_ms);
+	peak_note(j);
 	return true;
 }
 
@@ -800,9 +959,11 @@ judge_restore_service(struct judge *j, bool known, bool frozen, unsigned peak, i
 	j->known |= known;
 	j->frozen = frozen;
 	if (peak > count_active(j)) {
-		j->n_peaks = 0;
-		peak_note(j, peak, now_ms);
-		peak_note(j, count_active(j), now_ms);
+		j->peaks = xgrow(j->peaks, 0, &j->cap_peaks, sizeof *j->peaks);
+		j->peaks[0].count = peak;
+		j->peaks[0].end_ms = j->time_ms;
+		j->n_peaks = 1;
+		peak_note(j);
 	}
 }
 
@@ -839,7 +1000,7 @@ judge_view(const struct judge *j, int64_t now_ms, struct judge_view *v)
 	v->known = j->known;
 	v->frozen = j->frozen;
 	v->active = count_active(j);
-	v->base = peak_base(j, now_ms);
+	v->base = peak_base(j);
 	if (v->base < v->active)
 		v->base = v->active;
 	v->allowed = allowed_loss(j, v->base);
@@ -868,7 +1029,7 @@ judge_name_view(const struct judge *j, unsigned name, struct judge_name_view *v)
 	v->proof_ms = ns->proof_ms;
 	v->listed = 0;
 	for (i = 0; i < j->n; i++)
-		v->listed += !j->m[i]->unconfirmed && (j->m[i]->listed_by >> name & 1);
+		v->listed += j->m[i]->listed_by >> name & 1;
 }
 
 unsigned
@@ -879,5 +1040,5 @@ judge_listed_by(const struct judge *j, const struct topo_addr *addr, int64_t *mi
 	if (m == NULL)
 		return 0;
 	*missing_ms = m->missing ? m->standing_ms : 0;
-	return m->unconfirmed ? 0 : m->listed_by;
+	return m->listed_by;
 }

@@ -160,8 +160,8 @@ bool
 topo_instance_differs(const struct topo_instance *a, const struct topo_instance *b)
 {
 	return a->state != b->state || a->guard != b->guard || a->weight != b->weight ||
-	    a->priority != b->priority || a->source != b->source ||
-	    text_cmp(a->tags, b->tags) != 0 || text_cmp(a->origin, b->origin) != 0;
+	    a->priority != b->priority || text_cmp(a->tags, b->tags) != 0 ||
+	    text_cmp(a->origin, b->origin) != 0;
 }
 
 static size_t

@@ -1,0 +1,30 @@
+/*
+ * app: what daemon.c built, as the floors that show and command it see it. daemon.c owns everything in it.
+ */
+#ifndef CONTROL_APP_H
+#define CONTROL_APP_H
+
+#include <jansson.h>
+
+#include "base/loop.h"
+#include "config/conf.h"
+#include "discovery/watch.h"
+#include "reconcile/dispatcher.h"
+#include "reconcile/platform.h"
+#include "store/store.h"
+
+struct app {
+	struct loop *loop;
+	struct worker *worker;
+	struct conf *conf;
+	struct store *store;
+	struct platform *platform;
+	struct watch *watch;
+	struct dispatcher **dispatchers; /* one per configured Kamailio that has sets */
+	size_t n_dispatchers;
+	int64_t started_wall_ms;
+	/* Load, check, swap. -EINVAL: nothing was changed; `messages` (an array of texts) says why, or what needs a restart. */
+	int (*reload)(struct app *, json_t *messages);
+};
+
+#endif

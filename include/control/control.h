@@ -1,0 +1,51 @@
+/*
+ * control: the socket that c4ctl talks to. A socket file left by a dead process is replaced; one that
+ * answers is not (-EADDRINUSE). Peers are limited in number, line length and unread output.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include "control/app.h"
+#include "control/command.h"
+
+struct control;
+struct control_req;
+
+/* Errors are logged with what to do. */
+MUST_USE int control_new(struct control **out, struct app *, const char *path, const char *group);
+void control_free(struct control *); /* NULL is fine; removes the socket file */
+/* A target ended a pass: waiters (resync) look again. */
+void control_event(struct control *);
+
+/* For handlers. A request ends once, by control_end(); it outlives its peer if it must. */
+struct app *control_app(struct control_req *);
+size_t control_n_args(const struct control_req *);
+const char *control_arg(const struct control_req *, size_t i); /* NULL past the end */
+const char *control_peer(const struct control_req *);          /* "uid 0" */
+void control_data(struct control_req *, json_t *takes);
+void control_end(struct control_req *, int exit_code, const char *fmt, ...) PRINTF(3, 4); /* fmt NULL: no error text */
+bool control_gone(const struct control_req *);
+/* Called after each pass of a target and every 100 ms until it returns true or the deadline comes (then `late` is true). `arg` is given away and free()d. */
+typedef bool control_wait_cb(struct control_req *, void *arg, bool late);
+void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, void *arg);
+/* Log lines of notice and above as data until the peer goes. */
+void control_stream_log(struct control_req *);
+
+/* Handlers, by room: show.c and act.c */
+control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
+    ctl_show_dispatcher, ctl_show_dns, ctl_history, ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
+    ctl_release, ctl_approve, ctl_watch, ctl_log, ctl_reload;
+
+/* JSON that more than one command shows. */
+json_t *show_instance(const char *service, const struct topo_instance *, bool stale);
+json_t *show_targets(const struct app *);
+json_t *show_diff(const struct dispatcher *, bool with_file);
+
+/* The client: `c4ctl ...`. Returns the exit status. */
+int c4ctl_main(int argc, char **argv);
+/* Rendering, render.c */
+void render_table(const struct column *, const json_t *rows, int64_t now_ms);
+render_fn render_status, render_topology, render_why, render_history, render_config, render_messages, render_event,
+    render_diff;
+
+#endif

@@ -1,0 +1,667 @@
+/*
+ * The one table of keys, and what its columns mean: typing, range, default, print.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#include "config/conf_int.h"
+
+#define SOCKET_PATH_MAX (sizeof((struct sockaddr_un *)NULL)->sun_path - 1)
+
+static bool
+check_path(char *v, struct buf *why)
+{
+	if (v[0] != '/')
+		buf_puts(why, "must be an absolute path, beginning with /");
+	else if (v[strlen(v) - 1] == '/')
+		buf_puts(why, "must name a file, not end with /");
+	return why->len == 0;
+}
+
+static bool
+check_dir(char *v, struct buf *why)
+{
+	size_t len = strlen(v);
+
+	if (v[0] != '/')
+		buf_puts(why, "must be an absolute path, beginning with /");
+	while (len > 1 && v[len - 1] == '/')
+		v[--len] = '\0';
+	return why->len == 0;
+}
+
+static bool
+check_socket(char *v, struct buf *why)
+{
+	if (!check_path(v, why))
+		return false;
+	if (strlen(v) > SOCKET_PATH_MAX)
+		buf_printf(why,
+		    "too long for a socket: %zu bytes, at most %zu; choose a shorter path",
+		    strlen(v), SOCKET_PATH_MAX);
+	return why->len == 0;
+}
+
+static bool
+check_host_port(char *v, struct buf *why)
+{
+	struct topo_addr addr;
+
+	if (topo_addr_parse(v, &addr) != 0 || addr.port == 0)
+		buf_puts(why, "must be IP:PORT, such as 127.0.0.1:8600 or [::1]:8600");
+	return why->len == 0;
+}
+
+static bool
+check_binrpc(char *v, struct buf *why)
+{
+	if (strncmp(v, "unix:", 5) == 0 && v[5] != '\0')
+		return check_socket(v + 5, why);
+	if (strncmp(v, "tcp:", 4) == 0)
+		return check_host_port(v + 4, why);
+	buf_puts(why, "must be unix:/PATH or tcp:IP:PORT");
+	return false;
+}
+
+static bool
+check_http(char *v, struct buf *why)
+{
+	static const char *const schemes[] = { "http://", "https://", "unix:/" };
+	size_t i;
+
+	for (i = 0; i < NELEM(schemes); i++) {
+		size_t len = strlen(schemes[i]);
+
+		if (strncmp(v, schemes[i], len) == 0 && v[len] != '\0' &&
+		    text_is_printable(v, strlen(v)))
+			return true;
+	}
+	buf_puts(why, "must be http://HOST:PORT, https://HOST:PORT or unix:/PATH");
+	return false;
+}
+
+static bool
+check_group(char *v, struct buf *why)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	if (strspn(v, allowed) != strlen(v))
+		buf_puts(why, "is not the name of a group");
+	return why->len == 0;
+}
+
+static bool
+check_prefix(char *v, struct buf *why)
+{
+	struct topo_prefix prefix;
+
+	if (topo_prefix_parse(v, &prefix) != 0)
+		buf_puts(why, "must be a network prefix, such as 10.0.0.0/8 or fd00::/8");
+	return why->len == 0;
+}
+
+/* Lower case, no trailing dot. */
+static bool
+check_dns_name(char *v, struct buf *why)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t len = strlen(v);
+	char *p;
+
+	if (len > 1 && v[len - 1] == '.')
+		v[--len] = '\0';
+	if (len > 253) {
+		buf_printf(why, "is longer than a DNS name can be: %zu bytes, at most 253", len);
+		return false;
+	}
+	for (p = v; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	for (p = v;; p++) {
+		size_t label = strspn(p, allowed);
+
+		p += label;
+		if (*p != '\0' && *p != '.') {
+			buf_puts(why, "is not a DNS name: only letters, digits, '-', '_' and dots "
+				      "may stand in it");
+			return false;
+		}
+		if (label < 1 || label > 63) {
+			buf_puts(why,
+			    "is not a DNS name: each part between dots has 1 to 63 characters");
+			return false;
+		}
+		if (*p == '\0')
+			return true;
+	}
+}
+
+/* A tag is asked for as "_TAG" in _NAME._TAG.service.DOMAIN, so its label has 62 bytes at most. */
+static bool
+check_tag(char *v, struct buf *why)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t len = strlen(v);
+
+	if (strcasecmp(v, "tcp") == 0)
+		buf_puts(why, "DNS cannot ask for this tag: Consul takes _tcp as the protocol and "
+			      "answers with all "
+			      "instances; use another tag");
+	else if (strchr(v, '.') != NULL)
+		buf_puts(why, "DNS cannot ask for a tag with a dot; use another tag");
+	else if (len < 1 || len > 62)
+		buf_printf(
+		    why, "DNS cannot ask for a tag of %zu characters; 1 to 62 are possible", len);
+	else if (strspn(v, allowed) != len)
+		buf_puts(why, "DNS can ask only for tags of lower-case letters, digits, '-' and "
+			      "'_'; use another tag");
+	return why->len == 0;
+}
+
+static bool
+check_section_name(char *v, struct buf *why)
+{
+	if (!text_is_name(v))
+		buf_puts(why,
+		    "a name here has lower-case letters, digits, '-' and '_', 1 to 63 of them");
+	return why->len == 0;
+}
+
+static bool
+check_set_id(char *v, struct buf *why)
+{
+	int64_t id;
+
+	if (text_parse_int(v, 1, INT32_MAX, &id) != 0 || v[0] == '0')
+		buf_puts(why, "a dispatcher set's id is a whole number, 1 to 2147483647");
+	return why->len == 0;
+}
+
+static bool
+check_template(char *v, struct buf *why)
+{
+	static const char *const names[] = { "{address}", "{port}", "{weight}", "{priority}" };
+	const char *p = v;
+	char q[100];
+	size_t i;
+
+	if (!text_is_printable(v, strlen(v))) {
+		buf_puts(why, "white space, control characters and letters beyond ASCII cannot "
+			      "stand in a dispatcher "
+			      "list; remove them");
+		return false;
+	}
+	while ((p = strpbrk(p, "{}")) != NULL) {
+		const char *end = strchr(p, '}');
+		char *text;
+
+		for (i = 0; i < NELEM(names); i++)
+			if (strncmp(p, names[i], strlen(names[i])) == 0)
+				break;
+		if (i < NELEM(names)) {
+			p += strlen(names[i]);
+			continue;
+		}
+		text = xstrndup(p, *p == '}' || end == NULL ? 1 : (size_t)(end - p) + 1);
+		buf_printf(why,
+		    "unknown placeholder %s; there are {address}, {port}, {weight} and {priority}",
+		    conf_quote(text, q));
+		free(text);
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_uri(char *v, struct buf *why)
+{
+	if (!check_template(v, why))
+		return false;
+	if (strncasecmp(v, "sip:", 4) != 0 && strncasecmp(v, "sips:", 5) != 0)
+		buf_puts(why, "must begin with sip: or sips:");
+	else if (strstr(v, "{address}") == NULL)
+		buf_puts(why, "needs {address}, the place of the instance's address, as in "
+			      "sip:{address}:{port}");
+	return why->len == 0;
+}
+
+static bool
+check_flags(char *v, struct buf *why)
+{
+	int64_t flags;
+
+	if (text_parse_int(v, 0, 63, &flags) != 0)
+		return true; /* the range says it */
+	if (flags & 4)
+		buf_puts(why,
+		    "the D bit (4) is c4d's: it takes destinations out of service; leave it out");
+	else if (flags & 3)
+		buf_puts(why, "the I and T bits (1, 2) are Kamailio's own states; leave them out");
+	return why->len == 0;
+}
+
+const struct conf_scope conf_scopes[CONF_N_SCOPES] = {
+	[SC_ROOT] = { SC_ROOT, "", "", sizeof(struct conf), 0, 0, NULL },
+	[SC_SERVICE] = { SC_ROOT, "services", "services.NAME", sizeof(struct conf_service),
+	    offsetof(struct conf, services), offsetof(struct conf, n_services),
+	    check_section_name },
+	[SC_KAMAILIO] = { SC_ROOT, "kamailio", "kamailio.NAME", sizeof(struct conf_kamailio),
+	    offsetof(struct conf, kamailios), offsetof(struct conf, n_kamailios),
+	    check_section_name },
+	[SC_SET] = { SC_KAMAILIO, "dispatcher", "kamailio.NAME.dispatcher.SETID",
+	    sizeof(struct conf_set), offsetof(struct conf_kamailio, sets),
+	    offsetof(struct conf_kamailio, n_sets), check_set_id },
+	[SC_TAG] = { SC_SET, "tag", "kamailio.NAME.dispatcher.SETID.tag.TAG",
+	    sizeof(struct conf_set_tag), offsetof(struct conf_set, tags),
+	    offsetof(struct conf_set, n_tags), check_tag },
+};
+
+#define ROOT(f) SC_ROOT, offsetof(struct conf, f)
+#define SERVICE(f) SC_SERVICE, offsetof(struct conf_service, f)
+#define KAMAILIO(f) SC_KAMAILIO, offsetof(struct conf_kamailio, f)
+#define SET(f) SC_SET, offsetof(struct conf_set, f)
+#define TAG(f) SC_TAG, offsetof(struct conf_set_tag, f)
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define MIB (INT64_C(1) << 20)
+#define PATH_LEN 1024 /* longer ones are a mistake */
+#define LIVE true
+#define RESTART false
+
+/* where, name, type, form, default, min, max, reload?, check, help */
+const struct conf_key conf_keys[] = {
+	{ ROOT(state), "state", CT_TEXT, "directory", "/var/lib/c4d", 1, PATH_LEN, RESTART,
+	    check_dir, "where the store and its lock live" },
+	{ ROOT(store_size), "store_size", CT_SIZE, NULL, "1G", MIB, MIB << 20, RESTART, NULL,
+	    "upper limit of the store's file, which is sparse" },
+	{ ROOT(history_keep_ms), "history_keep", CT_MS, NULL, "90d", SECOND, 3650 * DAY, LIVE, NULL,
+	    "generations older than this are forgotten" },
+	{ ROOT(history_max), "history_max", CT_INT, NULL, "10000", 1, 1000000, LIVE, NULL,
+	    "at most this many generations are kept" },
+	{ ROOT(log), "log", CT_WORD, "error|warning|notice|info|debug", "info", 0, 0, LIVE, NULL,
+	    "the least level that is logged" },
+	{ ROOT(control_socket), "control.socket", CT_TEXT, "path", "/run/c4d/control.sock", 1,
+	    PATH_LEN, RESTART, check_socket, "where c4ctl reaches the daemon" },
+	{ ROOT(control_group), "control.group", CT_TEXT, "group", NULL, 0, 32, RESTART, check_group,
+	    "group that may use the socket; unset: the daemon's own" },
+	{ ROOT(dns), "consul.dns", CT_LIST, "IP:PORT", "127.0.0.1:8600", 1, 8, RESTART,
+	    check_host_port, "Consul's DNS servers, asked over TCP; the next one when one fails" },
+	{ ROOT(http), "consul.http", CT_TEXT, "URL", "http://127.0.0.1:8500", 1, 256, RESTART,
+	    check_http, "the agent's HTTP interface: http://, https:// or unix:/path" },
+	{ ROOT(token_file), "consul.token_file", CT_TEXT, "path", NULL, 0, PATH_LEN, RESTART,
+	    check_path, "file that holds the ACL token" },
+	{ ROOT(domain), "consul.domain", CT_TEXT, "DNS name", "consul", 1, 253, RESTART,
+	    check_dns_name, "Consul's DNS domain" },
+	{ ROOT(wake), "consul.wake", CT_WORD, "dns", "dns", 0, 0, RESTART, NULL,
+	    "what says that it is time to ask again" },
+	{ ROOT(budget), "consul.budget", CT_INT, NULL, "1", 1, 100, LIVE, NULL,
+	    "percent of a core that the questions may cost the agent" },
+	{ ROOT(dns_timeout_ms), "consul.timeout", CT_MS, NULL, "2s", 50, MINUTE, RESTART, NULL,
+	    "a question without an answer for so long has failed" },
+
+	{ SERVICE(names), "names", CT_LIST, "SRV name", NULL, 1, CONF_NAMES_MAX, LIVE,
+	    check_dns_name, "names whose instances are united; unset: NAME.service.DOMAIN" },
+	{ SERVICE(tags), "tags", CT_LIST, "tag", NULL, 0, CONF_TAGS_MAX, LIVE, check_tag,
+	    "tags to ask for, beside those that dispatcher sets use" },
+	{ SERVICE(interval_ms), "interval", CT_MS, NULL, "1s", 50, HOUR, LIVE, NULL,
+	    "least time between two rounds of questions" },
+	{ SERVICE(min_instances), "min_instances", CT_INT, NULL, "1", 0, 10000, LIVE, NULL,
+	    "fewer never stay active: the last set is held instead" },
+	{ SERVICE(max_instances), "max_instances", CT_INT, NULL, "1024", 1, 100000, LIVE, NULL,
+	    "more are not accepted" },
+	{ SERVICE(max_shrink), "max_shrink", CT_INT, NULL, "50", 0, 100, LIVE, NULL,
+	    "percent that may go at once; a greater loss is held" },
+	{ SERVICE(shrink_window_ms), "shrink_window", CT_MS, NULL, "5m", 0, DAY, LIVE, NULL,
+	    "the loss is measured against the most active in this time" },
+	{ SERVICE(shrink_hold_ms), "shrink_hold", CT_MS, NULL, "60s", 0, DAY, LIVE, NULL,
+	    "a held loss is accepted after this" },
+	{ SERVICE(empty_rounds), "empty_rounds", CT_INT, NULL, "3", 1, 1000, LIVE, NULL,
+	    "rounds that must prove absence before an empty answer counts" },
+	{ SERVICE(empty_hold_ms), "empty_hold", CT_MS, NULL, "120s", 0, DAY, LIVE, NULL,
+	    "for how long they must prove it" },
+	{ SERVICE(remove_hold_ms), "remove_hold", CT_MS, NULL, "10m", 0, DAY, LIVE, NULL,
+	    "disabled this long before it is removed" },
+	{ SERVICE(networks), "networks", CT_LIST, "prefix", NULL, 0, 64, LIVE, check_prefix,
+	    "instances outside of these are not accepted; unset: any" },
+
+	{ KAMAILIO(binrpc), "binrpc", CT_TEXT, "unix:/PATH or tcp:IP:PORT",
+	    "unix:/run/kamailio/kamailio_ctl", 1, PATH_LEN, LIVE, check_binrpc,
+	    "the control socket of Kamailio's ctl module" },
+	{ KAMAILIO(list_file), "list_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "the dispatcher module's list file; needed when there are sets" },
+	{ KAMAILIO(strategy), "strategy", CT_WORD, "reload", "reload", 0, 0, LIVE, NULL,
+	    "how new and removed destinations are brought in" },
+	{ KAMAILIO(reload_delta_ms), "reload_delta", CT_MS, NULL, "5s", SECOND, 10 * MINUTE, LIVE,
+	    NULL, "the dispatcher module's reload_delta: one reload in this time" },
+	{ KAMAILIO(timeout_ms), "timeout", CT_MS, NULL, "2s", 50, MINUTE, LIVE, NULL,
+	    "an RPC not answered in this time means a new connection" },
+	{ KAMAILIO(poll_ms), "poll", CT_MS, NULL, "2s", 100, HOUR, LIVE, NULL,
+	    "read back at least this often" },
+	{ KAMAILIO(probing), "probing", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "Kamailio pings its destinations; false: never written as inactive" },
+
+	{ SET(service), "service", CT_TEXT, "service", NULL, 1, 63, LIVE, check_section_name,
+	    "whose instances; needed" },
+	{ SET(uri), "uri", CT_TEXT, "template", "sip:{address}:{port}", 1, 256, LIVE, check_uri,
+	    "a destination; IPv6 addresses are put in brackets" },
+	{ SET(flags), "flags", CT_INT, NULL, "0", 0, 63, LIVE, check_flags,
+	    "the list file's flags: 8 probing, 16 no DNS, 32 no pings" },
+	{ SET(priority), "priority", CT_INT, NULL, "0", 0, 65535, LIVE, NULL,
+	    "the list file's priority; the highest goes first" },
+	{ SET(attrs), "attrs", CT_TEXT, "template", NULL, 0, 512, LIVE, check_template,
+	    "attributes, of {address}, {port}, {weight} and {priority} too" },
+	{ SET(exclusive), "exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "the whole set is c4d's; false: only the lines that c4d wrote" },
+
+	{ TAG(uri), "uri", CT_TEXT, "template", NULL, 1, 256, LIVE, check_uri,
+	    "instead of the set's, for instances with this tag" },
+	{ TAG(flags), "flags", CT_INT, NULL, NULL, 0, 63, LIVE, check_flags, "likewise" },
+	{ TAG(priority), "priority", CT_INT, NULL, NULL, 0, 65535, LIVE, NULL, "likewise" },
+	{ TAG(attrs), "attrs", CT_TEXT, "template", NULL, 0, 512, LIVE, check_template,
+	    "likewise" },
+};
+const size_t conf_n_keys = NELEM(conf_keys);
+
+static void *
+field(const struct conf_key *k, const void *obj)
+{
+	return (char *)(uintptr_t)obj + k->offset;
+}
+
+static bool
+is_text(const struct conf_key *k)
+{
+	return k->type == CT_TEXT || k->type == CT_WORD;
+}
+
+static void
+set_text(const struct conf_key *k, void *obj, const char *v)
+{
+	char **p = field(k, obj);
+
+	free(*p);
+	*p = xstrdup(v);
+}
+
+void
+conf_key_clear(const struct conf_key *k, void *obj)
+{
+	if (k->type == CT_LIST)
+		conf_strlist_free(field(k, obj));
+	else if (is_text(k))
+		set_text(k, obj, NULL);
+}
+
+void
+conf_key_default(const struct conf_key *k, void *obj)
+{
+	struct strlist list = { 0 };
+	struct buf why = { 0 };
+
+	conf_key_clear(k, obj);
+	if (k->type == CT_LIST) {
+		if (k->def != NULL) /* of one element, so far */
+			conf_strlist_add(&list, k->def);
+		conf_key_set_list(k, obj, &list);
+	} else if (k->def != NULL) {
+		if (!conf_key_set(k, obj, k->def, &why))
+			abort(); /* a broken table */
+	} else if (!is_text(k)) {
+		*(int64_t *)field(k, obj) = -1;
+	}
+}
+
+void
+conf_key_set_list(const struct conf_key *k, void *obj, struct strlist *list)
+{
+	struct strlist *p = field(k, obj);
+
+	conf_strlist_free(p);
+	*p = *list;
+	memset(list, 0, sizeof *list);
+}
+
+static void
+format_number(const struct conf_key *k, int64_t v, char *out, size_t size)
+{
+	static const char suffix[] = "KMGT";
+	int i = -1;
+
+	if (k->type == CT_MS) {
+		text_format_duration(v, out, size);
+		return;
+	}
+	while (k->type == CT_SIZE && v >= 1024 && v % 1024 == 0 && i < 3) {
+		v /= 1024;
+		i++;
+	}
+	snprintf(out, size, "%" PRId64 "%.1s", v, i < 0 ? "" : suffix + i);
+}
+
+static void
+format_range(const struct conf_key *k, char *out, size_t size)
+{
+	char min[40], max[40];
+
+	format_number(k, k->min, min, sizeof min);
+	format_number(k, k->max, max, sizeof max);
+	snprintf(out, size, "%s to %s", min, max);
+}
+
+const char *
+conf_key_what(const struct conf_key *k, char *out, size_t size)
+{
+	static const char *const what[] = {
+		[CT_MS] = "a duration, such as 200ms, 15s or 10m",
+		[CT_INT] = "a whole number",
+		[CT_SIZE] = "a size, such as 64M or 1G",
+		[CT_BOOL] = "true or false",
+	};
+
+	if (k->type == CT_LIST)
+		snprintf(out, size, "a list in brackets: [%s, ...]", k->form);
+	else if (is_text(k))
+		snprintf(out, size, "a text (%s)", k->form);
+	else
+		snprintf(out, size, "%s", what[k->type]);
+	return out;
+}
+
+/* Is `v` one of the words in k->form? */
+static bool
+is_word(const struct conf_key *k, const char *v)
+{
+	size_t len = strlen(v);
+	const char *p;
+
+	for (p = k->form; p != NULL; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
+		if (strcspn(p, "|") == len && strncmp(p, v, len) == 0)
+			return len > 0;
+	return false;
+}
+
+static bool
+parse_bool(const char *v, bool *out)
+{
+	static const char *const words[] = { "false", "true", "no", "yes", "off", "on" };
+	size_t i;
+
+	for (i = 0; i < NELEM(words); i++)
+		if (strcasecmp(v, words[i]) == 0) {
+			*out = i % 2 == 1;
+			return true;
+		}
+	return false;
+}
+
+static bool
+set_number(const struct conf_key *k, void *obj, const char *v, struct buf *why)
+{
+	char text[100];
+	int64_t n = 0;
+	int err;
+
+	if (k->type == CT_MS)
+		err = text_parse_duration(v, &n);
+	else if (k->type == CT_SIZE)
+		err = text_parse_size(v, &n);
+	else
+		err = text_parse_int(v, INT64_MIN, INT64_MAX, &n);
+	if (err == -EINVAL && k->type == CT_MS && *v && strspn(v, "0123456789.") == strlen(v))
+		buf_puts(why, "a duration needs a unit, such as 15s");
+	else if (err == -EINVAL)
+		buf_printf(why, "must be %s", conf_key_what(k, text, sizeof text));
+	else if (err != 0 || n < k->min || n > k->max) {
+		format_range(k, text, sizeof text);
+		buf_printf(why, "out of range, %s", text);
+	}
+	if (why->len > 0)
+		return false;
+	*(int64_t *)field(k, obj) = n;
+	return true;
+}
+
+/* What holds for every text: length, no control characters. Then the key's own check. */
+bool
+conf_key_check(const struct conf_key *k, char *v, struct buf *why)
+{
+	int64_t len = (int64_t)strlen(v);
+	const char *p;
+
+	for (p = v; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+			buf_puts(why, "has control characters; remove them");
+			return false;
+		}
+	if (len == 0 && (k->type == CT_LIST || k->min > 0))
+		buf_puts(why, "must not be empty");
+	else if (k->type == CT_TEXT && len > k->max)
+		buf_printf(why, "is too long: %" PRId64 " bytes, at most %" PRId64, len, k->max);
+	else if (len > 0 && k->check != NULL)
+		return k->check(v, why);
+	return why->len == 0;
+}
+
+bool
+conf_key_set(const struct conf_key *k, void *obj, const char *text, struct buf *why)
+{
+	char *v = xstrdup(text);
+	bool ok, flag;
+
+	switch (k->type) {
+	case CT_BOOL:
+		ok = parse_bool(v, &flag);
+		if (ok)
+			*(bool *)field(k, obj) = flag;
+		else
+			buf_puts(why, "must be true or false");
+		break;
+	case CT_WORD:
+		ok = is_word(k, v);
+		if (ok)
+			set_text(k, obj, v);
+		else
+			buf_printf(why, "must be %s in this version", k->form);
+		break;
+	case CT_TEXT:
+		ok = conf_key_check(k, v, why);
+		if (ok) /* an empty text unsets; in a tag it says "none" against the set's */
+			set_text(k, obj, *v || k->scope == SC_TAG ? v : NULL);
+		break;
+	default:
+		ok = (k->check == NULL || k->check(v, why)) && set_number(k, obj, v, why);
+		break;
+	}
+	free(v);
+	return ok;
+}
+
+bool
+conf_key_is_set(const struct conf_key *k, const void *obj)
+{
+	if (is_text(k))
+		return *(char **)field(k, obj) != NULL;
+	if (k->type == CT_LIST)
+		return ((struct strlist *)field(k, obj))->n > 0;
+	return k->def != NULL || *(int64_t *)field(k, obj) != -1;
+}
+
+char *
+conf_key_format(const struct conf_key *k, const void *obj)
+{
+	const struct strlist *list;
+	struct buf out = { 0 };
+	char text[40];
+	size_t i;
+
+	if (!conf_key_is_set(k, obj))
+		return xstrdup("");
+	if (is_text(k))
+		return xstrdup(*(char **)field(k, obj));
+	if (k->type == CT_BOOL)
+		return xstrdup(*(bool *)field(k, obj) ? "true" : "false");
+	if (k->type != CT_LIST) {
+		format_number(k, *(int64_t *)field(k, obj), text, sizeof text);
+		return xstrdup(text);
+	}
+	list = field(k, obj);
+	for (i = 0; i < list->n; i++)
+		buf_printf(&out, "%s%s", i ? ", " : "", list->v[i]);
+	return buf_take(&out);
+}
+
+char *
+conf_key_pattern(const struct conf_key *k)
+{
+	const char *section = conf_scopes[k->scope].pattern;
+
+	return xasprintf("%s%s%s", section, *section ? "." : "", k->name);
+}
+
+static void
+print_row(const struct conf_key *k, struct buf *out)
+{
+	static const char *const types[] = {
+		[CT_MS] = "duration",
+		[CT_INT] = "number",
+		[CT_SIZE] = "size",
+		[CT_BOOL] = "true|false",
+	};
+	char *path = conf_key_pattern(k), range[100] = "-", *type;
+
+	if (k->type == CT_LIST)
+		type = xasprintf("list of %s", k->form);
+	else
+		type = xstrdup(k->form ? k->form : types[k->type]);
+	if (k->type == CT_MS || k->type == CT_INT || k->type == CT_SIZE)
+		format_range(k, range, sizeof range);
+	else if (k->type == CT_LIST)
+		snprintf(range, sizeof range, "at most %" PRId64, k->max);
+	buf_printf(out, "%-47s  %-31s  %-31s  %-16s  %-7s  %s", path, type, k->def ? k->def : "-",
+	    range, k->live ? "live" : "restart", k->help);
+	free(path);
+	free(type);
+}
+
+void
+conf_print_keys(void (*line)(void *arg, const char *), void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < conf_n_keys; i++) {
+		struct buf out = { 0 };
+
+		print_row(&conf_keys[i], &out);
+		line(arg, out.s);
+		buf_free(&out);
+	}
+}

@@ -1,0 +1,164 @@
+/* The commands that change something, or wait. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "control/control.h"
+
+#define RESYNC_WAIT_MS 10000
+
+static void
+word(struct control_req *r, enum judge_word w, const char *done, const char *already)
+{
+	const char *service = control_arg(r, 0);
+	int err = platform_word(control_app(r)->platform, service, w, control_peer(r));
+
+	if (err == -ENOENT)
+		control_end(r, EXIT_NO, "no service %s (c4ctl show services)", service);
+	else if (err == -EALREADY)
+		control_end(r, EXIT_NO, "%s: %s", service, already);
+	else {
+		control_data(r, json_pack("{s:s,s:s}", "service", service, "done", done));
+		control_end(r, EXIT_DONE, NULL);
+	}
+}
+
+void
+ctl_hold(struct control_req *r)
+{
+	word(r, JUDGE_HOLD, "held: nothing comes in and nothing goes out until c4ctl release", "is held already");
+}
+
+void
+ctl_release(struct control_req *r)
+{
+	word(r, JUDGE_RELEASE, "released: follows Consul again", "is not held by an operator (what a guard holds: c4ctl approve)");
+}
+
+void
+ctl_approve(struct control_req *r)
+{
+	word(r, JUDGE_APPROVE, "approved: what was held is taken out", "no guard holds anything of it");
+}
+
+void
+ctl_watch(struct control_req *r)
+{
+	control_stream_log(r);
+}
+
+void
+ctl_log(struct control_req *r)
+{
+	const char *level = control_arg(r, 0), *sub = control_arg(r, 1);
+	int err = log_set(sub, level);
+
+	if (err == -ENOSPC) {
+		control_end(r, EXIT_REFUSED, "too many subsystems have a level of their own: set one level for all first");
+		return;
+	}
+	if (err != 0) {
+		control_end(r, EXIT_USAGE, "%s is no level: error, warning, notice, info or debug", level);
+		return;
+	}
+	control_data(r, json_pack("{s:s,s:s}", "level", level, "subsystem", sub ? sub : "all"));
+	control_end(r, EXIT_DONE, NULL);
+}
+
+void
+ctl_reload(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	json_t *messages = json_array();
+	int err = a->reload(a, messages);
+
+	control_data(r, messages);
+	if (err != 0)
+		control_end(r, EXIT_CONFIG, "the configuration has errors: nothing was changed");
+	else
+		control_end(r, EXIT_DONE, NULL);
+}
+
+/* ---- resync ---- */
+
+struct resync {
+	uint64_t passes[64]; /* of each dispatcher when it was asked */
+	char only[TARGET_NAME_MAX];
+};
+
+static bool
+concerns(const struct resync *rs, const struct dispatcher *d)
+{
+	const struct conf_kamailio *c = dispatcher_conf(d);
+	size_t len = strlen(c->name);
+
+	return rs->only[0] == '\0' ||
+	    (strncmp(rs->only, c->name, len) == 0 && (rs->only[len] == '\0' || rs->only[len] == '/'));
+}
+
+static bool
+resync_wait(struct control_req *r, void *arg, bool late)
+{
+	struct resync *rs = arg;
+	struct app *a = control_app(r);
+	bool settled = true, good = true;
+	json_t *rows, *row;
+	size_t i;
+
+	for (i = 0; i < a->n_dispatchers; i++)
+		if (concerns(rs, a->dispatchers[i]) && dispatcher_passes(a->dispatchers[i]) <= rs->passes[i % 64])
+			settled = false;
+	rows = show_targets(a);
+	for (i = 0; i < json_array_size(rows);) {
+		const char *name, *state;
+
+		row = json_array_get(rows, i);
+		name = jsonx_get_text(row, "target");
+		state = jsonx_get_text(row, "state");
+		if (rs->only[0] && strncmp(rs->only, name, strlen(rs->only)) != 0) {
+			json_array_remove(rows, i);
+			continue;
+		}
+		good &= strcmp(state, "converged") == 0;
+		settled &= strcmp(state, "pending") != 0 && strcmp(state, "window") != 0;
+		i++;
+	}
+	if (!settled && !late) {
+		json_decref(rows);
+		return false;
+	}
+	control_data(r, rows);
+	if (good)
+		control_end(r, EXIT_DONE, NULL);
+	else
+		control_end(r, EXIT_NO, late ? "not converged within 10s: it goes on by itself" : "not all targets are converged");
+	return true;
+}
+
+void
+ctl_resync(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	struct resync *rs = xcalloc(1, sizeof *rs);
+	bool any = false;
+	size_t i;
+
+	snprintf(rs->only, sizeof rs->only, "%s", control_arg(r, 0) ? control_arg(r, 0) : "");
+	for (i = 0; i < a->n_dispatchers; i++) {
+		if (!concerns(rs, a->dispatchers[i]))
+			continue;
+		any = true;
+		rs->passes[i % 64] = dispatcher_passes(a->dispatchers[i]);
+		dispatcher_resync(a->dispatchers[i]);
+	}
+	watch_ask_now(a->watch, NULL);
+	if (!any && rs->only[0]) {
+		control_end(r, EXIT_NO, "no target %s (c4ctl show targets)", rs->only);
+		free(rs);
+		return;
+	}
+	control_wait(r, loop_now_ms(a->loop) + RESYNC_WAIT_MS, resync_wait, rs);
+}

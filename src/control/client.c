@@ -1,0 +1,257 @@
+/* c4ctl: one request, rendered for people or as JSON. Blocking on purpose; it is a command, not a daemon. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/jsonx.h"
+#include "base/text.h"
+#include "config/conf.h"
+#include "control/control.h"
+
+#define DEFAULT_SOCKET "/run/c4d/control.sock"
+#define REPLY_TIMEOUT_S 20
+
+enum format { FORMAT_PLAIN, FORMAT_JSON, FORMAT_JSONL };
+
+struct client {
+	const char *socket;
+	enum format format;
+	int watch_s; /* 0: once */
+};
+
+static void
+usage_line(const char *line)
+{
+	fprintf(stderr, "%s\n", line);
+}
+
+static void
+help_line(const char *line)
+{
+	printf("%s\n", line);
+}
+
+static int64_t
+wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int
+connect_to(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, err;
+
+	if (strlen(path) >= sizeof sun.sun_path) {
+		fprintf(stderr, "c4ctl: the socket's path is too long: %s\n", path);
+		return -1;
+	}
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0)
+		return fd;
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	fprintf(stderr, "c4ctl: cannot reach c4d at %s: %s (%s)\n", path, strerror(err),
+	    err == EACCES ? "are you in the control group?" :
+	    err == ENOENT || err == ECONNREFUSED ? "c4d is not running; or name its control.socket with -s" : "is it overloaded?");
+	return -1;
+}
+
+static void
+show(const struct client *c, const struct command *cmd, const json_t *data)
+{
+	const json_t *row;
+	size_t i;
+
+	if (c->format == FORMAT_PLAIN) {
+		if (cmd->columns != NULL)
+			render_table(cmd->columns, data, wall_ms());
+		else if (cmd->render != NULL)
+			cmd->render(data, wall_ms());
+		else if (jsonx_get_text(data, "done"))
+			printf("%s %s\n", jsonx_get_text(data, "service"), jsonx_get_text(data, "done"));
+	} else if (c->format == FORMAT_JSONL && json_is_array(data)) {
+		json_array_foreach(data, i, row) {
+			json_dumpf(row, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+			putchar('\n');
+		}
+	} else {
+		json_dumpf(data, stdout, (c->format == FORMAT_JSONL || cmd->streams ? JSON_COMPACT : JSON_INDENT(2)) | JSON_ENCODE_ANY);
+		putchar('\n');
+	}
+	fflush(stdout);
+}
+
+static bool
+send_all(int fd, const char *s, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, s, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		s += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Reads answer lines until the end line; its exit status. */
+static int
+read_answer(const struct client *c, const struct command *cmd, int fd)
+{
+	FILE *in = fdopen(fd, "r");
+	char *line = NULL;
+	size_t cap = 0;
+	int code = -1;
+
+	while (code < 0 && in != NULL && getline(&line, &cap, in) > 0) {
+		json_t *o = json_loads(line, JSON_DECODE_ANY, NULL);
+		const json_t *data = json_object_get(o, "data"), *end = json_object_get(o, "exit");
+		const char *error = jsonx_get_text(o, "error");
+
+		if (data != NULL)
+			show(c, cmd, data);
+		if (end != NULL)
+			code = (int)json_integer_value(end);
+		if (error != NULL)
+			fprintf(stderr, "c4ctl: %s\n", error);
+		json_decref(o);
+	}
+	if (code < 0) {
+		fprintf(stderr, "c4ctl: %s\n", errno == EAGAIN || errno == EWOULDBLOCK ? "no answer within 20s: c4d hangs (see its log)" :
+		    "c4d closed the connection without an answer (is it stopping?)");
+		code = EXIT_UNREACHABLE;
+	}
+	free(line);
+	if (in != NULL)
+		fclose(in);
+	return code;
+}
+
+static int
+request(const struct client *c, const struct command *cmd, int argc, char **argv)
+{
+	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
+	json_t *req, *args;
+	char *text;
+	int fd = connect_to(c->socket), i;
+	bool sent;
+
+	if (fd < 0)
+		return EXIT_UNREACHABLE;
+	args = json_array();
+	for (i = 0; i < argc; i++)
+		json_array_append_new(args, jsonx_text(argv[i]));
+	req = json_pack("{s:i,s:s,s:o}", "v", CONTROL_VERSION, "cmd", cmd->name, "args", args);
+	text = json_dumps(req, JSON_COMPACT);
+	json_decref(req);
+	if (!cmd->streams)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1);
+	free(text);
+	if (!sent) {
+		fprintf(stderr, "c4ctl: cannot send to %s: %s\n", c->socket, strerror(errno));
+		close(fd);
+		return EXIT_UNREACHABLE;
+	}
+	errno = 0;
+	return read_answer(c, cmd, fd);
+}
+
+static int
+usage(const char *why)
+{
+	if (why[0])
+		fprintf(stderr, "c4ctl: %s\n", why);
+	else
+		command_usage(usage_line);
+	return EXIT_USAGE;
+}
+
+static bool
+parse_format(const char *s, enum format *out)
+{
+	static const char *const names[] = { "plain", "json", "jsonl" };
+	size_t i;
+
+	for (i = 0; s != NULL && i < NELEM(names); i++)
+		if (strcmp(names[i], s) == 0) {
+			*out = (enum format)i;
+			return true;
+		}
+	return false;
+}
+
+int
+c4ctl_main(int argc, char **argv)
+{
+	struct client c = { .socket = getenv("C4D_SOCKET") };
+	const struct command *cmd;
+	char error[640], *end;
+	int i, used = 0, rc;
+
+	if (c.socket == NULL)
+		c.socket = DEFAULT_SOCKET;
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "-s") == 0 && i + 1 < argc) {
+			c.socket = argv[++i];
+		} else if (strcmp(argv[i], "-f") == 0) {
+			if (!parse_format(i + 1 < argc ? argv[++i] : NULL, &c.format))
+				return usage("-f takes plain, json or jsonl");
+		} else if (strncmp(argv[i], "-w", 2) == 0) {
+			c.watch_s = argv[i][2] ? (int)strtol(argv[i] + 2, &end, 10) : 2;
+			if (c.watch_s < 1 || (argv[i][2] && *end))
+				return usage("-w takes whole seconds, as in -w5");
+		} else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+			command_usage(help_line);
+			return EXIT_DONE;
+		} else if (strcmp(argv[i], "-V") == 0 || strcmp(argv[i], "--version") == 0) {
+			printf("c4ctl %s\n", C4D_VERSION);
+			return EXIT_DONE;
+		} else {
+			snprintf(error, sizeof error, "no such option: %.100s (c4ctl -h)", argv[i]);
+			return usage(error);
+		}
+	}
+	argc -= i;
+	argv += i;
+	if (argc == 0)
+		return usage("");
+	if (strcmp(argv[0], "help") == 0) {
+		command_usage(help_line);
+		return EXIT_DONE;
+	}
+	cmd = command_find(argc, argv, &used, error, sizeof error);
+	if (cmd == NULL)
+		return usage(error);
+	argc -= used;
+	argv += used;
+	if (argc < cmd->min_args || argc > cmd->max_args) {
+		snprintf(error, sizeof error, "usage: c4ctl %s%s%s", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "");
+		return usage(error);
+	}
+	do {
+		if (c.watch_s && c.format == FORMAT_PLAIN && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[2J", stdout);
+		rc = request(&c, cmd, argc, argv);
+		if (c.watch_s)
+			sleep((unsigned)c.watch_s);
+	} while (c.watch_s);
+	return rc;
+}

@@ -1,0 +1,162 @@
+#include "control/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "control/control.h"
+
+static const struct column services_columns[] = {
+	{ "SERVICE", "service", COLUMN_TEXT }, { "UP", "up", COLUMN_NUMBER }, { "DISABLED", "disabled", COLUMN_NUMBER },
+	{ "HELD", "held", COLUMN_NUMBER }, { "MIN", "min_instances", COLUMN_NUMBER },
+	{ "FROZEN", "frozen", COLUMN_TEXT }, { "EVIDENCE", "evidence", COLUMN_TEXT }, { "PROOF", "proof", COLUMN_AGE },
+	{ "", "note", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
+static const struct column instances_columns[] = {
+	{ "SERVICE", "service", COLUMN_TEXT }, { "ADDRESS", "address", COLUMN_TEXT }, { "PORT", "port", COLUMN_NUMBER },
+	{ "W", "weight", COLUMN_NUMBER }, { "TAGS", "tags", COLUMN_LIST }, { "STATE", "state", COLUMN_TEXT },
+	{ "GUARD", "guard", COLUMN_TEXT }, { "SINCE", "since", COLUMN_AGE }, { "GEN", "generation", COLUMN_NUMBER },
+	{ "SOURCE", "source", COLUMN_TEXT }, { NULL, NULL, 0 },
+};
+static const struct column targets_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT }, { "KIND", "kind", COLUMN_TEXT }, { "STATE", "state", COLUMN_TEXT },
+	{ "DESIRED", "desired_generation", COLUMN_NUMBER }, { "APPLIED", "applied_generation", COLUMN_NUMBER },
+	{ "PENDING", "pending", COLUMN_NUMBER }, { "SINCE", "since", COLUMN_AGE }, { "", "last_error", COLUMN_BELOW },
+	{ NULL, NULL, 0 },
+};
+static const struct column dispatcher_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT }, { "DESTINATION", "uri", COLUMN_TEXT }, { "DESIRED", "desired", COLUMN_TEXT },
+	{ "KAMAILIO", "actual", COLUMN_TEXT }, { "PRIO", "priority", COLUMN_NUMBER }, { "ATTRS", "attrs", COLUMN_TEXT },
+	{ NULL, NULL, 0 },
+};
+static const struct column dns_columns[] = {
+	{ "SERVICE", "service", COLUMN_TEXT }, { "SERVER", "server", COLUMN_TEXT }, { "PROVES", "evidence", COLUMN_TEXT },
+	{ "LISTED", "listed", COLUMN_NUMBER }, { "BYTES", "bytes", COLUMN_NUMBER }, { "TOOK-US", "took_us", COLUMN_NUMBER },
+	{ "LAST", "last", COLUMN_AGE }, { "PROOF", "proof", COLUMN_AGE }, { "", "name", COLUMN_BELOW },
+	{ "", "why", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
+
+const struct command commands[] = {
+	{ .name = "status", .handle = ctl_status, .render = render_status,
+	    .help = "is all well, and if not, what to do" },
+	{ .name = "show topology", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_topology, .render = render_topology,
+	    .help = "services, instances and where they are in force" },
+	{ .name = "show services", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_services, .columns = services_columns,
+	    .help = "counts, guards and the age of the evidence" },
+	{ .name = "show instances", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_instances, .columns = instances_columns,
+	    .help = "every instance with its state, weight, age and source" },
+	{ .name = "show targets", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_targets, .columns = targets_columns,
+	    .help = "desired against applied generation, last error" },
+	{ .name = "show dispatcher", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_dispatcher, .columns = dispatcher_columns,
+	    .help = "destinations as desired and as Kamailio lists them" },
+	{ .name = "show dns", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_dns, .columns = dns_columns,
+	    .help = "what each name's last round proved, by which server" },
+	{ .name = "show history", .args = "[SERVICE]", .max_args = 1, .handle = ctl_history, .render = render_history,
+	    .help = "generations: what changed, why, and when it was in force" },
+	{ .name = "show config", .args = "[PREFIX]", .max_args = 1, .handle = ctl_show_config, .render = render_config,
+	    .help = "effective values and where they come from" },
+	{ .name = "history", .args = "[SERVICE]", .max_args = 1, .handle = ctl_history, .render = render_history,
+	    .help = "the same as show history" },
+	{ .name = "diff", .args = "[TARGET]", .max_args = 1, .handle = ctl_diff, .render = render_diff,
+	    .help = "desired against actual; 1 when they differ" },
+	{ .name = "resync", .args = "[TARGET]", .max_args = 1, .writes = true, .handle = ctl_resync, .columns = targets_columns,
+	    .help = "ask DNS, read Kamailio back and push again; waits for it" },
+	{ .name = "why", .args = "ADDRESS:PORT", .min_args = 1, .max_args = 1, .handle = ctl_why, .render = render_why,
+	    .help = "how this instance came to be in, out or held" },
+	{ .name = "hold", .args = "SERVICE", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_hold,
+	    .help = "freeze a service as it is" },
+	{ .name = "release", .args = "SERVICE", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_release,
+	    .help = "end a hold" },
+	{ .name = "approve", .args = "SERVICE", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_approve,
+	    .help = "let go what a guard holds: it is really gone" },
+	{ .name = "watch", .streams = true, .handle = ctl_watch, .render = render_event,
+	    .help = "every change as it happens" },
+	{ .name = "log", .args = "LEVEL [SUBSYSTEM]", .min_args = 1, .max_args = 2, .writes = true, .handle = ctl_log,
+	    .help = "error, warning, notice, info or debug; until the next restart" },
+	{ .name = "reload", .writes = true, .handle = ctl_reload, .render = render_messages,
+	    .help = "check the configuration and take it over" },
+};
+const size_t n_commands = NELEM(commands);
+
+const struct command *
+command_by_name(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n_commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* How many words of argv fit the command's words, each a prefix; 0: no fit. *exact: none was shortened. */
+static int
+fit(const struct command *c, int argc, char *const *argv, bool *exact)
+{
+	const char *p = c->name;
+	int n = 0;
+
+	*exact = true;
+	while (*p) {
+		size_t len = strcspn(p, " ");
+
+		if (n == argc || argv[n][0] == '\0' || strlen(argv[n]) > len || strncmp(argv[n], p, strlen(argv[n])) != 0)
+			return 0;
+		*exact &= strlen(argv[n]) == len;
+		n++;
+		p += len + (p[len] == ' ');
+	}
+	return n;
+}
+
+const struct command *
+command_find(int argc, char *const *argv, int *used, char *error, size_t size)
+{
+	const struct command *found = NULL;
+	size_t i, len = 0;
+	int n, fits = 0;
+	bool exact;
+
+	error[0] = '\0';
+	for (i = 0; i < n_commands; i++) {
+		n = fit(&commands[i], argc, argv, &exact);
+		if (n == 0)
+			continue;
+		found = &commands[i];
+		*used = n;
+		if (exact)
+			return found;
+		fits++;
+		len += (size_t)snprintf(error + len, len < size ? size - len : 0, "%s%s", len ? ", " : "", commands[i].name);
+	}
+	if (fits == 1)
+		return found;
+	if (fits > 1) {
+		char list[512];
+
+		snprintf(list, sizeof list, "%s", error);
+		snprintf(error, size, "ambiguous: %s", list);
+	} else if (argc > 0 && strcmp(argv[0], "show") == 0) {
+		snprintf(error, size, "show what? topology, services, instances, targets, dispatcher, dns, history or config");
+	} else {
+		snprintf(error, size, "no such command: %s (c4ctl help lists them)", argc > 0 ? argv[0] : "");
+	}
+	return NULL;
+}
+
+void
+command_usage(void (*line)(const char *))
+{
+	char text[256];
+	size_t i;
+
+	line("usage: c4ctl [-s SOCKET] [-f plain|json|jsonl] [-w[SECONDS]] COMMAND");
+	for (i = 0; i < n_commands; i++) {
+		char head[64];
+
+		snprintf(head, sizeof head, "%s%s%s", commands[i].name, commands[i].args ? " " : "",
+		    commands[i].args ? commands[i].args : "");
+		snprintf(text, sizeof text, "  %-26s %s", head, commands[i].help);
+		line(text);
+	}
+}

@@ -1,0 +1,398 @@
+/* Plain output: what the daemon's JSON looks like to people, at most 80 columns wide. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/jsonx.h"
+#include "base/text.h"
+#include "control/control.h"
+
+#define WIDTH 80
+#define COLUMNS_MAX 16
+#define CELL 256
+
+static int64_t
+parse_time(const char *s)
+{
+	struct tm tm = { 0 };
+	const char *dot;
+	int ms = 0;
+
+	if (s == NULL || strptime(s, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
+		return 0;
+	dot = strchr(s, '.');
+	if (dot != NULL)
+		ms = atoi(dot + 1);
+	return (int64_t)timegm(&tm) * 1000 + ms;
+}
+
+/* "0.4s" "12s" "3m20s" "5h10m" "12d": the two largest units. */
+static void
+age_text(const char *iso, int64_t now_ms, char *out, size_t size)
+{
+	int64_t then = parse_time(iso), s, ms = now_ms - then;
+
+	if (then == 0) {
+		snprintf(out, size, "never");
+		return;
+	}
+	if (ms < 0)
+		ms = 0;
+	s = ms / 1000;
+	if (s < 10)
+		snprintf(out, size, "%" PRId64 ".%" PRId64 "s", s, ms % 1000 / 100);
+	else if (s < 60)
+		snprintf(out, size, "%" PRId64 "s", s);
+	else if (s < 3600)
+		snprintf(out, size, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(out, size, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
+	else
+		snprintf(out, size, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
+}
+
+static const char *
+text(const json_t *o, const char *key)
+{
+	const char *s = jsonx_get_text(o, key);
+
+	return s ? s : "";
+}
+
+static int64_t
+num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static void
+address_text(const json_t *o, char *out, size_t size)
+{
+	bool v6 = strchr(text(o, "address"), ':') != NULL;
+
+	snprintf(out, size, "%s%.50s%s:%" PRId64, v6 ? "[" : "", text(o, "address"), v6 ? "]" : "", num(o, "port"));
+}
+
+static void
+cell(const struct column *c, const json_t *row, int64_t now_ms, char *out)
+{
+	const json_t *v = json_object_get(row, c->key), *item;
+	size_t i, len = 0;
+
+	if (c->kind == COLUMN_AGE) {
+		age_text(json_string_value(v), now_ms, out, CELL);
+	} else if (json_is_array(v)) {
+		out[0] = '\0';
+		json_array_foreach(v, i, item)
+			if (len < CELL)
+				len += (size_t)snprintf(out + len, CELL - len, "%s%s", i ? "," : "",
+				    json_string_value(item) ? json_string_value(item) : "?");
+		if (json_array_size(v) == 0)
+			snprintf(out, CELL, "-");
+	} else if (json_is_integer(v)) {
+		snprintf(out, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	} else if (json_is_boolean(v)) {
+		snprintf(out, CELL, "%s", json_is_true(v) ? "yes" : "no");
+	} else {
+		snprintf(out, CELL, "%s", json_string_value(v) && json_string_value(v)[0] ? json_string_value(v) : "-");
+	}
+}
+
+/* Long text under its row, indented and wrapped. */
+static void
+print_wrapped(const char *s, size_t indent)
+{
+	while (*s) {
+		size_t room = WIDTH - indent, len = strlen(s), cut = len;
+
+		if (len > room) {
+			for (cut = room; cut > room / 2 && s[cut] != ' '; cut--)
+				;
+			if (s[cut] != ' ')
+				cut = room;
+		}
+		printf("%*s%.*s\n", (int)indent, "", (int)cut, s);
+		s += cut;
+		while (*s == ' ')
+			s++;
+	}
+}
+
+void
+render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
+{
+	size_t width[COLUMNS_MAX] = { 0 }, total = 0, widest = 0, n, i, r;
+	char buf[CELL];
+	const json_t *row;
+
+	for (n = 0; columns[n].key != NULL && columns[n].kind != COLUMN_BELOW && n < COLUMNS_MAX; n++) {
+		width[n] = strlen(columns[n].title);
+		json_array_foreach(rows, r, row) {
+			cell(&columns[n], row, now_ms, buf);
+			if (strlen(buf) > width[n])
+				width[n] = strlen(buf);
+		}
+		total += width[n] + 1;
+	}
+	if (json_array_size(rows) == 0) {
+		printf("(none)\n");
+		return;
+	}
+	/* Too wide: the widest text gives way, and says so with a '~'. */
+	while (total > WIDTH + 1) {
+		for (i = 1, widest = 0; i < n; i++)
+			if (width[i] > width[widest])
+				widest = i;
+		if (width[widest] <= 8)
+			break;
+		width[widest]--;
+		total--;
+	}
+	for (i = 0; i < n; i++)
+		if (columns[i].kind == COLUMN_NUMBER)
+			printf("%*.*s%c", (int)width[i], (int)width[i], columns[i].title, i + 1 == n ? '\n' : ' ');
+		else
+			printf("%-*.*s%c", i + 1 == n ? 0 : (int)width[i], (int)width[i], columns[i].title, i + 1 == n ? '\n' : ' ');
+	json_array_foreach(rows, r, row) {
+		for (i = 0; i < n; i++) {
+			cell(&columns[i], row, now_ms, buf);
+			if (strlen(buf) > width[i]) {
+				buf[width[i]] = '\0';
+				buf[width[i] - 1] = '~';
+			}
+			if (columns[i].kind == COLUMN_NUMBER)
+				printf("%*s", (int)width[i], buf);
+			else
+				printf("%-*s", i + 1 == n ? 0 : (int)width[i], buf);
+			putchar(i + 1 == n ? '\n' : ' ');
+		}
+		for (i = n; columns[i].key != NULL; i++)
+			if (text(row, columns[i].key)[0])
+				print_wrapped(text(row, columns[i].key), 4);
+	}
+}
+
+void
+render_status(const json_t *o, int64_t now_ms)
+{
+	const json_t *services = json_object_get(o, "services"), *targets = json_object_get(o, "targets");
+	const json_t *store = json_object_get(o, "store"), *problems = json_object_get(o, "problems"), *v;
+	char up[32], changed[32], proof[32], line[1024];
+	size_t i;
+
+	age_text(text(o, "started"), now_ms, up, sizeof up);
+	age_text(text(o, "changed"), now_ms, changed, sizeof changed);
+	age_text(text(o, "last_proof"), now_ms, proof, sizeof proof);
+	if (json_array_size(problems) == 0)
+		printf("c4d %s: all is well\n", text(o, "version"));
+	else
+		printf("c4d %s: %zu problem%s\n", text(o, "version"), json_array_size(problems),
+		    json_array_size(problems) == 1 ? "" : "s");
+	json_array_foreach(problems, i, v) {
+		snprintf(line, sizeof line, "! %s", text(v, "problem"));
+		print_wrapped(line, 0);
+		snprintf(line, sizeof line, "-> %s", text(v, "hint"));
+		print_wrapped(line, 2);
+	}
+	printf("running    %s, pid %" PRId64 ", generation %" PRId64 " (%s ago)\n", up, num(o, "pid"), num(o, "generation"),
+	    changed);
+	printf("services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held; last proof from DNS %s ago\n",
+	    num(services, "count"), num(services, "up"), num(services, "disabled"), num(services, "held"), proof);
+	printf("targets    %" PRId64 " converged, %" PRId64 " pending, %" PRId64 " window, %" PRId64
+	    " unreachable, %" PRId64 " failed\n",
+	    num(targets, "converged"), num(targets, "pending"), num(targets, "window"), num(targets, "unreachable"),
+	    num(targets, "failed"));
+	json_array_foreach(json_object_get(o, "kamailio"), i, v) {
+		if (json_is_true(json_object_get(v, "up")))
+			printf("kamailio   %s: %.30s, %" PRId64 " reloads, %" PRId64 " set_states\n", text(v, "name"),
+			    text(v, "version"), num(v, "reloads"), num(v, "set_states"));
+		else
+			printf("kamailio   %s: not reachable\n", text(v, "name"));
+	}
+	printf("store      %s, %" PRId64 " commits, %" PRId64 "K used\n", text(store, "state"), num(store, "commits"),
+	    num(store, "used_bytes") / 1024);
+}
+
+void
+render_topology(const json_t *o, int64_t now_ms)
+{
+	const json_t *s, *i;
+	size_t a, b;
+	char age[32], addr[80], changed[32];
+
+	age_text(text(o, "changed"), now_ms, changed, sizeof changed);
+	printf("generation %" PRId64 ", %s ago\n", num(o, "generation"), changed);
+	json_array_foreach(json_object_get(o, "services"), a, s) {
+		age_text(text(s, "proof"), now_ms, age, sizeof age);
+		printf("%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s  (proof %s ago)\n", text(s, "service"),
+		    num(s, "up"), num(s, "disabled"), num(s, "held"), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
+		    age);
+		if (text(s, "note")[0])
+			print_wrapped(text(s, "note"), 4);
+		json_array_foreach(json_object_get(s, "instances"), b, i) {
+			age_text(text(i, "since"), now_ms, age, sizeof age);
+			address_text(i, addr, sizeof addr);
+			printf("  |- %-24s %s%s%s  weight %" PRId64 "  %s\n", addr, text(i, "state"), text(i, "guard")[0] ? ":" : "",
+			    text(i, "guard"), num(i, "weight"), age);
+		}
+		json_array_foreach(json_object_get(s, "targets"), b, i)
+			printf("  `> %-24s %s generation %" PRId64 "\n", text(i, "target"), text(i, "state"),
+			    num(i, "applied_generation"));
+	}
+}
+
+static void
+print_change(const json_t *ch, size_t indent)
+{
+	char line[512], addr[80];
+
+	address_text(ch, addr, sizeof addr);
+	snprintf(line, sizeof line, "%s %s %s -> %s%s%s", text(ch, "service"), addr,
+	    text(ch, "from")[0] ? text(ch, "from") : "new", text(ch, "to")[0] ? text(ch, "to") : "removed",
+	    text(ch, "guard")[0] ? ":" : "", text(ch, "guard"));
+	print_wrapped(line, indent);
+}
+
+void
+render_history(const json_t *rows, int64_t now_ms)
+{
+	const json_t *g, *v;
+	size_t i, k;
+	char line[512], age[32];
+
+	if (json_array_size(rows) == 0)
+		printf("(none)\n");
+	json_array_foreach(rows, i, g) {
+		const json_t *changes = json_object_get(g, "changes");
+		int64_t seen = parse_time(text(g, "seen")), committed = parse_time(text(g, "committed"));
+
+		age_text(text(g, "seen"), now_ms, age, sizeof age);
+		printf("generation %" PRId64 "  %s (%s ago)\n", num(g, "generation"), text(g, "seen"), age);
+		print_wrapped(text(g, "cause"), 2);
+		json_array_foreach(changes, k, v) {
+			if (k == 10) {
+				printf("  ... and %zu more (-f json shows all)\n", json_array_size(changes) - k);
+				break;
+			}
+			print_change(v, 2);
+		}
+		if (committed > 0)
+			printf("  stored after %" PRId64 "ms", committed - seen);
+		json_array_foreach(json_object_get(g, "targets"), k, v) {
+			snprintf(line, sizeof line, "%s%s applied +%" PRId64 "ms verified +%" PRId64 "ms", committed > 0 || k ? "; " : "  ",
+			    text(v, "target"), parse_time(text(v, "applied")) - seen, parse_time(text(v, "verified")) - seen);
+			fputs(line, stdout);
+		}
+		putchar('\n');
+	}
+}
+
+void
+render_why(const json_t *o, int64_t now_ms)
+{
+	const json_t *i, *v, *g;
+	size_t a, b;
+	char age[32], line[640], hold[32], missing[32];
+
+	json_array_foreach(json_object_get(o, "instances"), a, i) {
+		const char *state = text(i, "state"), *guard = text(i, "guard");
+
+		age_text(text(i, "since"), now_ms, age, sizeof age);
+		printf("%s of service %s is %s%s%s since %s (%s ago), weight %" PRId64 "\n", text(o, "address"),
+		    text(i, "service"), state, guard[0] ? ":" : "", guard, text(i, "since"), age, num(i, "weight"));
+		text_format_duration(num(i, "missing_ms"), missing, sizeof missing);
+		json_array_foreach(json_object_get(i, "listed_by"), b, v) {
+			age_text(text(v, "proof"), now_ms, age, sizeof age);
+			printf("  listed by %s, last proof %s ago\n", text(v, "name"), age);
+		}
+		json_array_foreach(json_object_get(i, "not_listed_by"), b, v) {
+			snprintf(line, sizeof line, "not listed by %s: last round %s (%s)", text(v, "name"), text(v, "evidence"),
+			    text(v, "why"));
+			print_wrapped(line, 2);
+		}
+		if (strcmp(text(i, "source"), "store") == 0)
+			print_wrapped("known from the store: DNS has not spoken of it since c4d started", 2);
+		if (strcmp(text(i, "source"), "adopted") == 0)
+			print_wrapped("adopted as it was found in Kamailio or its list file; only evidence takes it out", 2);
+		if (strcmp(guard, "shrink") == 0) {
+			text_format_duration(num(i, "shrink_hold_ms"), hold, sizeof hold);
+			snprintf(line, sizeof line, "missing for %s; held because too many left at once, until %s or: c4ctl approve %s", missing,
+			    hold, text(i, "service"));
+			print_wrapped(line, 2);
+		} else if (strcmp(guard, "empty") == 0) {
+			snprintf(line, sizeof line, "missing for %s; held because fewer than min_instances would be left. "
+			    "If it is really gone: c4ctl approve %s", missing, text(i, "service"));
+			print_wrapped(line, 2);
+		} else if (strcmp(guard, "hold") == 0) {
+			snprintf(line, sizeof line, "missing for %s; the service is frozen: c4ctl release %s", missing, text(i, "service"));
+			print_wrapped(line, 2);
+		} else if (strcmp(state, "disabled") == 0) {
+			text_format_duration(num(i, "remove_hold_ms"), hold, sizeof hold);
+			snprintf(line, sizeof line, "out for %s; leaves the lists altogether after %s, comes back at once when DNS lists it",
+			    missing, hold);
+			print_wrapped(line, 2);
+		}
+	}
+	if (json_array_size(json_object_get(o, "instances")) == 0)
+		printf("%s is no instance now\n", text(o, "address"));
+	json_array_foreach(json_object_get(o, "destinations"), a, v)
+		printf("  in %s as %s: desired %s, Kamailio says %s\n", text(v, "target"), text(v, "uri"),
+		    text(v, "desired")[0] ? text(v, "desired") : "nothing", text(v, "actual")[0] ? text(v, "actual") : "not there");
+	json_array_foreach(json_object_get(o, "history"), a, g) {
+		const json_t *ch;
+
+		json_array_foreach(json_object_get(g, "changes"), b, ch) {
+			address_text(ch, line, sizeof line);
+			if (strcmp(line, text(o, "address")) != 0)
+				continue;
+			snprintf(line, sizeof line, "%s generation %" PRId64 ": %s -> %s%s%s, by %s", text(g, "seen"), num(g, "generation"),
+			    text(ch, "from")[0] ? text(ch, "from") : "new", text(ch, "to")[0] ? text(ch, "to") : "removed",
+			    text(ch, "guard")[0] ? ":" : "", text(ch, "guard"), text(g, "cause"));
+			print_wrapped(line, 2);
+		}
+	}
+}
+
+void
+render_config(const json_t *rows, int64_t now_ms)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(rows, i, v)
+		printf("%s: %s  (%s)\n", text(v, "key"), text(v, "value"), text(v, "origin"));
+}
+
+void
+render_messages(const json_t *rows, int64_t now_ms)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(rows, i, v)
+		printf("%s\n", json_string_value(v));
+}
+
+void
+render_event(const json_t *o, int64_t now_ms)
+{
+	printf("%s %-7s %s: %s\n", text(o, "time"), text(o, "level"), text(o, "subsystem"), text(o, "text"));
+	fflush(stdout);
+}
+
+void
+render_diff(const json_t *rows, int64_t now_ms)
+{
+	static const struct column columns[] = {
+		{ "TARGET", "target", COLUMN_TEXT }, { "WHERE", "where", COLUMN_TEXT }, { "STEP", "op", COLUMN_TEXT },
+		{ "DESTINATION", "uri", COLUMN_TEXT }, { "", "detail", COLUMN_BELOW }, { NULL, NULL, 0 },
+	};
+
+	if (json_array_size(rows) == 0)
+		printf("no difference\n");
+	else
+		render_table(columns, rows, now_ms);
+}

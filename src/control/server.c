@@ -1,0 +1,482 @@
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "control/control.h"
+
+#define PEERS_MAX 32
+#define OUTPUT_MAX (16u << 20) /* unread answers of one peer; over it the peer is dropped */
+#define WAIT_TICK_MS 100
+#define FRAMES_PER_TURN 16
+
+struct peer {
+	struct peer *next;
+	struct control *ct;
+	struct bufferevent *bev; /* NULL: gone */
+	char name[32];
+	struct control_req *reqs;
+	bool closing; /* after what is queued has been sent */
+};
+
+struct control_req {
+	struct control_req *next; /* of the peer */
+	struct peer *peer;        /* NULL: gone */
+	struct control *ct;
+	const struct command *cmd;
+	json_t *args;
+	bool streaming;
+	/* waiting */
+	struct control_req *next_waiting;
+	bool waiting;
+	int64_t deadline_ms;
+	control_wait_cb *wait_cb;
+	void *wait_arg;
+};
+
+struct control {
+	struct app *app;
+	char *path;
+	int fd;
+	struct loop_io io;
+	struct loop_timer tick;
+	struct loop_timer reopen;
+	struct peer *peers;
+	size_t n_peers;
+	struct control_req *waiting;
+};
+
+/* ---- answers ---- */
+
+static void
+send_line(struct peer *p, json_t *takes)
+{
+	char *text = json_dumps(takes, JSON_COMPACT);
+
+	json_decref(takes);
+	if (p != NULL && p->bev != NULL && text != NULL) {
+		struct evbuffer *out = bufferevent_get_output(p->bev);
+
+		if (evbuffer_get_length(out) + strlen(text) <= OUTPUT_MAX) {
+			evbuffer_add(out, text, strlen(text));
+			evbuffer_add(out, "\n", 1);
+		}
+	}
+	free(text);
+}
+
+void
+control_data(struct control_req *r, json_t *takes)
+{
+	send_line(r->peer, json_pack("{s:o}", "data", takes));
+}
+
+static void
+unlink_req(struct control_req *r)
+{
+	struct control_req **p;
+
+	for (p = r->peer ? &r->peer->reqs : NULL; p != NULL && *p != NULL; p = &(*p)->next)
+		if (*p == r) {
+			*p = r->next;
+			break;
+		}
+	for (p = &r->ct->waiting; *p != NULL; p = &(*p)->next_waiting)
+		if (*p == r) {
+			*p = r->next_waiting;
+			break;
+		}
+}
+
+static void log_line(void *arg, enum log_level level, const char *sub, const char *text);
+
+static void
+free_req(struct control_req *r)
+{
+	if (r->streaming)
+		log_unhook(log_line, r);
+	unlink_req(r);
+	json_decref(r->args);
+	free(r->wait_arg);
+	free(r);
+}
+
+void
+control_end(struct control_req *r, int code, const char *fmt, ...)
+{
+	json_t *end = json_object();
+	va_list ap;
+	char text[1024];
+
+	jsonx_set_int(end, "exit", code);
+	if (fmt != NULL) {
+		va_start(ap, fmt);
+		vsnprintf(text, sizeof text, fmt, ap);
+		va_end(ap);
+		jsonx_set_text(end, "error", text);
+	}
+	send_line(r->peer, end);
+	free_req(r);
+}
+
+struct app *
+control_app(struct control_req *r)
+{
+	return r->ct->app;
+}
+
+size_t
+control_n_args(const struct control_req *r)
+{
+	return json_array_size(r->args);
+}
+
+const char *
+control_arg(const struct control_req *r, size_t i)
+{
+	return json_string_value(json_array_get(r->args, i));
+}
+
+const char *
+control_peer(const struct control_req *r)
+{
+	return r->peer ? r->peer->name : "a peer that is gone";
+}
+
+bool
+control_gone(const struct control_req *r)
+{
+	return r->peer == NULL;
+}
+
+/* ---- waiting and streaming ---- */
+
+void
+control_event(struct control *ct)
+{
+	struct control_req *r, *next;
+	int64_t now;
+
+	if (ct == NULL || ct->waiting == NULL)
+		return;
+	now = loop_now_ms(ct->app->loop);
+	for (r = ct->waiting; r != NULL; r = next) {
+		next = r->next_waiting;
+		(void)r->wait_cb(r, r->wait_arg, now >= r->deadline_ms); /* true: it ended, and is gone */
+	}
+}
+
+static void
+on_tick(void *arg)
+{
+	struct control *ct = arg;
+
+	control_event(ct);
+	if (ct->waiting != NULL)
+		loop_timer_start(&ct->tick, WAIT_TICK_MS);
+}
+
+void
+control_wait(struct control_req *r, int64_t deadline_ms, control_wait_cb *cb, void *arg)
+{
+	r->waiting = true;
+	r->deadline_ms = deadline_ms;
+	r->wait_cb = cb;
+	r->wait_arg = arg;
+	r->next_waiting = r->ct->waiting;
+	r->ct->waiting = r;
+	loop_timer_start(&r->ct->tick, WAIT_TICK_MS);
+}
+
+static void
+log_line(void *arg, enum log_level level, const char *sub, const char *text)
+{
+	struct control_req *r = arg;
+	json_t *o = json_object();
+
+	jsonx_set_time(o, "time", loop_wall_ms(r->ct->app->loop));
+	jsonx_set_text(o, "level", log_level_name(level));
+	jsonx_set_text(o, "subsystem", sub);
+	jsonx_set_text(o, "text", text);
+	jsonx_set_int(o, "generation", (int64_t)platform_generation(r->ct->app->platform));
+	control_data(r, o);
+}
+
+void
+control_stream_log(struct control_req *r)
+{
+	r->streaming = true;
+	log_hook(log_line, r);
+}
+
+/* ---- peers ---- */
+
+static void
+drop(struct peer *p)
+{
+	struct control *ct = p->ct;
+	struct peer **at;
+	struct control_req *r, *next;
+
+	for (r = p->reqs; r != NULL; r = next) {
+		next = r->next;
+		r->peer = NULL;
+		if (r->streaming || r->waiting)
+			free_req(r);
+		/* others are with the worker and end by themselves */
+	}
+	bufferevent_free(p->bev);
+	for (at = &ct->peers; *at != NULL; at = &(*at)->next)
+		if (*at == p) {
+			*at = p->next;
+			break;
+		}
+	ct->n_peers--;
+	loop_io_want(&ct->io, LOOP_READ);
+	loop_free_later(ct->app->loop, p);
+}
+
+static void
+refuse(struct peer *p, const char *why)
+{
+	send_line(p, json_pack("{s:i,s:s}", "exit", EXIT_REFUSED, "error", why));
+	p->closing = true;
+	bufferevent_disable(p->bev, EV_READ);
+}
+
+static void
+dispatch(struct peer *p, const char *line, size_t len)
+{
+	json_t *req = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *args = json_object_get(req, "args"), *arg;
+	const char *name = jsonx_get_text(req, "cmd");
+	const struct command *cmd = name ? command_by_name(name) : NULL;
+	struct control_req *r;
+	size_t i;
+
+	if (json_integer_value(json_object_get(req, "v")) != CONTROL_VERSION) {
+		refuse(p, "this c4ctl does not fit the running c4d: use the one that was installed with it");
+	} else if (cmd == NULL) {
+		refuse(p, "no such command");
+	} else if (args != NULL && (!json_is_array(args) || (int)json_array_size(args) > cmd->max_args)) {
+		refuse(p, "too many arguments");
+	} else if ((int)json_array_size(args) < cmd->min_args) {
+		refuse(p, "an argument is missing");
+	} else {
+		json_array_foreach(args, i, arg)
+			if (!json_is_string(arg)) {
+				refuse(p, "arguments are texts");
+				json_decref(req);
+				return;
+			}
+		if (cmd->writes)
+			log_info("ctl", "%s %s by %s", cmd->name,
+			    json_array_size(args) ? json_string_value(json_array_get(args, 0)) : "", p->name);
+		r = xcalloc(1, sizeof *r);
+		r->peer = p;
+		r->ct = p->ct;
+		r->cmd = cmd;
+		r->args = args ? json_incref(json_object_get(req, "args")) : json_array();
+		r->next = p->reqs;
+		p->reqs = r;
+		cmd->handle(r);
+	}
+	json_decref(req);
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct peer *p = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t len;
+	char *line;
+	int n;
+
+	for (n = 0; n < FRAMES_PER_TURN && !p->closing; n++) {
+		line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF);
+		if (line == NULL) {
+			if (evbuffer_get_length(in) >= CONTROL_LINE_MAX)
+				refuse(p, "the request is too long");
+			return;
+		}
+		dispatch(p, line, len);
+		free(line);
+	}
+	if (n == FRAMES_PER_TURN && evbuffer_get_length(in) > 0)
+		bufferevent_trigger(bev, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+}
+
+static void
+on_written(struct bufferevent *bev, void *arg)
+{
+	struct peer *p = arg;
+
+	if (p->closing)
+		drop(p);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
+		drop(arg);
+}
+
+static void
+on_reopen(void *arg)
+{
+	struct control *ct = arg;
+
+	loop_io_want(&ct->io, LOOP_READ);
+}
+
+static void
+on_accept(void *arg, int fd, int what)
+{
+	struct control *ct = arg;
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof cred;
+	struct peer *p;
+	int s;
+
+	s = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			log_warn("ctl", "accept"); /* no descriptors left: not again at once */
+			loop_io_want(&ct->io, 0);
+			loop_timer_start(&ct->reopen, 1000);
+		}
+		return;
+	}
+	p = xcalloc(1, sizeof *p);
+	p->ct = ct;
+	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+		snprintf(p->name, sizeof p->name, "uid %ld", (long)cred.uid);
+	p->bev = loop_bufferevent(ct->app->loop, s);
+	if (p->bev == NULL) {
+		close(s);
+		free(p);
+		return;
+	}
+	bufferevent_setcb(p->bev, on_read, on_written, on_event, p);
+	bufferevent_setwatermark(p->bev, EV_READ, 0, CONTROL_LINE_MAX);
+	bufferevent_enable(p->bev, EV_READ | EV_WRITE);
+	p->next = ct->peers;
+	ct->peers = p;
+	if (++ct->n_peers >= PEERS_MAX)
+		loop_io_want(&ct->io, 0); /* until one leaves */
+}
+
+/* ---- life ---- */
+
+static int
+listen_at(const char *path, const char *group)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct group *gr;
+	mode_t mask;
+	int fd, probe, rc, err;
+
+	if (strlen(path) >= sizeof sun.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Does somebody answer there? Only a dead one's socket may be replaced. */
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	rc = probe < 0 ? -1 : connect(probe, (struct sockaddr *)&sun, sizeof sun);
+	err = rc == 0 || errno == EAGAIN ? -EADDRINUSE : 0;
+	if (err == 0 && errno == ECONNREFUSED)
+		(void)unlink(path);
+	if (probe >= 0)
+		close(probe);
+	if (err == 0) {
+		mask = umask(0117);
+		if (bind(fd, (struct sockaddr *)&sun, sizeof sun) != 0 || listen(fd, 16) != 0)
+			err = -errno;
+		umask(mask);
+	}
+	if (err != 0) {
+		close(fd);
+		return err;
+	}
+	if (group != NULL) {
+		gr = getgrnam(group);
+		if (gr == NULL || chown(path, (uid_t)-1, gr->gr_gid) != 0)
+			log_warnx("ctl", "control.group: cannot give %s to group %s: %s", path, group,
+			    gr == NULL ? "no such group" : strerror(errno));
+	}
+	return fd;
+}
+
+int
+control_new(struct control **out, struct app *app, const char *path, const char *group)
+{
+	struct control *ct;
+	char *dir = xstrdup(path), *slash = strrchr(dir, '/');
+	int fd;
+
+	if (slash != NULL && slash != dir) {
+		*slash = '\0';
+		(void)mkdir(dir, 0755);
+	}
+	free(dir);
+	fd = listen_at(path, group);
+	if (fd == -EADDRINUSE) {
+		log_error("ctl", "another c4d answers at %s: stop it, or give this one its own control.socket", path);
+		return fd;
+	}
+	if (fd < 0) {
+		log_error("ctl", "cannot listen at %s: %s (control.socket; does the directory exist, and may c4d write there?)",
+		    path, strerror(-fd));
+		return fd;
+	}
+	ct = xcalloc(1, sizeof *ct);
+	ct->app = app;
+	ct->path = xstrdup(path);
+	ct->fd = fd;
+	loop_timer_init(&ct->tick, app->loop, on_tick, ct);
+	loop_timer_init(&ct->reopen, app->loop, on_reopen, ct);
+	loop_io_init(&ct->io, app->loop, fd, on_accept, ct);
+	loop_io_want(&ct->io, LOOP_READ);
+	*out = ct;
+	return 0;
+}
+
+void
+control_free(struct control *ct)
+{
+	struct control_req *r;
+
+	if (ct == NULL)
+		return;
+	loop_io_fini(&ct->io);
+	close(ct->fd);
+	(void)unlink(ct->path);
+	while ((r = ct->waiting) != NULL)
+		control_end(r, EXIT_UNREACHABLE, "c4d is stopping");
+	while (ct->peers != NULL) {
+		struct evbuffer *o = bufferevent_get_output(ct->peers->bev);
+
+		(void)evbuffer_write(o, bufferevent_getfd(ct->peers->bev)); /* what fits, without waiting */
+		drop(ct->peers);
+	}
+	loop_timer_fini(&ct->tick);
+	loop_timer_fini(&ct->reopen);
+	free(ct->path);
+	free(ct);
+}

@@ -1,0 +1,805 @@
+/* What c4ctl shows, as JSON: the daemon never prints. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "control/control.h"
+
+#define HISTORY_LIMIT 100
+#define LATE_MS 15000 /* a target that is pending for longer than this is a problem */
+
+/* Monotonic to wall clock, for display. */
+static int64_t
+wall_of(const struct app *a, int64_t mono_ms)
+{
+	return mono_ms == 0 ? 0 : loop_wall_ms(a->loop) - (loop_now_ms(a->loop) - mono_ms);
+}
+
+static bool
+wanted(struct control_req *r, const char *name)
+{
+	const char *only = control_arg(r, 0);
+
+	return only == NULL || strcmp(only, name) == 0;
+}
+
+/* An array to show, or "no such X" (1) when it was narrowed to nothing. */
+static void
+reply_rows(struct control_req *r, json_t *rows, bool found, const char *what)
+{
+	if (!found && control_arg(r, 0) != NULL) {
+		json_decref(rows);
+		control_end(r, EXIT_NO, "no %s %s", what, control_arg(r, 0));
+		return;
+	}
+	control_data(r, rows);
+	control_end(r, EXIT_DONE, NULL);
+}
+
+/* ---- instances, services ---- */
+
+json_t *
+show_instance(const char *service, const struct topo_instance *i, bool stale)
+{
+	json_t *o = json_object(), *tags = json_array();
+	const char *p = i->tags;
+	char ip[TOPO_ADDR_TEXT];
+
+	topo_addr_format_ip(&i->addr, ip);
+	while (p != NULL && *p) {
+		size_t n = strcspn(p, ",");
+
+		json_array_append_new(tags, json_stringn(p, n));
+		p += n + (p[n] == ',');
+	}
+	jsonx_set_text(o, "service", service);
+	jsonx_set_text(o, "address", ip);
+	jsonx_set_int(o, "port", i->addr.port);
+	jsonx_set_int(o, "weight", i->weight);
+	jsonx_set_int(o, "priority", i->priority);
+	json_object_set_new(o, "tags", tags);
+	jsonx_set_text(o, "state", topo_state_name(i->state));
+	jsonx_set_text(o, "guard", i->guard ? topo_guard_name(i->guard) : NULL);
+	jsonx_set_time(o, "since", i->since_ms);
+	jsonx_set_int(o, "generation", (int64_t)i->generation);
+	jsonx_set_text(o, "source", topo_source_name(i->source));
+	jsonx_set_bool(o, "stale", stale);
+	if (i->origin != NULL)
+		jsonx_set_text(o, "line", i->origin);
+	return o;
+}
+
+static void
+name_view(const struct app *a, const char *service, unsigned index, struct judge_name_view *v)
+{
+	judge_name_view(platform_judge(a->platform, service), index, v);
+}
+
+/* No name of the service proved anything lately: what is shown is what was. */
+static bool
+is_stale(const struct app *a, const struct conf_service *c)
+{
+	struct judge_name_view v;
+	unsigned i;
+
+	for (i = 0; i < c->names.n; i++) {
+		name_view(a, c->name, i, &v);
+		if (v.last == EVIDENCE_COMPLETE || v.last == EVIDENCE_ABSENCE)
+			return false;
+	}
+	return true;
+}
+
+void
+ctl_show_instances(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	const struct topo *t = platform_now(a->platform);
+	json_t *rows = json_array();
+	bool found = false;
+	size_t i, k;
+
+	for (i = 0; i < t->n; i++) {
+		const struct topo_service *s = &t->services[i];
+
+		if (!wanted(r, s->name))
+			continue;
+		found = true;
+		for (k = 0; k < s->n; k++)
+			json_array_append_new(rows,
+			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
+	}
+	reply_rows(r, rows, found, "service");
+}
+
+static json_t *
+show_service(const struct app *a, const struct topo_service *s)
+{
+	const struct conf_service *c = platform_conf(a->platform, s->name);
+	json_t *o = json_object(), *names = json_array();
+	size_t count[5] = { 0 }, i;
+	struct judge_view jv;
+	struct judge_name_view v, worst = { .last = EVIDENCE_COMPLETE, .why = "" };
+	int64_t proof = 0;
+	bool first = true;
+	char note[256] = "", addr[TOPO_ADDR_TEXT];
+
+	for (i = 0; i < s->n; i++)
+		count[s->inst[i].state]++;
+	for (i = 0; i < c->names.n; i++) {
+		json_t *n = json_object();
+
+		name_view(a, s->name, (unsigned)i, &v);
+		jsonx_set_text(n, "name", c->names.v[i]);
+		jsonx_set_text(n, "evidence", evidence_name(v.last));
+		jsonx_set_text(n, "why", v.why);
+		jsonx_set_time(n, "proof", wall_of(a, v.proof_ms));
+		jsonx_set_int(n, "listed", (int64_t)v.listed);
+		json_array_append_new(names, n);
+		if (first || v.last == EVIDENCE_NOTHING)
+			worst = v;
+		if (first || v.proof_ms < proof)
+			proof = v.proof_ms;
+		first = false;
+	}
+	judge_view(platform_judge(a->platform, s->name), loop_now_ms(a->loop), &jv);
+	jsonx_set_text(o, "service", s->name);
+	jsonx_set_bool(o, "known", s->known);
+	jsonx_set_int(o, "up", (int64_t)count[TOPO_UP]);
+	jsonx_set_int(o, "disabled", (int64_t)count[TOPO_DISABLED]);
+	jsonx_set_int(o, "held", (int64_t)count[TOPO_HELD]);
+	jsonx_set_int(o, "min_instances", c->min_instances);
+	jsonx_set_int(o, "base", jv.base);
+	jsonx_set_int(o, "may_leave_at_once", jv.allowed);
+	jsonx_set_bool(o, "frozen", s->frozen);
+	jsonx_set_text(o, "evidence", evidence_name(worst.last));
+	jsonx_set_text(o, "why", worst.why);
+	jsonx_set_time(o, "proof", wall_of(a, proof));
+	jsonx_set_bool(o, "stale", is_stale(a, c));
+	jsonx_set_int(o, "refused", jv.refused);
+	json_object_set_new(o, "names", names);
+	if (!s->known)
+		snprintf(note, sizeof note, "never had an instance: its targets are not touched");
+	else if (jv.refused > 0) {
+		topo_addr_format(&jv.refused_addr, addr);
+		snprintf(note, sizeof note, "%u listed but not accepted, first %s: %s", jv.refused, addr, jv.refused_why);
+	} else if (worst.last == EVIDENCE_NOTHING)
+		snprintf(note, sizeof note, "%s", worst.why);
+	jsonx_set_text(o, "note", note);
+	return o;
+}
+
+void
+ctl_show_services(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	const struct topo *t = platform_now(a->platform);
+	json_t *rows = json_array();
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (wanted(r, t->services[i].name))
+			json_array_append_new(rows, show_service(a, &t->services[i]));
+	reply_rows(r, rows, json_array_size(rows) > 0, "service");
+}
+
+/* ---- targets ---- */
+
+static json_t *
+show_target(const struct target_view *v)
+{
+	json_t *o = json_object();
+
+	jsonx_set_text(o, "target", v->name);
+	jsonx_set_text(o, "kind", v->kind);
+	jsonx_set_text(o, "state", target_state_name(v->state));
+	jsonx_set_int(o, "desired_generation", (int64_t)v->desired_generation);
+	jsonx_set_int(o, "applied_generation", (int64_t)v->applied_generation);
+	jsonx_set_int(o, "pending", (int64_t)v->pending);
+	jsonx_set_text(o, "last_error", v->last_error[0] ? v->last_error : NULL);
+	jsonx_set_time(o, "since", v->since_ms);
+	jsonx_set_int(o, "window_ms", v->window_ms);
+	return o;
+}
+
+json_t *
+show_targets(const struct app *a)
+{
+	json_t *rows = json_array();
+	struct target_view v;
+	size_t i, k;
+
+	for (i = 0; i < a->n_dispatchers; i++)
+		for (k = 0; k < dispatcher_targets(a->dispatchers[i]); k++) {
+			dispatcher_view(a->dispatchers[i], k, &v);
+			json_array_append_new(rows, show_target(&v));
+		}
+	return rows;
+}
+
+/* "sbc" means all targets of that Kamailio, "sbc/1" one. */
+static bool
+target_wanted(const char *only, const char *name)
+{
+	size_t len = only ? strlen(only) : 0;
+
+	return only == NULL || strcmp(only, name) == 0 || (strncmp(only, name, len) == 0 && name[len] == '/');
+}
+
+static json_t *
+filter_rows(json_t *rows, const char *only)
+{
+	size_t i = 0;
+
+	while (i < json_array_size(rows))
+		if (target_wanted(only, jsonx_get_text(json_array_get(rows, i), "target")))
+			i++;
+		else
+			json_array_remove(rows, i);
+	return rows;
+}
+
+void
+ctl_show_targets(struct control_req *r)
+{
+	json_t *rows = filter_rows(show_targets(control_app(r)), control_arg(r, 0));
+
+	reply_rows(r, rows, json_array_size(rows) > 0, "target");
+}
+
+static json_t *
+show_destinations(const struct dispatcher *d)
+{
+	json_t *rows = json_array();
+	struct ds_entries want = { 0 };
+	const struct ds_entries *have = dispatcher_actual(d);
+	const struct conf_kamailio *c = dispatcher_conf(d);
+	size_t i, k;
+
+	dispatcher_desired(d, &want);
+	for (k = 0; k < c->n_sets; k++) {
+		char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
+		int set = (int)c->sets[k]->id;
+
+		/* first what is desired, then what Kamailio has besides */
+		for (i = 0; i < want.n + have->n; i++) {
+			const struct ds_entry *e = i < want.n ? &want.v[i] : &have->v[i - want.n], *other;
+			json_t *o;
+			char flags[8];
+
+			if (e->set != set)
+				continue;
+			other = dsp_find(i < want.n ? have : &want, set, e->uri);
+			if (i >= want.n && other != NULL)
+				continue;
+			o = json_object();
+			jsonx_set_text(o, "target", target);
+			jsonx_set_int(o, "set", set);
+			jsonx_set_text(o, "uri", e->uri);
+			jsonx_set_text(o, "desired", i >= want.n ? NULL : e->flags & DS_DISABLED ? "disabled" : "active");
+			if (i < want.n && other == NULL) {
+				jsonx_set_text(o, "actual", NULL);
+			} else {
+				dsp_flags_text(i < want.n ? other->flags : e->flags, flags);
+				jsonx_set_text(o, "actual", dispatcher_was_read(d) ? flags : NULL);
+			}
+			jsonx_set_int(o, "priority", e->priority);
+			jsonx_set_text(o, "attrs", e->attrs);
+			json_array_append_new(rows, o);
+		}
+		free(target);
+	}
+	ds_entries_clear(&want);
+	return rows;
+}
+
+void
+ctl_show_dispatcher(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	json_t *rows = json_array(), *some;
+	bool found = false;
+	size_t i, k;
+
+	for (i = 0; i < a->n_dispatchers; i++) {
+		const struct conf_kamailio *c = dispatcher_conf(a->dispatchers[i]);
+
+		for (k = 0; k < c->n_sets; k++) {
+			char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
+
+			found |= target_wanted(control_arg(r, 0), target);
+			free(target);
+		}
+		some = show_destinations(a->dispatchers[i]);
+		json_array_extend(rows, some);
+		json_decref(some);
+	}
+	reply_rows(r, filter_rows(rows, control_arg(r, 0)), found, "target");
+}
+
+/* ---- DNS ---- */
+
+void
+ctl_show_dns(struct control_req *r)
+{
+	static const char *const kinds[] = { "nothing", "complete", "partial", "absence" };
+	struct app *a = control_app(r);
+	json_t *rows = json_array();
+	struct watch_view w;
+	struct judge_name_view v;
+	size_t i, k;
+
+	for (i = 0; i < watch_count(a->watch); i++) {
+		json_t *o, *counts;
+
+		watch_view(a->watch, i, &w);
+		if (!wanted(r, w.service))
+			continue;
+		name_view(a, w.service, w.index, &v);
+		o = json_object();
+		counts = json_object();
+		jsonx_set_text(o, "service", w.service);
+		jsonx_set_text(o, "name", w.name);
+		jsonx_set_text(o, "canary", w.canary);
+		jsonx_set_text(o, "server", w.server);
+		jsonx_set_text(o, "evidence", evidence_name(v.last));
+		jsonx_set_text(o, "why", v.why);
+		jsonx_set_int(o, "listed", (int64_t)v.listed);
+		jsonx_set_int(o, "srv", (int64_t)w.n_srv);
+		jsonx_set_int(o, "bytes", (int64_t)w.size_bytes);
+		jsonx_set_int(o, "took_us", w.took_us);
+		jsonx_set_int(o, "interval_ms", w.interval_ms);
+		jsonx_set_int(o, "failures", w.failures);
+		jsonx_set_int(o, "absent_rounds", v.absent_rounds);
+		jsonx_set_int(o, "absent_ms", v.absent_ms);
+		jsonx_set_time(o, "last", wall_of(a, w.last_ms));
+		jsonx_set_time(o, "proof", wall_of(a, v.proof_ms));
+		for (k = 0; k < NELEM(kinds); k++)
+			jsonx_set_int(counts, kinds[k], (int64_t)w.rounds[k]);
+		json_object_set_new(o, "rounds", counts);
+		json_array_append_new(rows, o);
+	}
+	reply_rows(r, rows, json_array_size(rows) > 0, "service");
+}
+
+/* ---- configuration ---- */
+
+void
+ctl_show_config(struct control_req *r)
+{
+	const struct conf *c = control_app(r)->conf;
+	const char *prefix = control_arg(r, 0);
+	json_t *rows = json_array();
+	size_t i;
+
+	for (i = 0; i < c->n_items; i++) {
+		json_t *o;
+
+		if (prefix != NULL && strncmp(c->items[i].path, prefix, strlen(prefix)) != 0)
+			continue;
+		o = json_object();
+		jsonx_set_text(o, "key", c->items[i].path);
+		jsonx_set_text(o, "value", c->items[i].value);
+		jsonx_set_text(o, "origin", c->items[i].origin);
+		json_array_append_new(rows, o);
+	}
+	reply_rows(r, rows, json_array_size(rows) > 0, "key beginning with");
+}
+
+/* ---- status ---- */
+
+static void
+problem(json_t *list, const char *hint, const char *fmt, ...) PRINTF(3, 4);
+
+static void
+problem(json_t *list, const char *hint, const char *fmt, ...)
+{
+	json_t *o = json_object();
+	char text[768];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	jsonx_set_text(o, "problem", text);
+	jsonx_set_text(o, "hint", hint);
+	json_array_append_new(list, o);
+}
+
+static void
+service_problems(const struct app *a, const struct topo_service *s, json_t *list, size_t total[5])
+{
+	const struct conf_service *c = platform_conf(a->platform, s->name);
+	size_t held[4] = { 0 }, i;
+	struct judge_name_view v;
+	struct judge_view jv;
+	char hint[160], addr[TOPO_ADDR_TEXT];
+
+	for (i = 0; i < s->n; i++) {
+		total[s->inst[i].state]++;
+		if (s->inst[i].state == TOPO_HELD)
+			held[s->inst[i].guard]++;
+	}
+	snprintf(hint, sizeof hint, "if they are really gone: c4ctl approve %s", s->name);
+	if (held[GUARD_EMPTY] > 0)
+		problem(list, hint, "%s: %zu instances are held: fewer than min_instances (%lld) would be left", s->name,
+		    held[GUARD_EMPTY], (long long)c->min_instances);
+	if (held[GUARD_SHRINK] > 0)
+		problem(list, hint, "%s: %zu instances are held: more than %lld%% left at once", s->name, held[GUARD_SHRINK],
+		    (long long)c->max_shrink);
+	snprintf(hint, sizeof hint, "c4ctl release %s", s->name);
+	if (s->frozen)
+		problem(list, hint, "%s is frozen by an operator", s->name);
+	for (i = 0; i < c->names.n; i++) {
+		name_view(a, s->name, (unsigned)i, &v);
+		snprintf(hint, sizeof hint, "nothing is removed meanwhile; see c4ctl show dns %s", s->name);
+		if (v.last == EVIDENCE_NOTHING)
+			problem(list, hint, "%s: Consul's DNS says nothing about %s: %s", s->name, c->names.v[i], v.why);
+		else if (v.last == EVIDENCE_PARTIAL)
+			problem(list, hint, "%s: only a part of %s is known: %s", s->name, c->names.v[i], v.why);
+	}
+	if (!s->known)
+		problem(list, "register one at Consul, or correct services in the configuration",
+		    "%s never had an instance: its targets are not touched", s->name);
+	judge_view(platform_judge(a->platform, s->name), loop_now_ms(a->loop), &jv);
+	if (jv.refused > 0) {
+		topo_addr_format(&jv.refused_addr, addr);
+		problem(list, "correct the registration, or networks/max_instances", "%s: %u listed but not accepted, first %s: %s",
+		    s->name, jv.refused, addr, jv.refused_why);
+	}
+}
+
+static json_t *
+status_targets(const struct app *a, json_t *list)
+{
+	json_t *o = json_object();
+	size_t count[5] = { 0 }, i, k;
+	struct target_view v;
+
+	for (i = 0; i < a->n_dispatchers; i++)
+		for (k = 0; k < dispatcher_targets(a->dispatchers[i]); k++) {
+			bool late;
+
+			dispatcher_view(a->dispatchers[i], k, &v);
+			count[v.state]++;
+			late = loop_wall_ms(a->loop) - v.since_ms > LATE_MS + v.window_ms;
+			if (v.state == TARGET_FAILED || v.state == TARGET_UNREACHABLE)
+				problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v.name,
+				    target_state_name(v.state), v.last_error);
+			else if (v.state != TARGET_CONVERGED && late)
+				problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v.name, target_state_name(v.state),
+				    v.last_error[0] ? ": " : "", v.last_error);
+		}
+	for (i = 0; i < NELEM(count); i++)
+		jsonx_set_int(o, target_state_name((enum target_state)i), (int64_t)count[i]);
+	return o;
+}
+
+static json_t *
+status_kamailios(const struct app *a)
+{
+	json_t *rows = json_array();
+	struct dispatcher_counts n;
+	size_t i;
+
+	for (i = 0; i < a->n_dispatchers; i++) {
+		const struct dispatcher *d = a->dispatchers[i];
+		json_t *o = json_object();
+
+		dispatcher_counts(d, &n);
+		jsonx_set_text(o, "name", dispatcher_conf(d)->name);
+		jsonx_set_text(o, "binrpc", dispatcher_conf(d)->binrpc);
+		jsonx_set_bool(o, "up", dispatcher_is_up(d));
+		jsonx_set_text(o, "why", dispatcher_down_why(d));
+		jsonx_set_text(o, "version", dispatcher_version(d));
+		jsonx_set_text(o, "up_since", dispatcher_up_since(d));
+		jsonx_set_int(o, "reloads", (int64_t)n.reloads);
+		jsonx_set_int(o, "set_states", (int64_t)n.set_states);
+		jsonx_set_int(o, "file_writes", (int64_t)n.file_writes);
+		jsonx_set_int(o, "faults", (int64_t)n.faults);
+		jsonx_set_int(o, "window_waits", (int64_t)n.window_waits);
+		jsonx_set_int(o, "repairs", (int64_t)n.repairs);
+		jsonx_set_int(o, "connections", (int64_t)n.reconnects);
+		json_array_append_new(rows, o);
+	}
+	return rows;
+}
+
+void
+ctl_status(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	const struct topo *t = platform_now(a->platform);
+	json_t *o = json_object(), *problems = json_array(), *s = json_object(), *st = json_object(), *lag = json_object();
+	size_t total[5] = { 0 }, i;
+	struct store_view sv;
+	struct loop_lag ll;
+	struct watch_view wv;
+	struct judge_name_view nv;
+	int64_t proof = 0;
+	bool healthy;
+
+	store_view(a->store, &sv);
+	if (sv.failing)
+		problem(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
+		    sv.why);
+	for (i = 0; i < t->n; i++)
+		service_problems(a, &t->services[i], problems, total);
+	json_object_set_new(o, "targets", status_targets(a, problems));
+	healthy = json_array_size(problems) == 0;
+	jsonx_set_bool(o, "healthy", healthy);
+	json_object_set_new(o, "problems", problems);
+	jsonx_set_text(o, "version", C4D_VERSION);
+	jsonx_set_int(o, "pid", getpid());
+	jsonx_set_time(o, "started", a->started_wall_ms);
+	jsonx_set_int(o, "generation", (int64_t)t->generation);
+	jsonx_set_time(o, "changed", platform_seen_ms(a->platform));
+	jsonx_set_int(s, "count", (int64_t)t->n);
+	jsonx_set_int(s, "up", (int64_t)total[TOPO_UP]);
+	jsonx_set_int(s, "disabled", (int64_t)total[TOPO_DISABLED]);
+	jsonx_set_int(s, "held", (int64_t)total[TOPO_HELD]);
+	json_object_set_new(o, "services", s);
+	json_object_set_new(o, "kamailio", status_kamailios(a));
+	for (i = 0; i < watch_count(a->watch); i++) {
+		watch_view(a->watch, i, &wv);
+		name_view(a, wv.service, wv.index, &nv);
+		if (nv.proof_ms > proof)
+			proof = nv.proof_ms;
+	}
+	jsonx_set_time(o, "last_proof", wall_of(a, proof));
+	json_object_set_new(o, "stretch", json_real(watch_stretch(a->watch)));
+	jsonx_set_text(st, "state", sv.failing ? "failing" : "ok");
+	jsonx_set_text(st, "why", sv.failing ? sv.why : NULL);
+	jsonx_set_int(st, "commits", (int64_t)sv.commits);
+	jsonx_set_int(st, "used_bytes", sv.used_bytes);
+	jsonx_set_int(st, "size_bytes", sv.size_bytes);
+	jsonx_set_int(st, "pending", (int64_t)sv.pending);
+	jsonx_set_text(st, "set_aside", sv.set_aside);
+	json_object_set_new(o, "store", st);
+	loop_lag(a->loop, &ll);
+	jsonx_set_int(lag, "max_us", ll.max_us);
+	jsonx_set_int(lag, "beats", (int64_t)ll.turns);
+	jsonx_set_int(lag, "over_5ms", (int64_t)ll.over_5ms);
+	json_object_set_new(o, "loop_lag", lag);
+	control_data(r, o);
+	control_end(r, healthy ? EXIT_DONE : EXIT_NO, NULL);
+}
+
+/* ---- topology ---- */
+
+void
+ctl_show_topology(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	const struct topo *t = platform_now(a->platform);
+	json_t *o = json_object(), *services = json_array(), *targets;
+	size_t i, k;
+
+	for (i = 0; i < t->n; i++) {
+		const struct topo_service *s = &t->services[i];
+		json_t *so, *inst;
+
+		if (!wanted(r, s->name))
+			continue;
+		so = show_service(a, s);
+		inst = json_array();
+		for (k = 0; k < s->n; k++)
+			json_array_append_new(inst,
+			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
+		json_object_set_new(so, "instances", inst);
+		targets = show_targets(a);
+		for (k = 0; k < json_array_size(targets);) {
+			const char *name = jsonx_get_text(json_array_get(targets, k), "target");
+			bool ours = false;
+			size_t d, n;
+
+			for (d = 0; d < a->n_dispatchers; d++)
+				for (n = 0; n < dispatcher_conf(a->dispatchers[d])->n_sets; n++) {
+					const struct conf_kamailio *c = dispatcher_conf(a->dispatchers[d]);
+					char *full = xasprintf("%s/%s", c->name, c->sets[n]->name);
+
+					ours |= strcmp(full, name) == 0 && strcmp(c->sets[n]->service, s->name) == 0;
+					free(full);
+				}
+			if (ours)
+				k++;
+			else
+				json_array_remove(targets, k);
+		}
+		json_object_set_new(so, "targets", targets);
+		json_array_append_new(services, so);
+	}
+	if (json_array_size(services) == 0 && control_arg(r, 0) != NULL) {
+		json_decref(services);
+		json_decref(o);
+		control_end(r, EXIT_NO, "no service %s", control_arg(r, 0));
+		return;
+	}
+	jsonx_set_int(o, "generation", (int64_t)t->generation);
+	jsonx_set_time(o, "changed", platform_seen_ms(a->platform));
+	json_object_set_new(o, "services", services);
+	control_data(r, o);
+	control_end(r, EXIT_DONE, NULL);
+}
+
+/* ---- diff ---- */
+
+static void
+add_diff(json_t *rows, const struct dispatcher *d, const struct dsp_plan *p, const char *where)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		json_t *o = json_object();
+		char *target = xasprintf("%s/%d", dispatcher_conf(d)->name, p->v[i].set);
+
+		jsonx_set_text(o, "target", target);
+		jsonx_set_text(o, "where", where);
+		jsonx_set_text(o, "op", dsp_op_name(p->v[i].op));
+		jsonx_set_text(o, "uri", p->v[i].uri);
+		jsonx_set_text(o, "detail", p->v[i].detail);
+		json_array_append_new(rows, o);
+		free(target);
+	}
+}
+
+json_t *
+show_diff(const struct dispatcher *d, bool with_file)
+{
+	struct dsp_plan kam = { 0 }, file = { 0 };
+	json_t *rows = json_array();
+
+	dispatcher_diff(d, &kam, with_file ? &file : NULL);
+	add_diff(rows, d, &kam, "kamailio");
+	add_diff(rows, d, &file, "file");
+	dsp_plan_clear(&kam);
+	dsp_plan_clear(&file);
+	return rows;
+}
+
+void
+ctl_diff(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	json_t *rows = json_array(), *targets = filter_rows(show_targets(a), control_arg(r, 0)), *some;
+	size_t i, n = json_array_size(targets);
+	bool unread = false;
+
+	for (i = 0; i < a->n_dispatchers; i++) {
+		some = show_diff(a->dispatchers[i], true);
+		json_array_extend(rows, some);
+		json_decref(some);
+	}
+	for (i = 0; i < n; i++)
+		unread |= strcmp(jsonx_get_text(json_array_get(targets, i), "state"), "unreachable") == 0;
+	json_decref(targets);
+	if (n == 0 && control_arg(r, 0) != NULL) {
+		json_decref(rows);
+		control_end(r, EXIT_NO, "no target %s", control_arg(r, 0));
+		return;
+	}
+	filter_rows(rows, control_arg(r, 0));
+	n = json_array_size(rows);
+	control_data(r, rows);
+	if (unread)
+		control_end(r, EXIT_NO, "a Kamailio can't be read now (c4ctl show targets): its list is not compared");
+	else
+		control_end(r, n == 0 ? EXIT_DONE : EXIT_NO, NULL);
+}
+
+/* ---- history, why: read by the worker ---- */
+
+static void
+on_history(void *arg, json_t *takes)
+{
+	struct control_req *r = arg;
+	size_t n = json_array_size(takes);
+
+	control_data(r, takes);
+	control_end(r, n > 0 || control_arg(r, 0) == NULL ? EXIT_DONE : EXIT_NO, NULL);
+}
+
+void
+ctl_history(struct control_req *r)
+{
+	struct app *a = control_app(r);
+
+	store_history(a->store, control_arg(r, 0), NULL, HISTORY_LIMIT, on_history, r);
+}
+
+/* Which sets hold this address, desired and in fact. */
+static json_t *
+where_in_force(const struct app *a, const struct topo_addr *addr)
+{
+	json_t *out = json_array();
+	size_t i, k;
+
+	for (i = 0; i < a->n_dispatchers; i++) {
+		json_t *rows = show_destinations(a->dispatchers[i]);
+
+		for (k = 0; k < json_array_size(rows); k++) {
+			json_t *row = json_array_get(rows, k);
+			struct topo_addr ua;
+
+			if (dslist_uri_addr(jsonx_get_text(row, "uri"), &ua) == 0 && topo_addr_cmp(&ua, addr) == 0)
+				json_array_append(out, row);
+		}
+		json_decref(rows);
+	}
+	return out;
+}
+
+static void
+on_why(void *arg, json_t *history)
+{
+	struct control_req *r = arg;
+	struct app *a = control_app(r);
+	const struct topo *t = platform_now(a->platform);
+	json_t *o = json_object(), *found = json_array();
+	struct topo_addr addr;
+	size_t i, k;
+
+	if (topo_addr_parse(control_arg(r, 0), &addr) != 0)
+		memset(&addr, 0, sizeof addr);
+	for (i = 0; i < t->n; i++) {
+		const struct topo_instance *inst = topo_find_instance(&t->services[i], &addr);
+		const struct conf_service *c = platform_conf(a->platform, t->services[i].name);
+		const struct judge *j = platform_judge(a->platform, t->services[i].name);
+		json_t *io, *listed, *silent;
+		int64_t missing = 0;
+		unsigned mask;
+
+		if (inst == NULL)
+			continue;
+		io = show_instance(t->services[i].name, inst, is_stale(a, c));
+		listed = json_array();
+		silent = json_array();
+		mask = judge_listed_by(j, &addr, &missing);
+		for (k = 0; k < c->names.n; k++) {
+			struct judge_name_view v;
+			json_t *n = json_object();
+
+			judge_name_view(j, (unsigned)k, &v);
+			jsonx_set_text(n, "name", c->names.v[k]);
+			jsonx_set_text(n, "evidence", evidence_name(v.last));
+			jsonx_set_text(n, "why", v.why);
+			jsonx_set_time(n, "proof", wall_of(a, v.proof_ms));
+			json_array_append_new(mask >> k & 1 ? listed : silent, n);
+		}
+		json_object_set_new(io, "listed_by", listed);
+		json_object_set_new(io, "not_listed_by", silent);
+		jsonx_set_int(io, "missing_ms", missing);
+		jsonx_set_int(io, "shrink_hold_ms", c->shrink_hold_ms);
+		jsonx_set_int(io, "remove_hold_ms", c->remove_hold_ms);
+		json_array_append_new(found, io);
+	}
+	k = json_array_size(found) + json_array_size(history);
+	jsonx_set_text(o, "address", control_arg(r, 0));
+	json_object_set_new(o, "instances", found);
+	json_object_set_new(o, "destinations", where_in_force(a, &addr));
+	json_object_set_new(o, "history", history);
+	control_data(r, o);
+	if (k == 0)
+		control_end(r, EXIT_NO, "%s is no instance of any service and is not in the history", control_arg(r, 0));
+	else
+		control_end(r, EXIT_DONE, NULL);
+}
+
+void
+ctl_why(struct control_req *r)
+{
+	struct topo_addr addr;
+	char text[TOPO_ADDR_TEXT];
+
+	if (topo_addr_parse(control_arg(r, 0), &addr) != 0) {
+		control_end(r, EXIT_USAGE, "%s is not ADDRESS:PORT (IPv6 in brackets)", control_arg(r, 0));
+		return;
+	}
+	topo_addr_format(&addr, text);
+	store_history(control_app(r)->store, NULL, text, HISTORY_LIMIT, on_why, r);
+}

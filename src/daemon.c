@@ -1,0 +1,308 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "control/control.h"
+
+struct daemon {
+	struct app app; /* what the control floor sees */
+	struct control *control;
+	char *file;
+};
+
+static void
+report_stderr(void *arg, const char *text)
+{
+	fprintf(stderr, "%s\n", text);
+}
+
+int
+daemon_load(struct conf **out, const char *file)
+{
+	return conf_load(out, file, report_stderr, NULL) == 0 ? EXIT_DONE : EXIT_CONFIG;
+}
+
+/* ---- what connects the floors ---- */
+
+static void
+on_round(void *arg, const char *service, const struct round *round, const char *server)
+{
+	struct app *a = arg;
+
+	platform_round(a->platform, service, round, server);
+}
+
+static void
+on_changed(void *arg)
+{
+	struct app *a = arg;
+	size_t i;
+
+	for (i = 0; i < a->n_dispatchers; i++)
+		if (a->dispatchers[i] != NULL)
+			dispatcher_kick(a->dispatchers[i]);
+}
+
+static void
+on_target(void *arg, struct dispatcher *target)
+{
+	struct daemon *d = arg;
+
+	control_event(d->control);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_notice("c4d", "stopping; Kamailio's lists stay as they are");
+	loop_stop(d->app.loop);
+}
+
+/* ---- configuration ---- */
+
+static int
+make_dispatcher(struct daemon *d, const struct conf_kamailio *c, struct dispatcher **out)
+{
+	struct dispatcher_deps deps = {
+		.loop = d->app.loop,
+		.worker = d->app.worker,
+		.platform = d->app.platform,
+		.store = d->app.store,
+		.event = on_target,
+		.arg = d,
+	};
+	int err = dispatcher_new(out, &deps, c);
+
+	if (err != 0)
+		log_error("kam", "%s: cannot use binrpc %s: %s", c->name, c->binrpc, strerror(-err));
+	return err;
+}
+
+/* Dispatchers for this configuration: those whose section did not change are taken over from `old`. */
+static int
+make_dispatchers(struct daemon *d, const struct conf *conf, struct dispatcher **old, size_t n_old,
+    struct dispatcher ***out, size_t *n_out)
+{
+	struct dispatcher **v = xcalloc(conf->n_kamailios, sizeof *v);
+	size_t i, k, n = 0;
+	int err = 0;
+
+	for (i = 0; i < conf->n_kamailios && err == 0; i++) {
+		const struct conf_kamailio *c = conf->kamailios[i];
+
+		if (c->n_sets == 0)
+			continue;
+		for (k = 0; k < n_old; k++)
+			if (old[k] != NULL && conf_kamailio_same(dispatcher_conf(old[k]), c))
+				break;
+		if (k < n_old) {
+			v[n++] = old[k];
+			old[k] = NULL;
+			dispatcher_set_conf(v[n - 1], c);
+			continue;
+		}
+		for (k = 0; k < n_old; k++) /* its lock on the list file must be free for the new one */
+			if (old[k] != NULL && strcmp(dispatcher_conf(old[k])->name, c->name) == 0) {
+				dispatcher_free(old[k]);
+				old[k] = NULL;
+			}
+		err = make_dispatcher(d, c, &v[n]);
+		if (err == 0)
+			n++;
+	}
+	*out = v;
+	*n_out = n;
+	return err;
+}
+
+static void
+collect(void *arg, const char *text)
+{
+	json_array_append_new(arg, jsonx_text(text));
+}
+
+static int
+reload(struct app *a, json_t *messages)
+{
+	struct daemon *d = CONTAINER_OF(a, struct daemon, app);
+	struct conf *fresh = NULL, *old = a->conf;
+	struct watch *watch = NULL;
+	struct dispatcher **dispatchers, **old_d = a->dispatchers;
+	size_t i, n, n_old = a->n_dispatchers;
+
+	if (conf_load(&fresh, d->file, collect, messages) != 0 ||
+	    watch_new(&watch, a->loop, fresh, on_round, a) != 0) {
+		for (i = 0; i < json_array_size(messages); i++)
+			log_error("conf", "%s", json_string_value(json_array_get(messages, i)));
+		log_error("conf", "reload refused: nothing was changed");
+		conf_free(fresh);
+		return -EINVAL;
+	}
+	conf_restart_keys(old, fresh, collect, messages);
+	for (i = 0; i < json_array_size(messages); i++)
+		log_warnx("conf", "%s", json_string_value(json_array_get(messages, i)));
+	/* From here on nothing fails: addresses and paths were checked with the text. */
+	watch_free(a->watch);
+	a->watch = watch;
+	a->n_dispatchers = 0;
+	platform_set_conf(a->platform, fresh);
+	(void)make_dispatchers(d, fresh, old_d, n_old, &dispatchers, &n);
+	a->conf = fresh;
+	a->dispatchers = dispatchers;
+	a->n_dispatchers = n;
+	for (i = 0; i < n_old; i++) {
+		if (old_d[i] != NULL)
+			log_notice("kam", "%s: no longer configured; its lists stay as they are", dispatcher_conf(old_d[i])->name);
+		dispatcher_free(old_d[i]);
+	}
+	free(old_d);
+	for (i = 0; i < n; i++)
+		dispatcher_start(dispatchers[i]); /* for those that run it is a kick */
+	watch_start(watch);
+	log_init((enum log_level)log_level_parse(fresh->log));
+	conf_free(old);
+	log_notice("conf", "reloaded %s", d->file);
+	return 0;
+}
+
+static void
+on_hup(void *arg)
+{
+	struct daemon *d = arg;
+	json_t *messages = json_array();
+
+	(void)reload(&d->app, messages);
+	json_decref(messages);
+}
+
+/* ---- run ---- */
+
+static void
+read_machine_id(char out[64])
+{
+	char *text = NULL;
+	size_t len;
+
+	out[0] = '\0';
+	if (file_read("/etc/machine-id", 4096, &text, &len) == 0) {
+		snprintf(out, 64, "%.*s", (int)strcspn(text, "\n"), text);
+		free(text);
+	}
+}
+
+static int
+open_store(struct daemon *d)
+{
+	struct app *a = &d->app;
+	struct store_conf sc = {
+		.dir = a->conf->state,
+		.size_bytes = a->conf->store_size,
+		.keep_ms = a->conf->history_keep_ms,
+		.keep_max = a->conf->history_max,
+	};
+	char machine_id[64];
+	pid_t holder = 0;
+	int err;
+
+	read_machine_id(machine_id);
+	sc.machine_id = machine_id;
+	err = store_open(&a->store, a->loop, a->worker, &sc, &holder);
+	if (err == -EWOULDBLOCK)
+		log_error("store", "%s is used by another c4d, pid %ld: stop it, or give this one its own `state` directory",
+		    a->conf->state, (long)holder);
+	return err;
+}
+
+static int
+build(struct daemon *d)
+{
+	struct app *a = &d->app;
+	size_t i;
+
+	if (loop_new(&a->loop) != 0 || worker_new(&a->worker, a->loop) != 0) {
+		log_error("c4d", "cannot start: out of memory or of descriptors");
+		return EXIT_NO;
+	}
+	if (loop_signal(a->loop, SIGTERM, on_stop, d) != 0 || loop_signal(a->loop, SIGINT, on_stop, d) != 0 ||
+	    loop_signal(a->loop, SIGHUP, on_hup, d) != 0)
+		return EXIT_NO;
+	if (open_store(d) != 0)
+		return EXIT_REFUSED;
+	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0 ||
+	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0)
+		return EXIT_CONFIG;
+	if (make_dispatchers(d, a->conf, NULL, 0, &a->dispatchers, &a->n_dispatchers) != 0)
+		return EXIT_CONFIG;
+	switch (control_new(&d->control, a, a->conf->control_socket, a->conf->control_group)) {
+	case 0:
+		break;
+	case -EADDRINUSE:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_NO;
+	}
+	for (i = 0; i < a->n_dispatchers; i++)
+		dispatcher_start(a->dispatchers[i]);
+	watch_start(a->watch);
+	return EXIT_DONE;
+}
+
+static void
+tear_down(struct daemon *d)
+{
+	struct app *a = &d->app;
+	size_t i;
+
+	watch_free(a->watch);
+	for (i = 0; i < a->n_dispatchers; i++)
+		dispatcher_free(a->dispatchers[i]);
+	free(a->dispatchers);
+	a->n_dispatchers = 0;
+	store_flush(a->store);
+	worker_free(a->worker); /* every job ends, so that nothing that was decided is lost */
+	control_free(d->control);
+	platform_free(a->platform);
+	store_free(a->store);
+	loop_free(a->loop);
+	conf_free(a->conf);
+	free(d->file);
+}
+
+int
+daemon_run(const char *file, bool debug)
+{
+	struct daemon d = { .file = xstrdup(file) };
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	json_object_seed(0);
+	log_init(LOG_L_INFO);
+	rc = daemon_load(&d.app.conf, file);
+	if (rc != EXIT_DONE) {
+		free(d.file);
+		return rc;
+	}
+	log_init(debug ? LOG_L_DEBUG : (enum log_level)log_level_parse(d.app.conf->log));
+	d.app.reload = reload;
+	rc = build(&d);
+	if (rc == EXIT_DONE) {
+		d.app.started_wall_ms = loop_wall_ms(d.app.loop);
+		log_notice("c4d", "c4d %s runs: pid=%ld config=%s generation=%llu services=%zu kamailios=%zu", C4D_VERSION,
+		    (long)getpid(), file, (unsigned long long)platform_generation(d.app.platform), d.app.conf->n_services,
+		    d.app.n_dispatchers);
+		if (loop_run(d.app.loop) != 0)
+			rc = EXIT_NO;
+	}
+	tear_down(&d);
+	return rc;
+}

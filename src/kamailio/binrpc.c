@@ -1,0 +1,366 @@
+#include "kamailio/binrpc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC_VERSION 0xa1
+#define HEADER_MAX 10
+
+enum { T_INT, T_STR, T_DOUBLE, T_STRUCT, T_ARRAY, T_NAME, T_BYTES };
+
+/* One record of a body: a value, a name, or the start or end of a struct or array. */
+struct record {
+	uint8_t type;
+	bool end;
+	size_t at; /* of its value in the body */
+	size_t len;
+};
+
+struct header {
+	unsigned kind;
+	uint32_t cookie;
+	size_t size; /* of the header */
+	size_t body;
+};
+
+static unsigned
+uint_bytes(uint32_t n)
+{
+	unsigned size = 0;
+
+	for (; n != 0; n >>= 8)
+		size++;
+	return size;
+}
+
+static void
+add_uint(struct buf *b, uint32_t n, unsigned size)
+{
+	uint8_t byte;
+
+	while (size-- > 0) {
+		byte = (uint8_t)(n >> (8 * size));
+		buf_add(b, &byte, 1);
+	}
+}
+
+void
+binrpc_begin(struct buf *body, const char *method)
+{
+	body->len = 0;
+	binrpc_add_str(body, method);
+}
+
+void
+binrpc_add_int(struct buf *body, int32_t n)
+{
+	unsigned size = uint_bytes((uint32_t)n);
+
+	add_uint(body, size << 4 | T_INT, 1);
+	add_uint(body, (uint32_t)n, size);
+}
+
+void
+binrpc_add_str(struct buf *body, const char *s)
+{
+	size_t len = strlen(s) + 1;
+	unsigned size;
+
+	if (len < 8) {
+		add_uint(body, (uint32_t)len << 4 | T_STR, 1);
+	} else {
+		/* A length beyond 32 bits is cut here and refused by binrpc_packet(), as is much less. */
+		size = uint_bytes((uint32_t)len);
+		add_uint(body, 0x80 | size << 4 | T_STR, 1);
+		add_uint(body, (uint32_t)len, size);
+	}
+	buf_add(body, s, len);
+}
+
+int
+binrpc_packet(enum binrpc_kind kind, uint32_t cookie, const struct buf *body, struct buf *out)
+{
+	unsigned len_size, cookie_size;
+	struct buf b = { 0 };
+
+	if (body->len > BINRPC_REQUEST_MAX - HEADER_MAX)
+		return -EMSGSIZE;
+	len_size = body->len ? uint_bytes((uint32_t)body->len) : 1;
+	cookie_size = cookie ? uint_bytes(cookie) : 1;
+	add_uint(&b, MAGIC_VERSION, 1);
+	add_uint(&b, (unsigned)kind << 4 | (len_size - 1) << 2 | (cookie_size - 1), 1);
+	add_uint(&b, (uint32_t)body->len, len_size);
+	add_uint(&b, cookie, cookie_size);
+	buf_add(&b, body->s, body->len);
+	*out = b;
+	return 0;
+}
+
+static uint32_t
+get_uint(const uint8_t *p, size_t size)
+{
+	uint32_t n = 0;
+
+	while (size-- > 0)
+		n = n << 8 | *p++;
+	return n;
+}
+
+/* 1: complete; 0: more bytes are needed; -EBADMSG. Says so of a wrong first byte already. */
+static int
+read_header(const uint8_t *data, size_t len, struct header *out)
+{
+	size_t len_size, cookie_size;
+
+	if (len >= 1 && data[0] != MAGIC_VERSION)
+		return -EBADMSG;
+	if (len < 2)
+		return 0;
+	out->kind = data[1] >> 4;
+	if (out->kind != BINRPC_REQUEST && out->kind != BINRPC_REPLY && out->kind != BINRPC_FAULT)
+		return -EBADMSG;
+	len_size = (data[1] >> 2 & 3) + 1u;
+	cookie_size = (data[1] & 3) + 1u;
+	out->size = 2 + len_size + cookie_size;
+	if (len < out->size)
+		return 0;
+	out->body = get_uint(data + 2, len_size);
+	out->cookie = get_uint(data + 2 + len_size, cookie_size);
+	return 1;
+}
+
+int64_t
+binrpc_packet_size(const uint8_t *data, size_t len)
+{
+	struct header h;
+	int rc = read_header(data, len, &h);
+
+	if (rc <= 0)
+		return rc;
+	return h.body > BINRPC_REPLY_MAX - h.size ? -EMSGSIZE : (int64_t)(h.size + h.body);
+}
+
+static bool
+is_container(unsigned type)
+{
+	return type == T_STRUCT || type == T_ARRAY;
+}
+
+/* The record at *at, which moves behind it. Checks all that can be known without what came before. */
+static int
+read_record(const uint8_t *body, size_t len, size_t *at, struct record *r)
+{
+	size_t p = *at, i;
+	unsigned size = body[p] >> 4 & 7;
+	bool external = body[p] & 0x80;
+
+	r->type = body[p] & 0xf;
+	r->end = false;
+	r->len = size;
+	p++;
+	if (external && size == 0) {
+		if (!is_container(r->type))
+			return -EBADMSG;
+		r->end = true;
+	} else if (external) {
+		if (size > len - p)
+			return -EBADMSG;
+		for (i = 0, r->len = 0; i < size; i++) {
+			if (r->len > BINRPC_REPLY_MAX)
+				return -EBADMSG;
+			r->len = r->len << 8 | body[p + i];
+		}
+		p += size;
+	}
+	if (r->len > len - p)
+		return -EBADMSG;
+	r->at = p;
+	*at = p + r->len;
+	switch (r->type) {
+	case T_INT:
+	case T_DOUBLE:
+		return r->len <= 4 ? 0 : -EBADMSG;
+	case T_STR:
+	case T_NAME:
+		return r->len > 0 && body[*at - 1] == '\0' ? 0 : -EBADMSG;
+	case T_STRUCT:
+	case T_ARRAY:
+		return r->len == 0 ? 0 : -EBADMSG;
+	case T_BYTES:
+		return 0;
+	default:
+		/* Could be skipped, but a list that is read back must be all of it, or an error. */
+		return -EBADMSG;
+	}
+}
+
+/* How many values the body holds. */
+static int
+count_values(const uint8_t *body, size_t len, size_t *out)
+{
+	size_t at = 0, n = 0;
+	struct record r;
+	int err;
+
+	while (at < len) {
+		err = read_record(body, len, &at, &r);
+		if (err != 0)
+			return err;
+		n += r.type != T_NAME && !r.end;
+	}
+	*out = n;
+	return n <= BINRPC_VALUES_MAX ? 0 : -EMSGSIZE;
+}
+
+static void
+set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
+{
+	static const enum binrpc_type types[] = { [T_INT] = BINRPC_INT, [T_STR] = BINRPC_STR,
+		[T_DOUBLE] = BINRPC_DOUBLE, [T_STRUCT] = BINRPC_STRUCT, [T_ARRAY] = BINRPC_ARRAY,
+		[T_BYTES] = BINRPC_BYTES };
+
+	v->type = types[r->type];
+	if (r->type == T_INT || r->type == T_DOUBLE) {
+		v->num = (int32_t)get_uint(body + r->at, r->len);
+	} else if (r->type == T_STR) {
+		v->str = (char *)body + r->at;
+		v->len = r->len - 1;
+	} else if (r->type == T_BYTES) {
+		/* No NUL of its own: move it over its header's last byte, which was read already. */
+		memmove(body + r->at - 1, body + r->at, r->len);
+		body[r->at - 1 + r->len] = '\0';
+		v->str = (char *)body + r->at - 1;
+		v->len = r->len;
+	}
+}
+
+/* Builds the tree in `v`, which has room for all values. `body` is our copy and will be written to. */
+static int
+build(uint8_t *body, size_t len, struct binrpc_value *v, struct binrpc_value **first)
+{
+	struct {
+		uint8_t type;
+		struct binrpc_value **tail;
+	} level[BINRPC_DEPTH_MAX + 1] = { { T_ARRAY, first } };
+	const char *name = NULL;
+	size_t depth = 0, at = 0;
+	struct record r;
+	int err;
+
+	while (at < len) {
+		err = read_record(body, len, &at, &r);
+		if (err != 0)
+			return err;
+		if (r.end) {
+			if (depth == 0 || level[depth].type != r.type || name != NULL)
+				return -EBADMSG;
+			depth--;
+			continue;
+		}
+		if (r.type == T_NAME) {
+			if (level[depth].type != T_STRUCT || name != NULL)
+				return -EBADMSG;
+			name = (char *)body + r.at;
+			continue;
+		}
+		set_value(v, body, &r);
+		v->name = name;
+		name = NULL;
+		*level[depth].tail = v;
+		level[depth].tail = &v->next;
+		if (is_container(r.type)) {
+			if (depth == BINRPC_DEPTH_MAX)
+				return -EBADMSG;
+			level[++depth].type = r.type;
+			level[depth].tail = &v->child;
+		}
+		v++;
+	}
+	return depth == 0 && name == NULL ? 0 : -EBADMSG;
+}
+
+int
+binrpc_decode(const uint8_t *data, size_t len, struct binrpc_msg *out)
+{
+	struct binrpc_msg msg = { 0 };
+	struct header h;
+	size_t n = 0, values_bytes;
+	uint8_t *body;
+	int err;
+
+	if (read_header(data, len, &h) != 1 || h.body > BINRPC_REPLY_MAX || len - h.size != h.body)
+		return -EBADMSG;
+	msg.kind = (enum binrpc_kind)h.kind;
+	msg.cookie = h.cookie;
+	if (h.body > 0) {
+		err = count_values(data + h.size, h.body, &n);
+		if (err != 0)
+			return err;
+		values_bytes = n * sizeof *msg.first;
+		msg.mem = malloc(values_bytes + h.body);
+		if (msg.mem == NULL)
+			return -ENOMEM;
+		memset(msg.mem, 0, values_bytes);
+		body = (uint8_t *)msg.mem + values_bytes;
+		memcpy(body, data + h.size, h.body);
+		err = build(body, h.body, msg.mem, &msg.first);
+		if (err != 0) {
+			free(msg.mem);
+			return err;
+		}
+	}
+	*out = msg;
+	return 0;
+}
+
+void
+binrpc_clear(struct binrpc_msg *msg)
+{
+	free(msg->mem);
+	memset(msg, 0, sizeof *msg);
+}
+
+const struct binrpc_value *
+binrpc_find(const struct binrpc_value *v, const char *name)
+{
+	for (; v != NULL; v = v->next)
+		if (v->name != NULL && strcmp(v->name, name) == 0)
+			return v;
+	return NULL;
+}
+
+const char *
+binrpc_text(const struct binrpc_value *list, const char *name)
+{
+	const struct binrpc_value *v = binrpc_find(list, name);
+
+	return v != NULL && v->type == BINRPC_STR ? v->str : NULL;
+}
+
+bool
+binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out)
+{
+	const struct binrpc_value *v = binrpc_find(list, name);
+
+	if (v == NULL || (v->type != BINRPC_INT && v->type != BINRPC_DOUBLE))
+		return false;
+	if (v->type == BINRPC_DOUBLE && v->num % 1000 != 0)
+		return false;
+	*out = v->type == BINRPC_INT ? v->num : v->num / 1000;
+	return true;
+}
+
+bool
+binrpc_fault(const struct binrpc_msg *msg, int *code, const char **reason)
+{
+	const struct binrpc_value *v = msg->first;
+
+	if (msg->kind != BINRPC_FAULT)
+		return false;
+	*code = v != NULL && v->type == BINRPC_INT ? (int)v->num : 0;
+	if (v != NULL && v->type == BINRPC_INT)
+		v = v->next;
+	*reason = v != NULL && v->type == BINRPC_STR ? v->str : "no reason given";
+	return true;
+}

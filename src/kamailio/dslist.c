@@ -1,0 +1,424 @@
+#include "kamailio/dslist.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define BLANKS " \t\r\n"
+#define READ_MAX 1023 /* what ds_load_list() takes with one fgets(); the rest is another line to it */
+#define BEGIN_PREFIX "# c4d begin:" /* the text behind it may differ in files of another version */
+
+/* What Kamailio makes of one line. */
+enum line_kind { LINE_NONE, LINE_BAD, LINE_ENTRY };
+
+struct line {
+	enum line_kind kind;
+	int set;
+	unsigned flags;
+	int priority;
+	const char *uri;
+	size_t uri_len;
+	const char *attrs;
+	size_t attrs_len;
+};
+
+/* Walks over a file: whole lines, which of them are markers, and what is within the block. */
+struct walk {
+	const char *at;
+	const char *end;
+	const char *line; /* the present one, with its newline if it has one */
+	size_t len;
+	bool marker;
+	bool in_block;
+};
+
+void
+ds_entries_add(struct ds_entries *e, int set, const char *uri, unsigned flags, int priority,
+    const char *attrs)
+{
+	struct ds_entry *v;
+
+	e->v = xgrow(e->v, e->n, &e->cap, sizeof *e->v);
+	v = &e->v[e->n++];
+	v->set = set;
+	v->uri = xstrdup(uri);
+	v->flags = flags;
+	v->priority = priority;
+	v->attrs = attrs != NULL && *attrs != '\0' ? xstrdup(attrs) : NULL;
+	v->ours = false;
+}
+
+void
+ds_entries_clear(struct ds_entries *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++) {
+		free(e->v[i].uri);
+		free(e->v[i].attrs);
+	}
+	free(e->v);
+	memset(e, 0, sizeof *e);
+}
+
+struct sort_key {
+	struct ds_entry entry;
+	struct topo_addr addr; /* family 0: the host is a name */
+	size_t place;
+};
+
+static int
+compare(long a, long b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int
+by_place(const void *pa, const void *pb)
+{
+	const struct sort_key *a = pa, *b = pb;
+	int c = compare(a->entry.set, b->entry.set);
+
+	if (c == 0)
+		c = compare(b->entry.priority, a->entry.priority);
+	if (c == 0)
+		c = topo_addr_cmp(&a->addr, &b->addr);
+	if (c == 0)
+		c = strcmp(a->entry.uri, b->entry.uri);
+	/* qsort() is not stable, but equal input must give equal files */
+	return c != 0 ? c : a->place < b->place ? -1 : 1;
+}
+
+void
+ds_entries_sort(struct ds_entries *e)
+{
+	struct sort_key *keys;
+	size_t i;
+
+	if (e->n < 2)
+		return;
+	keys = xcalloc(e->n, sizeof *keys);
+	for (i = 0; i < e->n; i++) {
+		keys[i].entry = e->v[i];
+		keys[i].place = i;
+		if (dslist_uri_addr(e->v[i].uri, &keys[i].addr) != 0)
+			memset(&keys[i].addr, 0, sizeof keys[i].addr);
+	}
+	qsort(keys, e->n, sizeof *keys, by_place);
+	for (i = 0; i < e->n; i++)
+		e->v[i] = keys[i].entry;
+	free(keys);
+}
+
+/* ---- one line ---- */
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static const char *
+skip_blanks(const char *p, const char *end)
+{
+	while (p < end && is_blank(*p))
+		p++;
+	return p;
+}
+
+static bool
+at_end(const char *p, const char *end)
+{
+	return p == end || *p == '#';
+}
+
+/* Digits only, none is 0, as ds_load_list() reads them. Moves *p behind them; false on overflow. */
+static bool
+read_number(const char **p, const char *end, long max, long *out)
+{
+	bool fits = true;
+	long n = 0;
+
+	for (; *p < end && isdigit((unsigned char)**p); (*p)++) {
+		n = n * 10 + (**p - '0');
+		if (n > max) {
+			fits = false;
+			n = max;
+		}
+	}
+	*out = n;
+	return fits;
+}
+
+/* sip: or sips: with something behind it; Kamailio skips other lines (and its own parser is stricter). */
+static bool
+is_sip_uri(const char *uri, size_t len)
+{
+	if (len > 5 && strncasecmp(uri, "sips:", 5) == 0)
+		return true;
+	return len > 4 && strncasecmp(uri, "sip:", 4) == 0;
+}
+
+static struct line
+read_line(const char *p, const char *end)
+{
+	struct line l = { .kind = LINE_NONE };
+	const char *nul = memchr(p, '\0', (size_t)(end - p)), *start;
+	long set, flags = 0, priority = 0;
+	bool fits;
+
+	if (nul != NULL)
+		end = nul;
+	p = skip_blanks(p, end);
+	if (at_end(p, end))
+		return l;
+	l.kind = LINE_BAD;
+	fits = read_number(&p, end, INT_MAX, &set);
+	p = skip_blanks(p, end);
+	if (at_end(p, end))
+		return l;
+	for (start = p; !at_end(p, end) && !is_blank(*p); p++)
+		;
+	l.uri = start;
+	l.uri_len = (size_t)(p - start);
+	p = skip_blanks(p, end);
+	if (!at_end(p, end)) {
+		fits &= read_number(&p, end, INT_MAX, &flags);
+		p = skip_blanks(p, end);
+	}
+	if (!at_end(p, end)) {
+		fits &= read_number(&p, end, INT_MAX, &priority);
+		p = skip_blanks(p, end);
+	}
+	if (!at_end(p, end)) {
+		for (start = p; p < end && !is_blank(*p); p++)
+			;
+		l.attrs = start;
+		l.attrs_len = (size_t)(p - start);
+	}
+	l.set = (int)set;
+	l.flags = (unsigned)flags;
+	l.priority = (int)priority;
+	if (fits && is_sip_uri(l.uri, l.uri_len))
+		l.kind = LINE_ENTRY;
+	return l;
+}
+
+/* ---- the file ---- */
+
+static bool
+is_marker(const char *line, size_t len, const char *text, bool prefix)
+{
+	size_t n = strlen(text);
+
+	while (len > 0 && is_blank(line[len - 1]))
+		len--;
+	return (prefix ? len >= n : len == n) && memcmp(line, text, n) == 0;
+}
+
+static bool
+next_line(struct walk *w)
+{
+	const char *nl;
+
+	if (w->at == w->end)
+		return false;
+	nl = memchr(w->at, '\n', (size_t)(w->end - w->at));
+	w->line = w->at;
+	w->at = nl != NULL ? nl + 1 : w->end;
+	w->len = (size_t)(w->at - w->line);
+	w->marker = true;
+	if (is_marker(w->line, w->len, BEGIN_PREFIX, true))
+		w->in_block = true;
+	else if (is_marker(w->line, w->len, DSLIST_END, false))
+		w->in_block = false;
+	else
+		w->marker = false;
+	return true;
+}
+
+/* The next of the pieces in which Kamailio reads the present line. */
+static bool
+next_piece(const struct walk *w, size_t *at, struct line *out)
+{
+	size_t len = w->len - *at;
+
+	if (len == 0)
+		return false;
+	if (len > READ_MAX)
+		len = READ_MAX;
+	*out = read_line(w->line + *at, w->line + *at + len);
+	*at += len;
+	return true;
+}
+
+void
+dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
+{
+	struct walk w = { .at = text, .end = text + len };
+	char *uri, *attrs;
+	struct line l;
+	size_t at;
+
+	if (bad != NULL)
+		*bad = 0;
+	while (next_line(&w)) {
+		for (at = 0; next_piece(&w, &at, &l);) {
+			if (l.kind == LINE_BAD && bad != NULL)
+				(*bad)++;
+			if (l.kind != LINE_ENTRY)
+				continue;
+			uri = xstrndup(l.uri, l.uri_len);
+			attrs = l.attrs != NULL ? xstrndup(l.attrs, l.attrs_len) : NULL;
+			ds_entries_add(out, l.set, uri, l.flags, l.priority, attrs);
+			out->v[out->n - 1].ours = w.in_block;
+			free(uri);
+			free(attrs);
+		}
+	}
+}
+
+static const struct ds_set_ref *
+find_set(const struct ds_set_ref *sets, size_t n_sets, int id)
+{
+	size_t i;
+
+	for (i = 0; i < n_sets; i++)
+		if (sets[i].id == id)
+			return &sets[i];
+	return NULL;
+}
+
+/* Is the present line c4d's to replace? What c4d no longer manages is let go: it becomes foreign. */
+static bool
+is_ours(const struct walk *w, const struct ds_set_ref *sets, size_t n_sets)
+{
+	const struct ds_set_ref *set;
+	struct line l;
+	size_t at = 0;
+
+	if (w->marker)
+		return true;
+	while (next_piece(w, &at, &l)) {
+		set = l.kind == LINE_ENTRY ? find_set(sets, n_sets, l.set) : NULL;
+		if (set != NULL && (set->exclusive || w->in_block))
+			return true;
+	}
+	return false;
+}
+
+/* Would Kamailio read back what we write? */
+static bool
+is_writable(const struct ds_entry *e)
+{
+	if (e->set < 0 || e->priority < 0 || e->flags > INT_MAX)
+		return false;
+	if (!is_sip_uri(e->uri, strlen(e->uri)) || strpbrk(e->uri, BLANKS "#") != NULL)
+		return false;
+	return e->attrs == NULL || (e->attrs[0] != '#' && strpbrk(e->attrs, BLANKS) == NULL);
+}
+
+static int
+add_entry(struct buf *out, const struct ds_entry *e)
+{
+	size_t before = out->len;
+
+	if (!is_writable(e))
+		return -EINVAL;
+	buf_printf(out, "%d %s %u %d", e->set, e->uri, e->flags, e->priority);
+	if (e->attrs != NULL && *e->attrs != '\0') {
+		buf_puts(out, " ");
+		buf_puts(out, e->attrs);
+	}
+	if (out->len - before > DSLIST_LINE_MAX)
+		return -EMSGSIZE;
+	buf_puts(out, "\n");
+	return 0;
+}
+
+int
+dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_t n_sets,
+    const struct ds_entries *ours, struct buf *out, const char **bad_uri)
+{
+	struct walk w = { .at = old, .end = old + len };
+	struct buf text = { 0 };
+	bool had_block = false;
+	size_t i;
+	int err;
+
+	buf_puts(&text, "");
+	while (next_line(&w)) {
+		had_block |= w.marker;
+		if (!is_ours(&w, sets, n_sets))
+			buf_add(&text, w.line, w.len);
+	}
+	if (ours->n > 0 || had_block) {
+		if (text.len > 0 && text.s[text.len - 1] != '\n')
+			buf_puts(&text, "\n");
+		buf_puts(&text, DSLIST_BEGIN "\n");
+		for (i = 0; i < ours->n; i++) {
+			err = find_set(sets, n_sets, ours->v[i].set) != NULL ? add_entry(&text, &ours->v[i]) : -EINVAL;
+			if (err != 0) {
+				*bad_uri = ours->v[i].uri;
+				buf_free(&text);
+				return err;
+			}
+		}
+		buf_puts(&text, DSLIST_END "\n");
+	}
+	*out = text;
+	return 0;
+}
+
+/* ---- URIs ---- */
+
+int
+dslist_uri_addr(const char *uri, struct topo_addr *out)
+{
+	char host[TOPO_ADDR_TEXT];
+	const char *p, *end;
+	struct topo_addr a;
+	bool bracket, sips;
+	int64_t port;
+	size_t len;
+
+	if (!is_sip_uri(uri, strlen(uri)))
+		return -EINVAL;
+	sips = uri[3] != ':';
+	p = uri + (sips ? 5 : 4);
+	/* Neither parameters nor headers may hold a bare '@', a user part may hold ';' and '?'. */
+	end = strchr(p, '@');
+	if (end != NULL)
+		p = end + 1;
+	bracket = *p == '[';
+	p += bracket;
+	len = strcspn(p, bracket ? "]" : ":;?");
+	end = p + len;
+	if (len >= sizeof host || (bracket && *end != ']'))
+		return -EINVAL;
+	memcpy(host, p, len);
+	host[len] = '\0';
+	if (topo_addr_parse_ip(host, &a) != 0 || bracket != (a.family == 6))
+		return -EINVAL;
+	end += bracket;
+	port = sips ? 5061 : 5060;
+	if (*end == ':') {
+		p = end + 1;
+		len = strspn(p, "0123456789");
+		if (len == 0 || len > 5)
+			return -EINVAL;
+		memcpy(host, p, len);
+		host[len] = '\0';
+		if (text_parse_int(host, 1, 65535, &port) != 0)
+			return -EINVAL;
+		end = p + len;
+	}
+	if (*end != '\0' && *end != ';' && *end != '?')
+		return -EINVAL;
+	a.port = (uint16_t)port;
+	*out = a;
+	return 0;
+}

@@ -1,0 +1,801 @@
+#include "kamailio/kam.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "topology/addr.h"
+
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 1000
+#define JITTER_PERCENT 10
+#define READ_BUFFER_BYTES (64u << 10)
+#define REPLIES_PER_TURN 16
+#define WHY_BYTES 512
+
+enum kam_state { KAM_STOPPED, KAM_BACKOFF, KAM_CONNECTING, KAM_IDENTIFYING, KAM_UP };
+enum told { TOLD_NOTHING, TOLD_UP, TOLD_DOWN };
+
+/* Owned by the list it is in: waiting, in flight, or done. */
+struct call {
+	struct call *next;
+	const char *what;
+	struct buf packet;
+	uint32_t cookie;
+	bool own; /* one of the questions by which we identify Kamailio: ends without callback when the connection does */
+	int err;
+	kam_cb *cb;
+	void *arg;
+};
+
+struct call_list {
+	struct call *head;
+	struct call **tail;
+	unsigned n;
+};
+
+struct kam {
+	struct loop *loop;
+	char *name;
+	char *addr;
+	char where[sizeof(((struct sockaddr_un *)0)->sun_path) + 64]; /* addr, for people */
+	union {
+		struct sockaddr sa;
+		struct sockaddr_un un;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} peer;
+	socklen_t peer_len;
+	int64_t timeout_ms;
+	const struct kam_events *events;
+	void *arg;
+
+	enum kam_state state;
+	unsigned gen; /* of the connection; checked after each callback */
+	bool freed;
+	int fd;
+	struct loop_io io;
+	struct loop_timer timer; /* BACKOFF: next attempt; else the limit of what is under way */
+	struct loop_later later; /* delivers `done`, then `down` */
+	int64_t backoff_ms;
+	int64_t up_ms;
+	int64_t lost_ms;
+	unsigned attempts;
+
+	struct call_list waiting;
+	struct call *flying;
+	size_t sent;
+	uint32_t cookie;
+	uint8_t *in;
+	size_t in_len;
+	size_t in_cap;
+
+	struct call_list done;
+	struct call_list delivering;
+	enum told told;
+	bool down_due;
+	int down_err;
+	char down_why[WHY_BYTES];
+
+	struct kam_ident ident;
+	struct kam_ident fresh; /* of the connection that is being identified */
+};
+
+static void lose(struct kam *, int err, const char *fmt, ...) PRINTF(3, 4);
+static void on_later(void *arg);
+static void on_io(void *arg, int fd, int what);
+
+/* ---- calls ---- */
+
+static void
+list_init(struct call_list *l)
+{
+	l->head = NULL;
+	l->tail = &l->head;
+	l->n = 0;
+}
+
+static void
+list_push(struct call_list *l, struct call *c)
+{
+	c->next = NULL;
+	*l->tail = c;
+	l->tail = &c->next;
+	l->n++;
+}
+
+static struct call *
+list_pop(struct call_list *l)
+{
+	struct call *c = l->head;
+
+	if (c == NULL)
+		return NULL;
+	l->head = c->next;
+	if (l->head == NULL)
+		l->tail = &l->head;
+	l->n--;
+	return c;
+}
+
+static void
+call_free(struct call *c)
+{
+	if (c == NULL)
+		return;
+	buf_free(&c->packet);
+	free(c);
+}
+
+static void
+list_free(struct call_list *l)
+{
+	struct call *c;
+
+	while ((c = list_pop(l)) != NULL)
+		call_free(c);
+}
+
+/* Ends a call without a reply; its callback runs from the later-queue. */
+static void
+call_fail(struct kam *k, struct call *c, int err)
+{
+	if (c->own) {
+		call_free(c);
+		return;
+	}
+	c->err = err;
+	list_push(&k->done, c);
+	loop_later(k->loop, &k->later, on_later, k);
+}
+
+static void
+on_later(void *arg)
+{
+	struct kam *k = arg;
+	struct call *c;
+
+	/* Only what is here now: a callback that calls again while we are down must not keep us here. */
+	k->delivering = k->done;
+	if (k->delivering.head == NULL)
+		list_init(&k->delivering);
+	list_init(&k->done);
+	while ((c = list_pop(&k->delivering)) != NULL) {
+		c->cb(c->arg, c->err, NULL);
+		call_free(c);
+		if (k->freed)
+			return;
+	}
+	if (k->down_due) {
+		k->down_due = false;
+		k->events->down(k->arg, k->down_err, k->down_why);
+	}
+}
+
+/* ---- the connection's end, and the next one ---- */
+
+static void
+close_connection(struct kam *k)
+{
+	k->gen++;
+	loop_timer_stop(&k->timer);
+	if (k->fd >= 0) {
+		loop_io_fini(&k->io);
+		close(k->fd);
+		k->fd = -1;
+	}
+	free(k->in);
+	k->in = NULL;
+	k->in_len = k->in_cap = 0;
+	k->sent = 0;
+}
+
+/* The error that a call sees which was in flight when the connection ended with `err`. */
+static int
+flying_error(int err)
+{
+	return err == -ETIMEDOUT || err == -EBADMSG || err == -EMSGSIZE ? err : -ECONNRESET;
+}
+
+static void
+fail_calls(struct kam *k, int err)
+{
+	struct call *c = k->flying;
+
+	k->flying = NULL;
+	if (c != NULL)
+		call_fail(k, c, flying_error(err));
+	while ((c = list_pop(&k->waiting)) != NULL)
+		call_fail(k, c, -ECONNRESET);
+}
+
+/* Once per loss, and for the first attempt that fails; further failures are only counted. */
+static void
+tell_down(struct kam *k, int err, const char *why)
+{
+	if (k->told == TOLD_DOWN)
+		return;
+	log_warnx("kam", "%s: %s; %s", k->name, k->told == TOLD_UP ? "lost" : "not reachable", why);
+	k->told = TOLD_DOWN;
+	k->lost_ms = loop_now_ms(k->loop);
+	k->attempts = 0;
+	k->down_due = true;
+	k->down_err = err;
+	snprintf(k->down_why, sizeof k->down_why, "%s", why);
+	loop_later(k->loop, &k->later, on_later, k);
+}
+
+/* A connection that ends young does not reset the back-off: else we would connect 20 times a second. */
+static bool
+was_young(const struct kam *k)
+{
+	return k->state != KAM_UP || loop_now_ms(k->loop) - k->up_ms < BACKOFF_MAX_MS;
+}
+
+static void
+connect_later(struct kam *k)
+{
+	if (!was_young(k))
+		k->backoff_ms = BACKOFF_MIN_MS;
+	k->state = KAM_BACKOFF;
+	loop_timer_start(&k->timer, loop_jitter(k->loop, k->backoff_ms, JITTER_PERCENT));
+	k->backoff_ms = k->backoff_ms * 2 < BACKOFF_MAX_MS ? k->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void
+lose(struct kam *k, int err, const char *fmt, ...)
+{
+	char why[WHY_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	log_debug("kam", "%s: connection ended: %s", k->name, why);
+	close_connection(k);
+	fail_calls(k, err);
+	tell_down(k, err, why);
+	connect_later(k);
+}
+
+static void
+lose_connecting(struct kam *k, int err)
+{
+	const char *hint;
+
+	switch (err) {
+	case -EACCES:
+	case -EPERM:
+		hint = "is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660)";
+		break;
+	case -EAGAIN:
+		lose(k, err, "cannot connect to %s: too many connections wait there (does Kamailio's ctl process hang?)",
+		    k->where);
+		return;
+	case -ENOENT:
+	case -ECONNREFUSED:
+		hint = k->peer.sa.sa_family == AF_UNIX ? "is Kamailio running, with ctl.so loaded?" :
+		    "is Kamailio running, with ctl.so loaded and modparam(\"ctl\", \"binrpc\", \"tcp:...\")?";
+		break;
+	case -EMFILE:
+	case -ENFILE:
+		hint = "raise LimitNOFILE of c4d's unit";
+		break;
+	default:
+		hint = "c4d tries again by itself";
+		break;
+	}
+	lose(k, err, "cannot connect to %s: %s (%s)", k->where, strerror(-err), hint);
+}
+
+static void
+lose_silent(struct kam *k)
+{
+	char limit[32];
+
+	text_format_duration(k->timeout_ms, limit, sizeof limit);
+	if (k->state == KAM_CONNECTING)
+		lose(k, -ETIMEDOUT, "cannot connect to %s within %s", k->where, limit);
+	else
+		lose(k, -ETIMEDOUT, "no reply to %s within %s", k->flying ? k->flying->what : "?", limit);
+}
+
+/* err 0: the peer closed it in order. */
+static void
+lose_closed(struct kam *k, int err)
+{
+	const char *what = k->flying ? k->flying->what : NULL;
+
+	if (k->state == KAM_IDENTIFYING && what != NULL)
+		lose(k, -ECONNRESET,
+		    "%s closed the connection instead of answering %s (Kamailio's ctl takes 128 connections)", k->where,
+		    what);
+	else if (err != 0)
+		lose(k, -ECONNRESET, "connection to %s lost: %s", k->where, strerror(-err));
+	else
+		lose(k, -ECONNRESET, "%s closed the connection%s%s", k->where, what ? " during " : "",
+		    what ? what : "");
+}
+
+/* ---- sending ---- */
+
+static void
+flush(struct kam *k)
+{
+	const struct buf *p = &k->flying->packet;
+	ssize_t n;
+
+	while (k->sent < p->len) {
+		n = send(k->fd, p->s + k->sent, p->len - k->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0) {
+			lose_closed(k, -errno);
+			return;
+		}
+		k->sent += (size_t)n;
+	}
+	loop_io_want(&k->io, LOOP_READ | (k->sent < p->len ? LOOP_WRITE : 0));
+}
+
+static void
+send_next(struct kam *k)
+{
+	if (k->flying != NULL || k->fd < 0)
+		return;
+	k->flying = list_pop(&k->waiting);
+	if (k->flying == NULL)
+		return;
+	k->sent = 0;
+	loop_timer_start(&k->timer, k->timeout_ms);
+	flush(k);
+}
+
+static void
+submit(struct kam *k, struct call *c, const struct buf *body)
+{
+	int err;
+
+	c->cookie = ++k->cookie;
+	err = binrpc_packet(BINRPC_REQUEST, c->cookie, body, &c->packet);
+	if (err != 0) {
+		call_fail(k, c, err);
+		return;
+	}
+	list_push(&k->waiting, c);
+	send_next(k);
+}
+
+void
+kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+{
+	struct call *c = xcalloc(1, sizeof *c);
+
+	c->what = what;
+	c->cb = cb;
+	c->arg = arg;
+	if (k->state != KAM_UP)
+		call_fail(k, c, -ENOTCONN);
+	else if (k->waiting.n >= KAM_WAITING_MAX)
+		call_fail(k, c, -EBUSY);
+	else
+		submit(k, c, body);
+}
+
+/* ---- who answers? ---- */
+
+static void
+identify(struct kam *k, const char *what, kam_cb *cb)
+{
+	struct call *c = xcalloc(1, sizeof *c);
+	struct buf body = { 0 };
+
+	c->what = what;
+	c->own = true;
+	c->cb = cb;
+	c->arg = k;
+	binrpc_begin(&body, what);
+	submit(k, c, &body);
+	buf_free(&body);
+}
+
+static void
+copy_text(char *out, size_t size, const char *text)
+{
+	size_t len;
+
+	snprintf(out, size, "%s", text);
+	for (len = strlen(out); len > 0 && (out[len - 1] == ' ' || out[len - 1] == '\n'); len--)
+		out[len - 1] = '\0';
+}
+
+static bool
+is_restart(const struct kam_ident *was, const struct kam_ident *is)
+{
+	if (was->up_since[0] == '\0')
+		return false;
+	return strcmp(was->up_since, is->up_since) != 0 ||
+	    (was->main_pid != 0 && is->main_pid != 0 && was->main_pid != is->main_pid);
+}
+
+static void
+on_version(void *arg, int err, const struct binrpc_msg *msg)
+{
+	struct kam *k = arg;
+	bool restarted = is_restart(&k->ident, &k->fresh);
+	char away[32];
+
+	if (msg->kind == BINRPC_REPLY && msg->first != NULL && msg->first->type == BINRPC_STR)
+		copy_text(k->fresh.version, sizeof k->fresh.version, msg->first->str);
+	k->ident = k->fresh;
+	k->state = KAM_UP;
+	k->up_ms = loop_now_ms(k->loop);
+	if (k->told == TOLD_DOWN) {
+		text_format_duration(loop_now_ms(k->loop) - k->lost_ms, away, sizeof away);
+		log_notice("kam", "%s: back after %s, attempts=%u%s", k->name, away, k->attempts,
+		    restarted ? "; Kamailio was restarted" : "");
+	} else {
+		log_notice("kam", "%s: connected to %s: %s, up since %s", k->name, k->where, k->ident.version,
+		    k->ident.up_since);
+	}
+	k->told = TOLD_UP;
+	k->events->up(k->arg, &k->ident, restarted);
+}
+
+static void
+on_psx(void *arg, int err, const struct binrpc_msg *msg)
+{
+	const struct binrpc_value *v = msg->kind == BINRPC_REPLY ? msg->first : NULL;
+	struct kam *k = arg;
+	int64_t index, pid;
+
+	for (; v != NULL; v = v->next)
+		if (binrpc_int(v->child, "IDX", &index) && index == 0 && binrpc_int(v->child, "PID", &pid)) {
+			k->fresh.main_pid = pid;
+			break;
+		}
+	identify(k, "core.version", on_version);
+}
+
+static void
+on_uptime(void *arg, int err, const struct binrpc_msg *msg)
+{
+	const char *since = NULL, *reason = "no up_since in it";
+	struct kam *k = arg;
+	int code = 0;
+
+	if (!binrpc_fault(msg, &code, &reason) && msg->first != NULL)
+		since = binrpc_text(msg->first->child, "up_since");
+	if (since == NULL) {
+		/* Not a Kamailio that we could tell from its successor. */
+		lose(k, -EBADMSG, "%s: cannot use the answer to core.uptime: %s", k->where, reason);
+		return;
+	}
+	memset(&k->fresh, 0, sizeof k->fresh);
+	copy_text(k->fresh.up_since, sizeof k->fresh.up_since, since);
+	identify(k, "core.psx", on_psx);
+}
+
+/* ---- receiving ---- */
+
+/* Room for the packet that has begun and one byte more, so that what follows it shows. */
+static int
+make_room(struct kam *k, size_t packet)
+{
+	size_t want = packet + 1 > READ_BUFFER_BYTES ? packet + 1 : READ_BUFFER_BYTES;
+	uint8_t *p;
+
+	if (want <= k->in_cap)
+		return 0;
+	p = realloc(k->in, want);
+	if (p == NULL)
+		return -ENOMEM;
+	k->in = p;
+	k->in_cap = want;
+	return 0;
+}
+
+static void
+drop_packet(struct kam *k, size_t size)
+{
+	k->in_len -= size;
+	memmove(k->in, k->in + size, k->in_len);
+	if (k->in_cap > READ_BUFFER_BYTES && k->in_len == 0) {
+		free(k->in);
+		k->in = NULL;
+		k->in_cap = 0;
+	}
+}
+
+/* A whole packet lies at the buffer's beginning. It is the answer to the call in flight, or the stream is not to be trusted. */
+static void
+take_packet(struct kam *k, size_t size)
+{
+	struct call *c = k->flying;
+	struct binrpc_msg msg;
+	unsigned gen = k->gen;
+	bool more;
+	int err;
+
+	err = binrpc_decode(k->in, size, &msg);
+	if (err != 0) {
+		lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what, strerror(-err));
+		return;
+	}
+	if (msg.cookie != c->cookie || msg.kind == BINRPC_REQUEST || k->sent < c->packet.len) {
+		binrpc_clear(&msg);
+		lose(k, -EBADMSG, "%s: got something else than the reply to %s", k->where, c->what);
+		return;
+	}
+	drop_packet(k, size);
+	more = k->in_len > 0;
+	k->flying = NULL;
+	loop_timer_stop(&k->timer);
+	c->cb(c->arg, 0, &msg);
+	binrpc_clear(&msg);
+	call_free(c);
+	if (k->freed || gen != k->gen)
+		return;
+	if (more)
+		lose(k, -EBADMSG, "%s: sent more than was asked", k->where);
+	else
+		send_next(k);
+}
+
+/* One read. False when there is nothing more to read for now, or the connection or kam itself ended. */
+static bool
+read_some(struct kam *k, unsigned *replies)
+{
+	unsigned gen = k->gen;
+	int64_t size;
+	ssize_t n;
+
+	if (make_room(k, 0) != 0) {
+		lose(k, -ENOMEM, "%s: out of memory", k->where);
+		return false;
+	}
+	n = recv(k->fd, k->in + k->in_len, k->in_cap - k->in_len, MSG_DONTWAIT);
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return false;
+	if (n <= 0) {
+		lose_closed(k, n < 0 ? -errno : 0);
+		return false;
+	}
+	k->in_len += (size_t)n;
+	if (k->flying == NULL) {
+		lose(k, -EBADMSG, "%s: sent %zu bytes that nobody asked for", k->where, k->in_len);
+		return false;
+	}
+	size = binrpc_packet_size(k->in, k->in_len);
+	if (size < 0) {
+		lose(k, (int)size, size == -EMSGSIZE ? "%s: the reply to %s is larger than c4d takes" :
+		    "%s: the reply to %s is no binrpc (is this Kamailio's binrpc socket?)", k->where, k->flying->what);
+		return false;
+	}
+	if (size > 0 && (size_t)size > k->in_len && make_room(k, (size_t)size) != 0) {
+		lose(k, -ENOMEM, "%s: out of memory for a reply of %lld bytes", k->where, (long long)size);
+		return false;
+	}
+	if (size > 0 && (size_t)size <= k->in_len) {
+		take_packet(k, (size_t)size);
+		(*replies)++;
+	}
+	return !k->freed && gen == k->gen;
+}
+
+static void
+on_connected(struct kam *k)
+{
+	k->state = KAM_IDENTIFYING;
+	loop_timer_stop(&k->timer);
+	loop_io_want(&k->io, LOOP_READ);
+	identify(k, "core.uptime", on_uptime);
+}
+
+static void
+on_io(void *arg, int fd, int what)
+{
+	struct kam *k = arg;
+	unsigned replies = 0, gen = k->gen;
+	socklen_t len;
+	int err = 0;
+
+	if (k->state == KAM_CONNECTING) {
+		len = sizeof err;
+		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+			err = errno;
+		if (err != 0)
+			lose_connecting(k, -err);
+		else
+			on_connected(k);
+		return;
+	}
+	if ((what & LOOP_WRITE) && k->flying != NULL)
+		flush(k);
+	if (gen != k->gen || !(what & LOOP_READ))
+		return;
+	while (replies < REPLIES_PER_TURN && read_some(k, &replies))
+		;
+}
+
+/* ---- connecting ---- */
+
+static void
+connect_now(struct kam *k)
+{
+	int one = 1;
+
+	k->attempts++;
+	k->fd = socket(k->peer.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (k->fd < 0) {
+		lose_connecting(k, -errno);
+		return;
+	}
+	loop_io_init(&k->io, k->loop, k->fd, on_io, k);
+	if (k->peer.sa.sa_family != AF_UNIX)
+		(void)setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	k->state = KAM_CONNECTING;
+	if (connect(k->fd, &k->peer.sa, k->peer_len) == 0) {
+		on_connected(k);
+	} else if (errno == EINPROGRESS || errno == EINTR) {
+		loop_timer_start(&k->timer, k->timeout_ms);
+		loop_io_want(&k->io, LOOP_WRITE);
+	} else {
+		/* Of a unix socket also EAGAIN, a full backlog: nothing would tell when there is room. */
+		lose_connecting(k, -errno);
+	}
+}
+
+static void
+on_timer(void *arg)
+{
+	struct kam *k = arg;
+
+	if (k->state == KAM_BACKOFF)
+		connect_now(k);
+	else if (k->state != KAM_STOPPED)
+		lose_silent(k);
+}
+
+static void
+connect_soon(struct kam *k)
+{
+	k->state = KAM_BACKOFF;
+	loop_timer_start(&k->timer, 0);
+}
+
+void
+kam_start(struct kam *k)
+{
+	if (k->state == KAM_STOPPED)
+		connect_soon(k);
+}
+
+void
+kam_reconnect(struct kam *k, const char *why)
+{
+	close_connection(k);
+	fail_calls(k, -ECONNRESET);
+	if (k->told == TOLD_UP)
+		tell_down(k, -ECONNRESET, why);
+	if (k->state == KAM_UP && was_young(k))
+		connect_later(k);
+	else
+		connect_soon(k);
+}
+
+/* ---- life ---- */
+
+static int
+parse_addr(struct kam *k, const char *addr)
+{
+	struct topo_addr a;
+	size_t len;
+
+	if (strncmp(addr, "unix:/", 6) == 0) {
+		addr += 5;
+		len = strlen(addr);
+		if (len >= sizeof k->peer.un.sun_path)
+			return -EINVAL;
+		k->peer.un.sun_family = AF_UNIX;
+		memcpy(k->peer.un.sun_path, addr, len + 1);
+		k->peer_len = sizeof k->peer.un;
+	} else if (strncmp(addr, "tcp:", 4) == 0) {
+		addr += 4;
+		if (topo_addr_parse(addr, &a) != 0 || a.port == 0)
+			return -EINVAL;
+		if (a.family == 4) {
+			k->peer.in.sin_family = AF_INET;
+			k->peer.in.sin_port = htons(a.port);
+			memcpy(&k->peer.in.sin_addr, a.ip, 4);
+			k->peer_len = sizeof k->peer.in;
+		} else {
+			k->peer.in6.sin6_family = AF_INET6;
+			k->peer.in6.sin6_port = htons(a.port);
+			memcpy(&k->peer.in6.sin6_addr, a.ip, 16);
+			k->peer_len = sizeof k->peer.in6;
+		}
+	} else {
+		return -EINVAL;
+	}
+	snprintf(k->where, sizeof k->where, "%s", addr);
+	return 0;
+}
+
+int
+kam_new(struct kam **out, struct loop *loop, const char *name, const char *addr, int64_t timeout_ms,
+    const struct kam_events *events, void *arg)
+{
+	struct kam *k = xcalloc(1, sizeof *k);
+	int err = parse_addr(k, addr);
+
+	if (err != 0) {
+		free(k);
+		return err;
+	}
+	k->loop = loop;
+	k->name = xstrdup(name);
+	k->addr = xstrdup(addr);
+	k->timeout_ms = timeout_ms;
+	k->events = events;
+	k->arg = arg;
+	k->fd = -1;
+	k->backoff_ms = BACKOFF_MIN_MS;
+	list_init(&k->waiting);
+	list_init(&k->done);
+	list_init(&k->delivering);
+	loop_timer_init(&k->timer, loop, on_timer, k);
+	*out = k;
+	return 0;
+}
+
+void
+kam_free(struct kam *k)
+{
+	if (k == NULL)
+		return;
+	k->freed = true;
+	k->state = KAM_STOPPED;
+	close_connection(k);
+	loop_timer_fini(&k->timer);
+	loop_later_cancel(k->loop, &k->later);
+	call_free(k->flying);
+	k->flying = NULL;
+	list_free(&k->waiting);
+	list_free(&k->done);
+	list_free(&k->delivering);
+	free(k->name);
+	free(k->addr);
+	k->name = k->addr = NULL;
+	loop_free_later(k->loop, k); /* our frames may lie below this one */
+}
+
+bool
+kam_is_up(const struct kam *k)
+{
+	return k->state == KAM_UP;
+}
+
+const struct kam_ident *
+kam_ident(const struct kam *k)
+{
+	return &k->ident;
+}
+
+const char *
+kam_addr(const struct kam *k)
+{
+	return k->addr;
+}

@@ -1,0 +1,73 @@
+"""pytest's side of the lab: one Lab per test, logs of everything when a test fails."""
+import os
+import re
+import shutil
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import lab as lab_  # noqa: E402  pylint: disable=wrong-import-position
+
+FAILED = os.path.join(lab_.base.ROOT, "build", "lab-failed")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+	outcome = yield
+	report = outcome.get_result()
+	setattr(item, "rep_" + report.when, report)
+	lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+	if report.failed and lab is not None:
+		report.sections.append(("the lab's logs", lab.logs()))
+
+
+@pytest.fixture
+def lab(request):
+	"""A lab of the test's own; a failed test's directory is kept under build/lab-failed."""
+	with lab_.Lab(request.node.name) as made:
+		yield made
+		report = getattr(request.node, "rep_call", None)
+		failed = report is None or report.failed
+		made.stop()
+	if failed:
+		kept = os.path.join(FAILED, re.sub(r"[^\w.-]+", "_", request.node.name))
+		shutil.rmtree(kept, ignore_errors=True)
+		os.makedirs(FAILED, exist_ok=True)
+		# Sockets can't be copied; the rest is small.
+		shutil.copytree(made.dir, kept, symlinks=True, ignore=_sockets, ignore_dangling_symlinks=True)
+	made.remove()
+
+
+def _sockets(directory, names):
+	return [n for n in names if not (os.path.isdir(p := os.path.join(directory, n)) or os.path.isfile(p))]
+
+
+@pytest.fixture
+def make_c4d(lab):
+	"""make_c4d(config, ...) -> C4d; at the end each must stop cleanly and without sanitizer reports."""
+	made = []
+
+	def make(config, **kw):
+		kw.setdefault("name", f"c4d{len(made) or ''}")
+		made.append(lab_.C4d(lab, config, **kw))
+		return made[-1]
+
+	yield make
+	errors = []
+	for c in made:
+		try:
+			c.check_clean()
+		except lab_.LabError as e:
+			errors.append(str(e))
+	assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def consul(lab):
+	return lab_.Consul(lab).start()
+
+
+@pytest.fixture
+def sbc(lab):
+	return lab_.Sbc(lab).start()

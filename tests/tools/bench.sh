@@ -1,0 +1,11 @@
+#!/bin/bash
+# bench.sh: the figures of the README, measured: a table, and build/bench.json (see bench.py).
+# BENCH_N=50: how often each is measured. CONSUL_TEMPLATE=/path: the same work beside it.
+set -eu
+cd "$(dirname "$0")/../.."
+tests/tools/deps.sh build test
+C4D_LAB_CONSUL=$(tests/tools/consul.sh)
+export C4D_LAB_CONSUL
+[ -n "${C4D:-}" ] || make --no-print-directory -j"$(nproc)" all
+export PYTHONDONTWRITEBYTECODE=1
+exec /usr/bin/python3 tests/tools/bench.py "$@"

@@ -1,0 +1,1044 @@
+/*
+ * conf: what loads, what it means, and what is said about everything that does not load.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "config/conf.h"
+
+static void
+collect(void *arg, const char *text)
+{
+	buf_printf(arg, "%s\n", text);
+}
+
+static struct conf *
+load_ok(const char *text)
+{
+	struct buf said = { 0 };
+	struct conf *conf = NULL;
+
+	if (conf_load_text(&conf, "t.yml", text, strlen(text), collect, &said) != 0)
+		fail_msg("does not load:\n%s\n%s", text, said.s ? said.s : "(no reason given)");
+	assert_null(said.s);
+	return conf;
+}
+
+/* All that is said, one line each; it must not load. */
+static char *
+load_bad(const char *text)
+{
+	struct buf said = { 0 };
+	struct conf *conf = NULL;
+
+	if (conf_load_text(&conf, "t.yml", text, strlen(text), collect, &said) == 0)
+		fail_msg("loads, but must not:\n%s", text);
+	assert_null(conf);
+	assert_non_null(said.s);
+	return buf_take(&said);
+}
+
+static const struct conf_item *
+item(const struct conf *conf, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < conf->n_items; i++)
+		if (strcmp(conf->items[i].path, path) == 0)
+			return &conf->items[i];
+	fail_msg("no item %s", path);
+	return NULL;
+}
+
+static void
+check_item(const struct conf *conf, const char *path, const char *value, const char *origin)
+{
+	const struct conf_item *it = item(conf, path);
+
+	if (strcmp(it->value, value) != 0 || strcmp(it->origin, origin) != 0)
+		fail_msg("%s is '%s' from %s, not '%s' from %s", path, it->value, it->origin, value,
+		    origin);
+}
+
+#define S62 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgg"
+#define PATH50 "/aaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee"
+#define KAM \
+	"services: {router: {}}\nkamailio:\n  sbc:\n    list_file: /f\n    dispatcher:\n      " \
+	"1:\n        "
+#define KAM_TAG KAM "service: router\n        tag:\n          "
+#define LISTED(...) "services:\n  a:\n    tags: [" __VA_ARGS__ "]\n"
+
+/* One error each: the only line said begins with `said`. */
+static const struct {
+	const char *text;
+	const char *said;
+} errors[] = {
+	/* keys */
+	{ "stat: /x\n", "t.yml:1: unknown key 'stat'; did you mean 'state'?" },
+	{ "\n\nservice: {}\n", "t.yml:3: unknown key 'service'; did you mean 'services'?" },
+	{ "consul:\n  dnss: []\n", "t.yml:2: unknown key 'consul.dnss'; did you mean 'dns'?" },
+	{ "control: {sockt: /x}\n",
+	    "t.yml:1: unknown key 'control.sockt'; did you mean 'socket'?" },
+	{ "frobnicate: 1\n", "t.yml:1: unknown key 'frobnicate'\n" },
+	{ "control.socket: /x\n",
+	    "t.yml:1: unknown key 'control.socket'; write nested keys as nested sections" },
+	{ "services:\n  a:\n    intervall: 1s\n",
+	    "t.yml:3: unknown key 'services.a.intervall'; did you mean 'interval'?" },
+	{ KAM "service: router\n        url: x\n",
+	    "t.yml:8: unknown key 'kamailio.sbc.dispatcher.1.url'; did you mean 'uri'?" },
+	{ KAM_TAG "x: {exclusive: true}\n",
+	    "t.yml:9: unknown key 'kamailio.sbc.dispatcher.1.tag.x.exclusive'\n" },
+	{ "kamailio: {sbc: {dispatchr: {}}}\n",
+	    "t.yml:1: unknown key 'kamailio.sbc.dispatchr'; did you mean 'dispatcher'?" },
+	{ "log: info\nstate: /x\nlog: debug\n",
+	    "t.yml:3: key 'log' is repeated: it already stands at line 1" },
+	{ "services:\n  a: {}\n  b: {}\n  a: {interval: 2s}\n",
+	    "t.yml:4: key 'a' is repeated: it already stands at line 2" },
+	/* types */
+	{ "state: [/x]\n", "t.yml:1: state: must be a text (directory), not a list" },
+	{ "\nstate:\n  x: 1\n", "t.yml:2: state: must be a text (directory), not a section" },
+	{ "control: 5\n",
+	    "t.yml:1: control: must be a section of keys and values, not a single value" },
+	{ "services: [a]\n",
+	    "t.yml:1: services: must be a section of keys and values, not a list" },
+	{ "services:\n  a: yes\n",
+	    "t.yml:2: services.a: must be a section of keys and values, not a single" },
+	{ "kamailio: {x: {dispatcher: 1}}\n", "t.yml:1: kamailio.x.dispatcher: must be a section" },
+	{ "just text\n",
+	    "t.yml:1: this file: must be a section of keys and values, not a single value" },
+	{ "- a\n", "t.yml:1: this file: must be a section of keys and values, not a list" },
+	{ "services: {a: {tags: primary}}\n", "t.yml:1: services.a.tags: must be a list in "
+					      "brackets: [tag, ...], not a single value" },
+	{ "services:\n  a:\n    tags:\n    - x\n    - [y]\n",
+	    "t.yml:5: services.a.tags: an element must be a text (tag), not a list" },
+	{ "services: {a: {tags: [~]}}\n",
+	    "t.yml:1: services.a.tags: an element must be a text (tag), not empty" },
+	{ "kamailio: {a: {probing: maybe}}\n",
+	    "t.yml:1: kamailio.a.probing 'maybe': must be true or false" },
+	{ "history_max: many\n", "t.yml:1: history_max 'many': must be a whole number" },
+	{ "history_max: 1e3\n", "t.yml:1: history_max '1e3': must be a whole number" },
+	{ "store_size: big\n", "t.yml:1: store_size 'big': must be a size, such as 64M or 1G" },
+	{ "log: loud\n",
+	    "t.yml:1: log 'loud': must be error|warning|notice|info|debug in this version" },
+	{ "log: error|warning\n", "t.yml:1: log 'error|warning': must be" },
+	{ "log: ''\n", "t.yml:1: log '': must be" },
+	{ "consul: {wake: index}\n", "t.yml:1: consul.wake 'index': must be dns in this version" },
+	{ "kamailio: {a: {strategy: incremental}}\n",
+	    "t.yml:1: kamailio.a.strategy 'incremental': must be reload in this version" },
+	/* durations, ranges */
+	{ "services:\n  a:\n    interval: 15\n",
+	    "t.yml:3: services.a.interval '15': a duration needs a unit, such as 15s" },
+	{ "services: {a: {interval: 1.5}}\n",
+	    "t.yml:1: services.a.interval '1.5': a duration needs a unit" },
+	{ "services: {a: {interval: soon}}\n",
+	    "t.yml:1: services.a.interval 'soon': must be a duration, such as 200ms, 15s or 10m" },
+	{ "services: {a: {interval: ''}}\n",
+	    "t.yml:1: services.a.interval '': must be a duration" },
+	{ "services: {a: {interval: 49ms}}\n",
+	    "t.yml:1: services.a.interval '49ms': out of range, 50ms to 1h" },
+	{ "services: {a: {interval: 61m}}\n",
+	    "t.yml:1: services.a.interval '61m': out of range, 50ms to 1h" },
+	{ "services: {a: {remove_hold: 25h}}\n",
+	    "t.yml:1: services.a.remove_hold '25h': out of range, 0s to 1d" },
+	{ "services: {a: {max_shrink: 101}}\n",
+	    "t.yml:1: services.a.max_shrink '101': out of range, 0 to 100" },
+	{ "services: {a: {max_shrink: -1}}\n",
+	    "t.yml:1: services.a.max_shrink '-1': out of range, 0 to 100" },
+	{ "services: {a: {empty_rounds: 0}}\n",
+	    "t.yml:1: services.a.empty_rounds '0': out of range, 1 to 1000" },
+	{ "history_max: 99999999999999999999\n",
+	    "t.yml:1: history_max '99999999999999999999': out of range" },
+	{ "kamailio: {a: {reload_delta: 11m}}\n",
+	    "t.yml:1: kamailio.a.reload_delta '11m': out of range, 1s to 10m" },
+	{ "store_size: 1K\n", "t.yml:1: store_size '1K': out of range, 1M to 1T" },
+	{ "consul: {budget: 0}\n", "t.yml:1: consul.budget '0': out of range, 1 to 100" },
+	{ KAM "service: router\n        flags: 64\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.flags '64': out of range, 0 to 63" },
+	{ KAM "service: router\n        flags: 20\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.flags '20': the D bit (4) is c4d's" },
+	{ KAM "service: router\n        flags: 9\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.flags '9': the I and T bits (1, 2) are Kamailio's "
+	    "own states" },
+	{ KAM_TAG "x: {flags: 2}\n",
+	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.x.flags '2': the I and T bits" },
+	{ KAM "service: router\n        priority: 65536\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.priority '65536': out of range, 0 to 65535" },
+	{ "services:\n  a:\n    min_instances: 5\n    max_instances: 4\n",
+	    "t.yml:3: services.a: min_instances 5 is more than max_instances 4" },
+	{ "services:\n  a: {min_instances: 2000}\n",
+	    "t.yml:2: services.a: min_instances 2000 is more than max_instances 1024" },
+	{ "services:\n  a:\n    min_instances: 5\n  b:\n    max_instances: 1\n    min_instances: "
+	  "2\n",
+	    "t.yml:6: services.b: min_instances 2" },
+	/* paths, addresses, names */
+	{ "state: var/lib\n",
+	    "t.yml:1: state 'var/lib': must be an absolute path, beginning with /" },
+	{ "state: ''\n", "t.yml:1: state '': must not be empty" },
+	{ "state: \"/a\\tb\"\n", "t.yml:1: state '/a?b': has control characters" },
+	{ "control: {socket: c4d.sock}\n",
+	    "t.yml:1: control.socket 'c4d.sock': must be an absolute path" },
+	{ "control: {socket: " PATH50 PATH50 PATH50 "}\n", "t.yml:1: control.socket '" PATH50 },
+	{ "control: {socket: /run/}\n",
+	    "t.yml:1: control.socket '/run/': must name a file, not end with /" },
+	{ "control: {group: 'a b'}\n", "t.yml:1: control.group 'a b': is not the name of a group" },
+	{ "consul: {token_file: token}\n",
+	    "t.yml:1: consul.token_file 'token': must be an absolute path" },
+	{ "consul:\n  dns:\n  - 127.0.0.1:8600\n  - localhost:8600\n",
+	    "t.yml:4: consul.dns 'localhost:8600': must be IP:PORT, such as 127.0.0.1:8600" },
+	{ "consul: {dns: ['127.0.0.1']}\n", "t.yml:1: consul.dns '127.0.0.1': must be IP:PORT" },
+	{ "consul: {dns: ['127.0.0.1:0']}\n",
+	    "t.yml:1: consul.dns '127.0.0.1:0': must be IP:PORT" },
+	{ "consul: {dns: ['::1:8600']}\n", "t.yml:1: consul.dns '::1:8600': must be IP:PORT" },
+	{ "consul: {dns: []}\n", "t.yml:1: consul.dns must not be empty" },
+	{ "consul: {dns: ['1.1.1.1:1', '1.1.1.1:1']}\n",
+	    "t.yml:1: consul.dns '1.1.1.1:1': is listed twice" },
+	{ "consul: {http: localhost}\n",
+	    "t.yml:1: consul.http 'localhost': must be http://HOST:PORT" },
+	{ "consul: {domain: 'a..b'}\n", "t.yml:1: consul.domain 'a..b': is not a DNS name" },
+	{ "services: {Router: {}}\n",
+	    "t.yml:1: services.Router: a name here has lower-case letters" },
+	{ "services: {'': {}}\n", "t.yml:1: services: a name here has" },
+	{ "services: {a: {networks: [10.0.0.0/33]}}\n",
+	    "t.yml:1: services.a.networks '10.0.0.0/33': must be a network prefix, such as "
+	    "10.0.0.0/8" },
+	{ "services: {a: {networks: [ten]}}\n",
+	    "t.yml:1: services.a.networks 'ten': must be a network prefix" },
+	{ "services:\n  a:\n    names:\n    - a.service.consul\n    - A.Service.Consul.\n",
+	    "t.yml:5: services.a.names 'a.service.consul': is listed twice" },
+	{ "services: {a: {names: [a.service.example]}}\n",
+	    "t.yml:1: services.a.names 'a.service.example': is not under consul.domain 'consul'" },
+	{ "consul: {domain: voip}\nservices:\n  a:\n    names: [a.service.consul]\n",
+	    "t.yml:4: services.a.names 'a.service.consul': is not under consul.domain 'voip'" },
+	{ "services: {a: {names: [a.serviceconsul]}}\n",
+	    "t.yml:1: services.a.names 'a.serviceconsul': is not under consul.domain" },
+	{ "services: {a: {names: [a.node.consul]}}\n",
+	    "t.yml:1: services.a.names 'a.node.consul': is not the name of a service or prepared "
+	    "query" },
+	{ "services: {a: {names: ['a b.service.consul']}}\n",
+	    "t.yml:1: services.a.names 'a b.service.consul': is not a DNS name" },
+	{ "services: {a: {names: [" S62 "aa.service.consul]}}\n",
+	    "t.yml:1: services.a.names '" S62 "aa." },
+	{ "services: {a: {names: []}}\n",
+	    "t.yml:1: services.a.names must not be empty; leave the key out" },
+	{ "services: {a: {names: [a.service.a.consul, a.service.b.consul, a.service.c.consul, "
+	  "a.service.d.consul,\n"
+	  "a.service.e.consul, a.service.f.consul, a.service.g.consul, a.service.h.consul, "
+	  "a.service.i.consul,\n"
+	  "a.service.j.consul, a.service.k.consul, a.service.l.consul, a.service.m.consul, "
+	  "a.service.n.consul,\n"
+	  "a.service.o.consul, a.service.p.consul, a.service.q.consul]}}\n",
+	    "t.yml:1: services.a.names has 17 elements; at most 16 are possible" },
+	/* tags */
+	{ LISTED("x, tcp"), "t.yml:3: services.a.tags 'tcp': DNS cannot ask for this tag" },
+	{ LISTED("TCP"), "t.yml:3: services.a.tags 'TCP': DNS cannot ask for this tag" },
+	{ LISTED("v1.2"), "t.yml:3: services.a.tags 'v1.2': DNS cannot ask for a tag with a dot" },
+	{ LISTED("'a b'"),
+	    "t.yml:3: services.a.tags 'a b': DNS can ask only for tags of lower-case letters" },
+	{ LISTED("Primary"),
+	    "t.yml:3: services.a.tags 'Primary': DNS can ask only for tags of lower-case" },
+	{ LISTED(S62 "a"),
+	    "t.yml:3: services.a.tags '" S62 "a': DNS cannot ask for a tag of 63 characters" },
+	{ LISTED("''"), "t.yml:3: services.a.tags '': must not be empty" },
+	{ LISTED("x, x"), "t.yml:3: services.a.tags 'x': is listed twice" },
+	{ LISTED("a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q"),
+	    "t.yml:3: services.a.tags has 17 elements; at most 16" },
+	{ "services:\n  a:\n    names: [q.query.consul]\n    tags: [x]\n",
+	    "t.yml:4: services.a.tags 'x': services.a has the name q.query.consul, which is a "
+	    "prepared query" },
+	{ "services:\n  a:\n    tags: [x]\n    names: [a.service.consul, q.query.dc1.consul]\n",
+	    "t.yml:3: services.a.tags 'x': services.a has the name q.query.dc1.consul, which is a "
+	    "prepared query" },
+	{ "services:\n  a:\n    names: [x.a.service.consul]\n    tags: [x]\n",
+	    "t.yml:4: services.a.tags 'x': services.a has the name x.a.service.consul, which is "
+	    "asked by a tag" },
+	{ "services:\n  " S62 "a: {tags: [x]}\n", "t.yml:2: services." S62 "a.tags 'x': " },
+	{ KAM_TAG "tcp: {}\n",
+	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.tcp: DNS cannot ask for this tag" },
+	{ KAM_TAG "a.b: {}\n",
+	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.a.b: DNS cannot ask for a tag with a dot" },
+	{ "services: {a: {names: [q.query.consul]}}\nkamailio:\n  k:\n    list_file: /f\n    "
+	  "dispatcher:\n"
+	  "      1:\n        service: a\n        tag:\n          x: {}\n",
+	    "t.yml:9: kamailio.k.dispatcher.1.tag 'x': services.a has the name q.query.consul" },
+	{ "services:\n  a: {tags: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]}\n"
+	  "kamailio:\n  k:\n    list_file: /f\n    dispatcher:\n      1:\n        service: a\n     "
+	  "   tag:\n          p: {}\n"
+	  "          q: {}\n",
+	    "t.yml:11: kamailio.k.dispatcher.1.tag 'q': services.a would be asked for more than 16 "
+	    "tags" },
+	/* dispatcher */
+	{ KAM "service: rooter\n", "t.yml:7: kamailio.sbc.dispatcher.1.service 'rooter': is not "
+				   "among the services; did you mean 'router'?" },
+	{ KAM "service: elsewhere\n", "t.yml:7: kamailio.sbc.dispatcher.1.service 'elsewhere': is "
+				      "not among the services; add services.elsewhere" },
+	{ KAM "flags: 8\n", "t.yml:6: kamailio.sbc.dispatcher.1: needs a service" },
+	{ "services: {a: }\nkamailio:\n  k:\n    dispatcher: {1: {service: a}}\n",
+	    "t.yml:3: kamailio.k: has dispatcher sets but no list_file" },
+	{ "kamailio: {k: {list_file: f}}\n",
+	    "t.yml:1: kamailio.k.list_file 'f': must be an absolute path" },
+	{ "kamailio:\n  k:\n    list_file: /f\n    dispatcher:\n      0: {}\n",
+	    "t.yml:5: kamailio.k.dispatcher.0: a dispatcher set's id is a whole number, 1 to "
+	    "2147483647" },
+	{ "kamailio: {k: {dispatcher: {-1: {}}}}\n",
+	    "t.yml:1: kamailio.k.dispatcher.-1: a dispatcher set's id" },
+	{ "kamailio: {k: {dispatcher: {01: {}}}}\n",
+	    "t.yml:1: kamailio.k.dispatcher.01: a dispatcher set's id" },
+	{ "kamailio: {k: {dispatcher: {main: {}}}}\n",
+	    "t.yml:1: kamailio.k.dispatcher.main: a dispatcher set's id" },
+	{ "kamailio: {k: {dispatcher: {2147483648: {}}}}\n",
+	    "t.yml:1: kamailio.k.dispatcher.2147483648: a disp" },
+	{ "kamailio:\n  a: {list_file: /f, binrpc: 'unix:/a'}\n  b:\n    binrpc: unix:/b\n    "
+	  "list_file: /f\n",
+	    "t.yml:5: kamailio.b.list_file '/f': is that of kamailio.a as well (t.yml:2)" },
+	{ "kamailio:\n  a: {binrpc: 'unix:/a'}\n  b:\n    binrpc: unix:/a\n",
+	    "t.yml:4: kamailio.b.binrpc 'unix:/a': is that of kamailio.a as well (t.yml:2)" },
+	{ "kamailio:\n  a: {}\n  b: {}\n",
+	    "t.yml:3: kamailio.b.binrpc 'unix:/run/kamailio/kamailio_ctl': is that of kamailio.a "
+	    "as well (t.yml:2)" },
+	{ "kamailio: {a: {binrpc: /run/x}}\n",
+	    "t.yml:1: kamailio.a.binrpc '/run/x': must be unix:/PATH or tcp:IP:PORT" },
+	{ "kamailio: {a: {binrpc: 'unix:x'}}\n",
+	    "t.yml:1: kamailio.a.binrpc 'unix:x': must be an absolute path" },
+	{ "kamailio: {a: {binrpc: 'unix:'}}\n",
+	    "t.yml:1: kamailio.a.binrpc 'unix:': must be unix:/PATH" },
+	{ "kamailio: {a: {binrpc: 'tcp:host:1'}}\n",
+	    "t.yml:1: kamailio.a.binrpc 'tcp:host:1': must be IP:PORT" },
+	{ "kamailio: {a: {binrpc: 'unix:" PATH50 PATH50 PATH50 "'}}\n",
+	    "t.yml:1: kamailio.a.binrpc 'unix:" PATH50 },
+	{ KAM "service: router\n        uri: sip:{port}\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.uri 'sip:{port}': needs {address}" },
+	{ KAM "service: router\n        uri: '{address}:{port}'\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.uri '{address}:{port}': must begin with sip: or "
+	    "sips:" },
+	{ KAM "service: router\n        uri: sip:{adress}\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.uri 'sip:{adress}': unknown placeholder {adress}; "
+	    "there are {address}" },
+	{ KAM "service: router\n        uri: sip:{address}:{port\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.uri 'sip:{address}:{port': unknown placeholder "
+	    "{;" },
+	{ KAM "service: router\n        attrs: a=}\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.attrs 'a=}': unknown placeholder };" },
+	{ KAM "service: router\n        uri: 'sip:{address} x'\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.uri 'sip:{address} x': white space, control "
+	    "characters" },
+	{ KAM "service: router\n        attrs: \"a=1;\\u00e9\"\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.attrs 'a=1;?\?': white space, control characters" },
+	{ KAM "service: router\n        attrs: \"a=1\\nb\"\n",
+	    "t.yml:8: kamailio.sbc.dispatcher.1.attrs 'a=1?b': has control characters" },
+	{ KAM_TAG "x: {attrs: 'a b'}\n",
+	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.x.attrs 'a b': white space" },
+	{ KAM_TAG "x: {uri: ''}\n",
+	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.x.uri '': must not be empty" },
+	/* environment */
+	{ "\nstate: /var/${C4D_TEST_UNSET}/x\n",
+	    "t.yml:2: state: environment variable C4D_TEST_UNSET is not set" },
+	{ "state: /${}\n", "t.yml:1: state '${}': ${ begins the name of an environment variable" },
+	{ "state: /${HOME\n",
+	    "t.yml:1: state '${HOME': ${ begins the name of an environment variable" },
+	{ "services:\n  a:\n    tags:\n    - ${C4D_TEST_UNSET}\n",
+	    "t.yml:4: services.a.tags: environment variable C4D_TEST_UNSET is not set" },
+	{ "services: {a: {interval: '${C4D_TEST_15}'}}\n",
+	    "t.yml:1: services.a.interval '15': a duration needs a unit" },
+	/* YAML */
+	{ "state: /x\nlog: [\n", "t.yml:3: not YAML: " },
+	{ "state: \"/x\n", "t.yml:2: not YAML: found unexpected end of stream, while scanning a "
+			   "quoted scalar that begins at line 1" },
+	{ "services:\n\ta: {}\n", "t.yml:2: not YAML: " },
+	{ "log: info\n  state: /x\n",
+	    "t.yml:2: not YAML: mapping values are not allowed in this context" },
+	{ "log: info\n\xff: x\n", "t.yml:2: not YAML in UTF-8: " },
+	{ "log: info\nstate: /\x01\n",
+	    "t.yml:2: not YAML in UTF-8: control characters are not allowed" },
+	{ "services:\n  a: &x {}\n",
+	    "t.yml:2: anchor '&x': anchors and aliases are not supported" },
+	{ "\nservices: *x\n", "t.yml:2: alias '*x': anchors and aliases are not supported" },
+	{ "*x : 1\n", "t.yml:1: a key must be plain text; anchors and aliases" },
+	{ "{a: 1}: 1\n", "t.yml:1: a key must be plain text" },
+	{ "history_max: !!int 5\n",
+	    "t.yml:1: YAML tag 'tag:yaml.org,2002:int': tags are not supported" },
+	{ "log: info\n---\nlog: debug\n", "t.yml:2: a second YAML document" },
+	{ "state: \"/a\\0b\"\n", "t.yml:1: a value holds a NUL byte" },
+	{ "[[[[[[[[[[[[[[[[[[[[[[", "t.yml:1: nested deeper than 16 levels" },
+};
+
+static void
+test_errors(void **state)
+{
+	size_t i, bad = 0;
+
+	for (i = 0; i < NELEM(errors); i++) {
+		char *said = load_bad(errors[i].text), *nl = strchr(said, '\n');
+
+		if (strncmp(said, errors[i].said, strlen(errors[i].said)) != 0 || nl[1] != '\0') {
+			print_error(
+			    "%s\nsaid:\n%sinstead of:\n%s\n", errors[i].text, said, errors[i].said);
+			bad++;
+		}
+		free(said);
+	}
+	assert_int_equal(bad, 0);
+}
+
+static void
+test_all_errors_at_once(void **state)
+{
+	char *said = load_bad("kamailio:\n"
+			      "  sbc:\n"
+			      "    pol: 1s\n"
+			      "    dispatcher:\n"
+			      "      1: { service: nobody, flags: 4, uri: 'x' }\n"
+			      "services:\n"
+			      "  a: { interval: 5, max_shrink: 101 }\n"
+			      "  a: {}\n"
+			      "state: x\n");
+	static const char *const want =
+	    "t.yml:2: kamailio.sbc: has dispatcher sets but no list_file; set it to the dispatcher "
+	    "module's list_file\n"
+	    "t.yml:3: unknown key 'kamailio.sbc.pol'; did you mean 'poll'?\n"
+	    "t.yml:5: kamailio.sbc.dispatcher.1.flags '4': the D bit (4) is c4d's: it takes "
+	    "destinations out of service; "
+	    "leave it out\n"
+	    "t.yml:5: kamailio.sbc.dispatcher.1.uri 'x': must begin with sip: or sips:\n"
+	    "t.yml:5: kamailio.sbc.dispatcher.1.service 'nobody': is not among the services; add "
+	    "services.nobody\n"
+	    "t.yml:7: services.a.interval '5': a duration needs a unit, such as 15s\n"
+	    "t.yml:7: services.a.max_shrink '101': out of range, 0 to 100\n"
+	    "t.yml:8: key 'a' is repeated: it already stands at line 7; remove one of them\n"
+	    "t.yml:9: state 'x': must be an absolute path, beginning with /\n";
+
+	assert_string_equal(said, want);
+	free(said);
+}
+
+/* What is wrong already is not said a second time in other words. */
+static void
+test_no_cascades(void **state)
+{
+	static const char *const texts[] = {
+		"consul: {domain: 'a b'}\nservices: {a: {names: [a.service.voip], tags: [x]}}\n",
+		"services: {a: {}}\nkamailio: {k: {list_file: x, dispatcher: {1: {service: a}}}}\n",
+		"kamailio: {k: {list_file: /x, dispatcher: {1: {service: [a]}}}}\n",
+		"services: {a: {max_instances: x, min_instances: 5000}}\n",
+		"kamailio: {k: {list_file: /x, dispatcher: {1: {service: a}}}}\nservices: [\n",
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(texts); i++) {
+		char *said = load_bad(texts[i]);
+
+		if (strchr(said, '\n')[1] != '\0')
+			fail_msg("%s\nsaid:\n%s", texts[i], said);
+		free(said);
+	}
+}
+
+static void
+check_defaults(const struct conf *conf)
+{
+	assert_string_equal(conf->state, "/var/lib/c4d");
+	assert_int_equal(conf->store_size, 1 << 30);
+	assert_int_equal(conf->history_keep_ms, INT64_C(90) * 86400000);
+	assert_int_equal(conf->history_max, 10000);
+	assert_string_equal(conf->log, "info");
+	assert_string_equal(conf->control_socket, "/run/c4d/control.sock");
+	assert_null(conf->control_group);
+	assert_int_equal(conf->dns.n, 1);
+	assert_string_equal(conf->dns.v[0], "127.0.0.1:8600");
+	assert_string_equal(conf->http, "http://127.0.0.1:8500");
+	assert_null(conf->token_file);
+	assert_string_equal(conf->domain, "consul");
+	assert_string_equal(conf->wake, "dns");
+	assert_int_equal(conf->budget, 1);
+	assert_int_equal(conf->dns_timeout_ms, 2000);
+	check_item(conf, "store_size", "1G", "default");
+	check_item(conf, "history_keep", "90d", "default");
+	check_item(conf, "control.group", "", "default");
+	check_item(conf, "consul.dns", "127.0.0.1:8600", "default");
+}
+
+static void
+test_empty_files_are_all_defaults(void **state)
+{
+	static const char *const texts[] = { "", "# nothing\n", "---\n", "---\n...\n", "{}\n",
+		"~\n", "\xef\xbb\xbf", "services:\nkamailio:\ncontrol:\nconsul: ~\n",
+		"services: {}\n", "state:\nconsul: {dns: }\n" };
+	size_t i;
+
+	for (i = 0; i < NELEM(texts); i++) {
+		struct conf *conf = load_ok(texts[i]);
+
+		check_defaults(conf);
+		assert_int_equal(conf->n_services, 0);
+		assert_int_equal(conf->n_kamailios, 0);
+		conf_free(conf);
+	}
+}
+
+static void
+test_section_defaults(void **state)
+{
+	struct conf *conf = load_ok("services: { rtp: {}, sbc: }\n"
+				    "kamailio: { k: { list_file: /f, dispatcher: { 7: { service: "
+				    "rtp, tag: { x: } } } } }\n");
+	const struct conf_service *s = conf_find_service(conf, "sbc");
+	const struct conf_kamailio *k = conf_find_kamailio(conf, "k");
+	const struct conf_set *set;
+
+	assert_non_null(s);
+	assert_int_equal(s->names.n, 1);
+	assert_string_equal(s->names.v[0], "sbc.service.consul");
+	assert_int_equal(s->tags.n, 0);
+	assert_int_equal(s->interval_ms, 1000);
+	assert_int_equal(s->min_instances, 1);
+	assert_int_equal(s->max_instances, 1024);
+	assert_int_equal(s->max_shrink, 50);
+	assert_int_equal(s->shrink_window_ms, 300000);
+	assert_int_equal(s->shrink_hold_ms, 60000);
+	assert_int_equal(s->empty_rounds, 3);
+	assert_int_equal(s->empty_hold_ms, 120000);
+	assert_int_equal(s->remove_hold_ms, 600000);
+	assert_int_equal(s->networks.n, 0);
+
+	assert_non_null(k);
+	assert_string_equal(k->binrpc, "unix:/run/kamailio/kamailio_ctl");
+	assert_string_equal(k->strategy, "reload");
+	assert_int_equal(k->reload_delta_ms, 5000);
+	assert_int_equal(k->timeout_ms, 2000);
+	assert_int_equal(k->poll_ms, 2000);
+	assert_true(k->probing);
+	set = k->sets[0];
+	assert_int_equal(set->id, 7);
+	assert_string_equal(set->service, "rtp");
+	assert_string_equal(set->uri, "sip:{address}:{port}");
+	assert_int_equal(set->flags, 0);
+	assert_int_equal(set->priority, 0);
+	assert_null(set->attrs);
+	assert_true(set->exclusive);
+	assert_null(set->tags[0]->uri);
+	assert_null(set->tags[0]->attrs);
+	assert_int_equal(set->tags[0]->flags, -1);
+	assert_int_equal(set->tags[0]->priority, -1);
+	assert_null(conf_find_service(conf, "nobody"));
+	assert_null(conf_find_kamailio(conf, "nobody"));
+	conf_free(conf);
+}
+
+static void
+test_values(void **state)
+{
+	struct conf *conf =
+	    load_ok("state: /s/\nlog: debug\nstore_size: 64M\nhistory_keep: 1h30m\n"
+		    "control: { socket: /c, group: c4d }\n"
+		    "consul:\n  dns: ['10.0.0.1:53', '[::1]:8600']\n  domain: Voip.Example.\n"
+		    "services:\n"
+		    "  b:\n"
+		    "    names: [B.service.DC1.voip.example., q.query.voip.example]\n"
+		    "    networks: [10.0.0.0/8, 'fd00::/8']\n"
+		    "  a: { tags: [z, m] }\n"
+		    "kamailio:\n"
+		    "  k:\n"
+		    "    binrpc: 'tcp:[::1]:2046'\n    list_file: /f\n    probing: NO\n"
+		    "    dispatcher:\n"
+		    "      2: { service: a, flags: 56, exclusive: off, attrs: '' }\n"
+		    "      1:\n"
+		    "        service: a\n"
+		    "        attrs: weight={weight};p={priority}\n"
+		    "        priority: 3\n"
+		    "        tag:\n"
+		    "          z: { priority: 0, attrs: '' }\n"
+		    "          c: { uri: 'sips:{address}:5061', flags: 8 }\n");
+	const struct conf_service *a = conf_find_service(conf, "a"),
+				  *b = conf_find_service(conf, "b");
+	const struct conf_kamailio *k = conf->kamailios[0];
+	struct topo_addr addr;
+
+	assert_string_equal(conf->state, "/s");
+	assert_int_equal(conf->store_size, 64 << 20);
+	assert_int_equal(conf->history_keep_ms, 5400000);
+	assert_string_equal(conf->domain, "voip.example");
+	assert_string_equal(conf->control_group, "c4d");
+	assert_string_equal(conf->services[0]->name, "b"); /* in the order written */
+	assert_string_equal(b->names.v[0], "b.service.dc1.voip.example");
+	assert_string_equal(b->names.v[1], "q.query.voip.example");
+	assert_string_equal(a->names.v[0], "a.service.voip.example");
+	assert_int_equal(topo_addr_parse("10.1.2.3:1", &addr), 0);
+	assert_true(topo_prefix_has(&b->prefixes[0], &addr));
+	assert_int_equal(b->prefixes[1].family, 6);
+	/* configured and used by sets, sorted */
+	assert_int_equal(a->tags.n, 3);
+	assert_string_equal(a->tags.v[0], "c");
+	assert_string_equal(a->tags.v[1], "m");
+	assert_string_equal(a->tags.v[2], "z");
+	assert_false(k->probing);
+	assert_int_equal(k->sets[0]->id, 2);
+	assert_int_equal(k->sets[0]->flags, 56);
+	assert_false(k->sets[0]->exclusive);
+	assert_null(k->sets[0]->attrs);
+	assert_string_equal(k->sets[1]->tags[0]->name, "z"); /* not sorted: the first wins */
+	assert_int_equal(k->sets[1]->tags[0]->priority, 0);
+	assert_string_equal(k->sets[1]->tags[0]->attrs, "");
+	assert_int_equal(k->sets[1]->tags[1]->flags, 8);
+
+	check_item(conf, "state", "/s", "t.yml:1");
+	check_item(conf, "history_keep", "1h30m", "t.yml:4");
+	check_item(conf, "consul.dns", "10.0.0.1:53, [::1]:8600", "t.yml:7");
+	check_item(conf, "services.a.tags", "c, m, z", "t.yml:13");
+	check_item(conf, "services.a.names", "a.service.voip.example", "default");
+	check_item(conf, "kamailio.k.probing", "false", "t.yml:18");
+	/* what a tag does not say is the set's */
+	check_item(conf, "kamailio.k.dispatcher.1.tag.c.priority", "3", "t.yml:24");
+	check_item(conf, "kamailio.k.dispatcher.1.tag.z.priority", "0", "t.yml:26");
+	check_item(conf, "kamailio.k.dispatcher.1.tag.z.attrs", "", "t.yml:26");
+	conf_free(conf);
+}
+
+static void
+test_environment(void **state)
+{
+	struct conf *conf;
+
+	setenv("C4D_TEST_DIR", "var", 1);
+	setenv("C4D_TEST_TAG", "blue", 1);
+	conf = load_ok("state: /${C4D_TEST_DIR}/${C4D_TEST_DIR}\n"
+		       "control: { socket: '/x/$${C4D_TEST_DIR}$$/$' }\n"
+		       "services: { a: { tags: ['${C4D_TEST_TAG}'] } }\n");
+	assert_string_equal(conf->state, "/var/var");
+	assert_string_equal(conf->control_socket, "/x/${C4D_TEST_DIR}$$/$");
+	assert_string_equal(conf->services[0]->tags.v[0], "blue");
+	conf_free(conf);
+}
+
+/* Files in a directory of their own. */
+struct dir {
+	char path[64];
+	char *main;
+};
+
+static void
+put(const struct dir *d, const char *name, const char *text)
+{
+	char *path = xasprintf("%s/%s", d->path, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	free(path);
+}
+
+static void
+make_dir(const struct dir *d, const char *name)
+{
+	char *path = xasprintf("%s/%s", d->path, name);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	free(path);
+}
+
+static int
+setup(void **state)
+{
+	struct dir *d = xcalloc(1, sizeof *d);
+
+	strcpy(d->path, "/tmp/c4d-conf-XXXXXX");
+	if (mkdtemp(d->path) == NULL)
+		return -1;
+	d->main = xasprintf("%s/c4d.yml", d->path);
+	make_dir(d, "conf.d");
+	*state = d;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	static const char *const names[] = { "c4d.yml", "conf.d/10-a.yml", "conf.d/20-b.yml",
+		"conf.d/9.yml", "conf.d/.hidden.yml", "conf.d/notes.txt", "conf.d/loop.yml",
+		"conf.d", "" };
+	struct dir *d = *state;
+	size_t i;
+
+	for (i = 0; i < NELEM(names); i++) {
+		char *path = xasprintf("%s/%s", d->path, names[i]);
+
+		(void)remove(path);
+		free(path);
+	}
+	free(d->main);
+	free(d);
+	return 0;
+}
+
+/* What is said, with the directory's path taken away. */
+static char *
+load_dir(const struct dir *d, struct conf **conf)
+{
+	struct buf said = { 0 }, out = { 0 };
+	size_t len = strlen(d->path);
+	const char *p;
+	int err;
+
+	*conf = NULL;
+	err = conf_load(conf, d->main, collect, &said);
+	assert_int_equal(err == 0, said.s == NULL);
+	assert_int_equal(*conf != NULL, said.s == NULL);
+	buf_puts(&out, "");
+	for (p = said.s; p != NULL && *p; p++) {
+		if (strncmp(p, d->path, len) == 0)
+			p += len + 1;
+		buf_add(&out, p, 1);
+	}
+	buf_free(&said);
+	return buf_take(&out);
+}
+
+static void
+test_conf_d(void **state)
+{
+	const struct dir *d = *state;
+	struct conf *conf;
+	char *said, *origin;
+
+	put(d, "c4d.yml",
+	    "log: info\nhistory_max: 5\nservices:\n  a: { interval: 2s, tags: [x, y] }\n");
+	put(d, "conf.d/10-a.yml", "log: debug\nservices:\n  b:\n  a:\n    tags: [z]\n");
+	put(d, "conf.d/20-b.yml",
+	    "log: error\nservices:\n  a:\n    max_shrink: 10\nhistory_max: ~\n");
+	put(d, "conf.d/9.yml", "log: notice\n");
+	put(d, "conf.d/.hidden.yml", "what is this");
+	put(d, "conf.d/notes.txt", "what is this");
+	said = load_dir(d, &conf);
+	assert_string_equal(said, "");
+	assert_string_equal(conf->log, "notice"); /* "10" before "20" before "9" */
+	assert_int_equal(conf->n_services, 2);
+	assert_string_equal(conf->services[0]->name, "a");
+	assert_int_equal(conf->services[0]->interval_ms, 2000);
+	assert_int_equal(conf->services[0]->max_shrink, 10);
+	assert_int_equal(conf->services[0]->tags.n, 1); /* a list is replaced as a whole */
+	assert_string_equal(conf->services[0]->tags.v[0], "z");
+	assert_int_equal(conf->history_max, 10000); /* null takes it back */
+	check_item(conf, "history_max", "10000", "default");
+	origin = xasprintf("%s/conf.d/10-a.yml:5", d->path);
+	check_item(conf, "services.a.tags", "z", origin);
+	free(origin);
+	origin = xasprintf("%s:4", d->main);
+	check_item(conf, "services.a.interval", "2s", origin);
+	free(origin);
+	free(said);
+	conf_free(conf);
+}
+
+static void
+test_conf_d_errors(void **state)
+{
+	const struct dir *d = *state;
+	struct conf *conf;
+	char *said;
+
+	/* Wrong in the main file is wrong, though a later file replaces it. */
+	put(d, "c4d.yml", "log: loud\nkamailio: { k: { dispatcher: { 1: { service: b } } } }\n");
+	put(d, "conf.d/10-a.yml", "log: info\nkamailio: { k: { list_file: f } }\n");
+	put(d, "conf.d/20-b.yml", "\n\nservices: { bb: }\n");
+	said = load_dir(d, &conf);
+	assert_string_equal(said,
+	    "c4d.yml:1: log 'loud': must be error|warning|notice|info|debug in this version\n"
+	    "c4d.yml:2: kamailio.k.dispatcher.1.service 'b': is not among the services; did you "
+	    "mean 'bb'?\n"
+	    "conf.d/10-a.yml:2: kamailio.k.list_file 'f': must be an absolute path, beginning with "
+	    "/\n");
+	free(said);
+
+	/* One syntax error per file; what is missing may stand in the broken file. */
+	put(d, "c4d.yml",
+	    "kamailio: { k: { list_file: /f, dispatcher: { 1: { service: b } } } }\n");
+	put(d, "conf.d/10-a.yml", "services: { b: }\n}\n}\n");
+	put(d, "conf.d/20-b.yml", "log: loud\n");
+	said = load_dir(d, &conf);
+	assert_string_equal(said,
+	    "conf.d/10-a.yml:2: not YAML: did not find expected key, while parsing a block mapping "
+	    "that begins at line 1\n"
+	    "conf.d/20-b.yml:1: log 'loud': must be error|warning|notice|info|debug in this "
+	    "version\n");
+	free(said);
+}
+
+static void
+test_unreadable(void **state)
+{
+	struct dir *d = *state, elsewhere = *d;
+	struct conf *conf;
+	char *said, *cwd = get_current_dir_name();
+
+	assert_non_null(cwd);
+	said = load_dir(d, &conf);
+	assert_string_equal(said,
+	    "c4d.yml:1: cannot read this file: No such file or directory; name another with -c "
+	    "FILE, or put it there\n");
+	free(said);
+
+	elsewhere.main = d->path;
+	said = load_dir(&elsewhere, &conf);
+	assert_non_null(strstr(said, "1: cannot read this file: Is a directory; name a file\n"));
+	free(said);
+
+	put(d, "c4d.yml", "log: info\n");
+	make_dir(d, "conf.d/9.yml");
+	said = load_dir(d, &conf);
+	assert_string_equal(
+	    said, "conf.d/9.yml:1: cannot read this file: Is a directory; name a file\n");
+	free(said);
+
+	/* A link to itself can't be read by root either. */
+	assert_int_equal(chdir(d->path), 0);
+	assert_int_equal(rmdir("conf.d/9.yml"), 0);
+	assert_int_equal(symlink("loop.yml", "conf.d/loop.yml"), 0);
+	said = load_dir(d, &conf);
+	assert_int_equal(
+	    strncmp(said, "conf.d/loop.yml:1: cannot read this file: Too many levels", 56), 0);
+	free(said);
+
+	assert_int_equal(unlink("conf.d/loop.yml"), 0);
+	assert_int_equal(rmdir("conf.d"), 0);
+	put(d, "conf.d", "a file\n");
+	said = load_dir(d, &conf);
+	assert_string_equal(said, "conf.d:1: cannot read this directory: Not a directory\n");
+	free(said);
+
+	/* No conf.d is fine, and a name without a directory is relative to where we are. */
+	assert_int_equal(unlink("conf.d"), 0);
+	make_dir(d, "conf.d");
+	put(d, "conf.d/9.yml", "log: [\n");
+	free(d->main);
+	d->main = xstrdup("c4d.yml");
+	said = load_dir(d, &conf);
+	assert_int_equal(strncmp(said, "conf.d/9.yml:2: not YAML", 24), 0);
+	free(said);
+	assert_int_equal(chdir(cwd), 0);
+	free(cwd);
+}
+
+static void
+test_too_large(void **state)
+{
+	const struct dir *d = *state;
+	char *text = xcalloc(1, CONF_FILE_MAX + 2), *said;
+	struct conf *conf;
+
+	memset(text, '#', CONF_FILE_MAX + 1);
+	put(d, "c4d.yml", text);
+	said = load_dir(d, &conf);
+	assert_string_equal(
+	    said, "c4d.yml:1: cannot read this file: it is larger than 1048576 bytes\n");
+	free(said);
+	free(text);
+}
+
+/* Limits of numbers of things, by texts too long to write down. */
+static void
+test_many(void **state)
+{
+	struct buf text = { 0 };
+	char *said;
+	int i;
+
+	buf_puts(&text, "services:\n");
+	for (i = 0; i <= 1024; i++)
+		buf_printf(&text, "  s%d:\n", i);
+	said = load_bad(text.s);
+	assert_string_equal(said, "t.yml:1026: more than 1024 keys in one section\n");
+	free(said);
+	buf_free(&text);
+
+	buf_puts(&text, "consul: { dns: [");
+	for (i = 0; i < 20000; i++)
+		buf_puts(&text, "a,");
+	buf_puts(&text, "] }\n");
+	said = load_bad(text.s);
+	assert_string_equal(said, "t.yml:1: more than 20000 values in one file\n");
+	free(said);
+	buf_free(&text);
+}
+
+#define DIFF_BASE "services: { a: {}, b: {} }\n"
+#define DIFF_KAM(...) DIFF_BASE "kamailio: { k: { list_file: /f, " __VA_ARGS__ " } }\n"
+#define DIFF_SET(...) DIFF_KAM("dispatcher: { 1: { service: a, " __VA_ARGS__ " } }")
+
+static void
+test_kamailio_same(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{ DIFF_SET(""), DIFF_SET(""), true },
+		{ DIFF_SET(""), DIFF_SET("flags: 0, uri: 'sip:{address}:{port}', exclusive: yes"),
+		    true },
+		{ DIFF_SET(""), DIFF_KAM("poll: 2000ms, dispatcher: { 1: { service: a } }"), true },
+		{ DIFF_SET("attrs: ''"), DIFF_SET(""), true },
+		{ DIFF_SET(""), DIFF_KAM(""), false },
+		{ DIFF_SET(""), DIFF_KAM("dispatcher: { 2: { service: a } }"), false },
+		{ DIFF_SET(""), DIFF_KAM("dispatcher: { 1: { service: b } }"), false },
+		{ DIFF_SET(""), DIFF_KAM("dispatcher: { 1: { service: a }, 2: { service: a } }"),
+		    false },
+		{ DIFF_SET(""), DIFF_SET("flags: 8"), false },
+		{ DIFF_SET(""), DIFF_SET("priority: 1"), false },
+		{ DIFF_SET(""), DIFF_SET("exclusive: false"), false },
+		{ DIFF_SET(""), DIFF_SET("attrs: a=b"), false },
+		{ DIFF_SET(""), DIFF_SET("uri: 'sips:{address}'"), false },
+		{ DIFF_SET(""), DIFF_SET("tag: { x: }"), false },
+		{ DIFF_SET("tag: { x: { priority: 1 } }"), DIFF_SET("tag: { x: { priority: 1 } }"),
+		    true },
+		{ DIFF_SET("tag: { x: { priority: 1 } }"), DIFF_SET("tag: { x: { priority: 2 } }"),
+		    false },
+		{ DIFF_SET("tag: { x: { attrs: '' } }"), DIFF_SET("tag: { x: {} }"), false },
+		{ DIFF_SET("tag: { x: , y: }"), DIFF_SET("tag: { y: , x: }"), false },
+		{ DIFF_KAM(""), DIFF_KAM("binrpc: 'unix:/x'"), false },
+		{ DIFF_KAM(""), DIFF_KAM("probing: false"), false },
+		{ DIFF_KAM(""), DIFF_KAM("timeout: 3s"), false },
+		{ DIFF_KAM(""), DIFF_KAM("poll: 3s"), false },
+		{ DIFF_KAM(""), DIFF_KAM("reload_delta: 3s"), false },
+		{ DIFF_KAM(""), "kamailio: { k: { list_file: /g } }\n", false },
+		{ DIFF_KAM(""), "kamailio: { l: { list_file: /f } }\n", false },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct conf *a = load_ok(rows[i].a), *b = load_ok(rows[i].b);
+
+		if (conf_kamailio_same(a->kamailios[0], b->kamailios[0]) != rows[i].same ||
+		    conf_kamailio_same(b->kamailios[0], a->kamailios[0]) != rows[i].same)
+			fail_msg("row %zu", i);
+		conf_free(a);
+		conf_free(b);
+	}
+}
+
+static void
+test_restart_keys(void **state)
+{
+	struct conf *a = load_ok("state: /a\nservices: { a: { interval: 2s } }\n");
+	struct conf *b = load_ok("state: /b\nlog: debug\ncontrol: { group: voip }\nhistory_max: 7\n"
+				 "services: { b: }\nkamailio: { k: }\n");
+	struct buf said = { 0 };
+
+	assert_int_equal(conf_restart_keys(a, a, collect, &said), 0);
+	assert_null(said.s);
+	assert_int_equal(conf_restart_keys(a, b, collect, &said), 2);
+	assert_string_equal(said.s, "state: '/a' stays until a restart, then '/b'\n"
+				    "control.group: '' stays until a restart, then 'voip'\n");
+	buf_free(&said);
+	conf_free(a);
+	conf_free(b);
+}
+
+static char *
+uncommented(const char *text)
+{
+	struct buf out = { 0 };
+	const char *p = text;
+
+	while (*p) {
+		size_t len = strcspn(p, "\n") + 1;
+
+		/* "#key:" and "#  key:" are settings, "# Words" are words. */
+		if (p[0] == '#' && !(p[1] == ' ' && p[2] != ' ') && p[1] != '\n')
+			buf_add(&out, p + 1, len - 1);
+		else
+			buf_add(&out, p, len);
+		p += len;
+	}
+	return buf_take(&out);
+}
+
+static void
+shown(void *arg, const char *line)
+{
+	const struct conf *conf = arg;
+	size_t i, len = strcspn(line, " ");
+	bool found = false;
+
+	/* services.NAME.interval stands in the example as services.router.interval. */
+	for (i = 0; i < conf->n_items && !found; i++) {
+		const char *a = line, *end = line + len, *b = conf->items[i].path;
+
+		while (a < end && *b) {
+			size_t la = strcspn(a, ". "), lb = strcspn(b, ".");
+
+			if (!(*a >= 'A' && *a <= 'Z') && (la != lb || strncmp(a, b, la) != 0))
+				break;
+			a += la + (a[la] == '.');
+			b += lb + (b[lb] == '.');
+		}
+		found = a == end && *b == '\0' && strcmp(conf->items[i].origin, "default") != 0;
+	}
+	if (!found)
+		fail_msg("conf/c4d.yml does not show %.*s", (int)len, line);
+}
+
+static void
+test_examples(void **state)
+{
+	static const char *const files[] = { "conf/c4d.yml", "conf/sbc.yml", "conf/router.yml" };
+	struct buf said = { 0 };
+	struct conf *conf;
+	char *text, *all;
+	size_t i, len;
+
+	for (i = 0; i < NELEM(files); i++) {
+		conf = NULL;
+		(void)!conf_load(&conf, files[i], collect, &said);
+		if (said.s != NULL)
+			fail_msg("%s", said.s);
+		assert_non_null(conf);
+		if (i == 0) { /* as shipped it does nothing but watch nothing */
+			check_defaults(conf);
+			assert_int_equal(conf->n_services + conf->n_kamailios, 0);
+		} else {
+			assert_int_equal(conf->n_kamailios, 1);
+			assert_int_equal(conf->kamailios[0]->n_sets, 2);
+		}
+		conf_free(conf);
+	}
+	/* Every setting that it shows is right, and it shows every key. */
+	assert_int_equal(file_read("conf/c4d.yml", CONF_FILE_MAX, &text, &len), 0);
+	all = uncommented(text);
+	conf = load_ok(all);
+	conf_print_keys(shown, conf);
+	conf_free(conf);
+	free(all);
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_all_errors_at_once),
+		cmocka_unit_test(test_no_cascades),
+		cmocka_unit_test(test_empty_files_are_all_defaults),
+		cmocka_unit_test(test_section_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test_setup_teardown(test_conf_d, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_conf_d_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_kamailio_same),
+		cmocka_unit_test(test_restart_keys),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+	};
+
+	setenv("C4D_TEST_15", "15", 1);
+	unsetenv("C4D_TEST_UNSET");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
