@@ -60,6 +60,7 @@ void loop_stop(struct loop *);
 int64_t loop_now_ms(struct loop *);     /* monotonic */
 int64_t loop_now_us(struct loop *);     /* monotonic, read afresh: for measuring */
 int64_t loop_wall_ms(struct loop *);    /* wall clock, for display and records only */
+/* Measured from the first question on, until 10 s after the last one. */
 void loop_lag(struct loop *, struct loop_lag *out);
 
 void loop_timer_init(struct loop_timer *, struct loop *, loop_cb *, void *arg);

@@ -42,7 +42,7 @@ struct dns_msg {
 	size_t size_bytes;
 	struct dns_srv *srv;   /* answer section, wire order */
 	size_t n_srv;
-	struct dns_addr *addr; /* answer and additional sections */
+	struct dns_addr *addr; /* answer and additional sections, by owner */
 	size_t n_addr;
 	uint32_t ttl_min;      /* of the SRV records; 0 when none */
 };

@@ -3,14 +3,14 @@
  * One RPC is in flight, ever; further calls wait in order. Replies are matched by cookie and read as
  * soon as they come (Kamailio cuts a large reply when its reader is 10 ms late). A reply that does
  * not come within the time-out, a wrong cookie, or a broken frame closes the connection; reconnect
- * backs off from 50 ms to 1 s (reset by a connection that lasts 1 s). On connect it asks core.uptime, core.psx and core.version, and then
- * calls `up`; a new connection means: read everything again. `down` is called once per loss, and
- * the first time that connecting fails.
+ * backs off from 50 ms to 1 s (reset by a connection that lasts 1 s). On connect it asks core.uptime,
+ * core.psx and core.version, and then calls `up`; a new connection means: read everything again.
+ * `down` is called once per loss, and the first time that connecting fails. kam logs both.
  * All callbacks run from the loop, never inside a function of this header. A call's callback runs
- * exactly once: err 0 (reply or fault in msg), -ETIMEDOUT, -ECONNRESET (connection lost, also while it waited for another
- * call that timed out), -ENOTCONN (not up), -EBUSY (KAM_WAITING_MAX calls wait already), -EBADMSG
- * (not binrpc, or not the answer to this call), -EMSGSIZE (request or reply too large). msg is lent, NULL
- * unless err is 0.
+ * exactly once, err is: 0 (reply or fault in msg), -ETIMEDOUT, -ECONNRESET (connection lost, also
+ * while waiting behind a call that timed out), -ENOTCONN (not up), -EBUSY (KAM_WAITING_MAX calls wait
+ * already), -EBADMSG (not binrpc, or not the answer to this call), -EMSGSIZE (request or reply too
+ * large). msg is lent, NULL unless err is 0.
  */
 #ifndef KAMAILIO_KAM_H
 #define KAMAILIO_KAM_H

@@ -7,8 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-/* The heartbeat that measures how late the loop comes to its events. */
+/*
+ * The heartbeat that measures how late the loop comes to its events. It beats while somebody asks, and a
+ * while longer: an idle daemon need not wake 50 times a second for it.
+ */
 #define BEAT_US 20000
+#define BEAT_LINGER_US 10000000
 
 struct signal_slot {
 	struct signal_slot *next;
@@ -36,6 +40,7 @@ struct loop {
 	struct signal_slot *signals;
 	struct event *beat_ev;
 	int64_t beat_due_us;
+	int64_t beat_until_us;
 	struct loop_lag lag;
 	uint64_t random;
 };
@@ -83,8 +88,8 @@ later_run(evutil_socket_t fd, short what, void *arg)
 		d = next;
 	}
 	/*
-	 * libevent would run what is active again in the same turn: a callback that queues itself anew
-	 * would starve descriptors and timers. So a new turn looks at those first.
+	 * libevent would run what is active again in the same turn: a callback that queues itself
+	 * anew would starve descriptors and timers. So a new turn looks at those first.
 	 */
 	if (l->waiting.head != NULL || l->doomed != NULL)
 		event_base_loopcontinue(l->base);
@@ -164,16 +169,31 @@ beat(evutil_socket_t fd, short what, void *arg)
 		l->lag.max_us = late;
 	if (late > 5000)
 		l->lag.over_5ms++;
-	beat_arm(l);
+	if (l->beat_due_us < l->beat_until_us)
+		beat_arm(l);
 }
 
 void
 loop_lag(struct loop *l, struct loop_lag *out)
 {
-	/* The first question starts the measuring: an idle daemon need not wake 50 times a second for it. */
+	l->beat_until_us = loop_now_us(l) + BEAT_LINGER_US;
 	if (!event_pending(l->beat_ev, EV_TIMEOUT, NULL))
 		beat_arm(l);
 	*out = l->lag;
+}
+
+/* libevent's default clock ticks in 4 ms: that would blur intervals, and the lag measured. */
+static struct event_base *
+base_new(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base = NULL;
+
+	if (cfg != NULL && event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+		base = event_base_new_with_config(cfg);
+	if (cfg != NULL)
+		event_config_free(cfg);
+	return base;
 }
 
 int
@@ -184,7 +204,7 @@ loop_new(struct loop **out)
 	list_init(&l->waiting);
 	list_init(&l->draining);
 	l->random = (uint64_t)clock_us(CLOCK_REALTIME) | 1;
-	l->base = event_base_new();
+	l->base = base_new();
 	if (l->base != NULL)
 		l->later_ev = event_new(l->base, -1, 0, later_run, l);
 	if (l->later_ev != NULL)

@@ -251,6 +251,16 @@ keep_alloc(struct dns_msg *out, size_t n_srv, size_t n_addr)
 	return 0;
 }
 
+/* By owner, so that the join of hundreds of SRV rows with their addresses is no square. */
+static int
+addr_cmp(const void *a, const void *b)
+{
+	const struct dns_addr *x = a, *y = b;
+	int c = strcmp(x->owner, y->owner);
+
+	return c != 0 ? c : topo_addr_cmp(&x->addr, &y->addr);
+}
+
 int
 dnsmsg_parse(const uint8_t *msg, size_t len, struct dns_msg *out)
 {
@@ -280,6 +290,8 @@ dnsmsg_parse(const uint8_t *msg, size_t len, struct dns_msg *out)
 	}
 	m.n_srv = w.n_srv;
 	m.n_addr = w.n_addr;
+	if (m.n_addr > 1)
+		qsort(m.addr, m.n_addr, sizeof *m.addr, addr_cmp);
 	*out = m;
 	return 0;
 }
@@ -388,17 +400,22 @@ static size_t
 collect(
     const struct dns_msg *m, const char *target, uint8_t family, struct topo_addr *out, size_t max)
 {
-	size_t n = 0, len = name_len(target), seen;
+	size_t n = 0, len = name_len(target), lo = 0, hi = m->n_addr;
 
-	for (size_t i = 0; i < m->n_addr && n < max; i++) {
-		if (m->addr[i].addr.family != family || !same_name(m->addr[i].owner, target, len))
+	while (lo < hi) { /* the owner's first record */
+		size_t mid = (lo + hi) / 2;
+		int c = strncasecmp(m->addr[mid].owner, target, len);
+
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < m->n_addr && n < max && strncasecmp(m->addr[lo].owner, target, len) == 0; lo++) {
+		if (m->addr[lo].addr.family != family || m->addr[lo].owner[len] != '\0')
 			continue;
-		for (seen = 0; seen < n; seen++) {
-			if (topo_addr_same_ip(&out[seen], &m->addr[i].addr))
-				break;
-		}
-		if (seen == n)
-			out[n++] = m->addr[i].addr;
+		if (n == 0 || !topo_addr_same_ip(&out[n - 1], &m->addr[lo].addr))
+			out[n++] = m->addr[lo].addr;
 	}
 	return n;
 }

@@ -289,7 +289,7 @@ binrpc_decode(const uint8_t *data, size_t len, struct binrpc_msg *out)
 	uint8_t *body;
 	int err;
 
-	if (read_header(data, len, &h) != 1 || h.body > BINRPC_REPLY_MAX || len - h.size != h.body)
+	if (read_header(data, len, &h) != 1 || binrpc_packet_size(data, len) != (int64_t)len)
 		return -EBADMSG;
 	msg.kind = (enum binrpc_kind)h.kind;
 	msg.cookie = h.cookie;

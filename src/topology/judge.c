@@ -36,8 +36,8 @@ struct member {
 };
 
 /*
- * Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count ceased,
- * on judge.time_ms. It is -1 while the count lasts.
+ * Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count
+ * ceased, by judge.time_ms; -1 while it lasts.
  */
 struct peak {
 	unsigned count;
@@ -137,8 +137,8 @@ classify_absence(const struct round *r, size_t n_tags, const char **why)
 	if (*why != NULL)
 		return EVIDENCE_NOTHING;
 	if (r->canary.kind != ANSWER_LIST) {
-		*why = "the canary has no answer either (no ACL permission, no leader, or no path to the "
-		       "datacenter)";
+		*why = "the canary has no answer either (no ACL permission, no leader, or no path "
+		       "to the datacenter)";
 		return EVIDENCE_NOTHING;
 	}
 	for (i = 0; i < n_tags; i++)
@@ -348,8 +348,8 @@ allowed_loss(const struct judge *j, unsigned base)
 
 /*
  * A step that is greater than what is allowed is held as a whole: it looks like Consul's trouble (a
- * list that is still filling after its servers lost their data). Smaller steps add up, one instance at
- * a time, until no more is allowed. What is held stays so until its own time has come, even when
+ * list that is still filling after its servers lost their data). Smaller steps add up, one instance
+ * at a time, until no more is allowed. What is held stays so until its own time has come, even when
  * there is room again.
  */
 static void
@@ -542,7 +542,7 @@ rows_have(const struct round_row *rows, size_t n, const struct topo_addr *a)
 	return false;
 }
 
-/* What is out and waits for its removal takes no place, so that a roll-out can replace everything. */
+/* What is out and waits for its removal takes no place: a roll-out may replace everything. */
 static bool
 takes_place(const struct member *m)
 {
@@ -574,7 +574,7 @@ list_one(struct judge *j, unsigned name, const struct round_row *row, size_t *pl
 		refuse(&j->names[name], &row->addr, "the service is held (c4ctl release)");
 		return;
 	}
-	/* The second bound is for memory: a list that is new in every round leaves its past behind. */
+	/* The second bound is for memory: a list that is new in every round leaves its past. */
 	if ((m == NULL || !takes_place(m)) && (*places >= max || (m == NULL && j->n >= 2 * max))) {
 		refuse(&j->names[name], &row->addr, "more than max_instances");
 		return;
@@ -589,7 +589,7 @@ list_one(struct judge *j, unsigned name, const struct round_row *row, size_t *pl
 	m->assumed_by &= ~bit;
 	if (j->frozen)
 		return;
-	/* Restored tags were anybody's, and a loss kept its last ones: from now on they come from its names. */
+	/* Restored tags were anybody's, and a loss kept its last ones: now its names speak. */
 	was = tags_of(j, m);
 	for (k = 0; k < j->conf->n_names; k++)
 		if (anybody ? k != name : !((m->listed_by | m->assumed_by) & (1u << k)))
@@ -614,8 +614,8 @@ apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round *r)
 	struct round_row *rows;
 	size_t i, n;
 	/* As with instances: an answer in doubt may add a tag, never take one. */
-	bool partial = a->server != r->list.server || a->truncated ||
-	    a->size_bytes >= COMPLETE_MAX_BYTES || a->n_srv >= COMPLETE_MAX_SRV || a->n_unresolved > 0;
+	bool partial = a->server != r->list.server || a->truncated || a->n_unresolved > 0 ||
+	    a->size_bytes >= COMPLETE_MAX_BYTES || a->n_srv >= COMPLETE_MAX_SRV;
 
 	if (j->frozen || !is_answer(a))
 		return;
@@ -666,8 +666,8 @@ time_passed(int64_t since_ms, int64_t now_ms, int64_t cap_ms)
 }
 
 /*
- * Sum up the evidence time of the losses. `gap_ms` is what this round adds, already capped. While one
- * of the names that listed an instance says nothing, its time stands still.
+ * Sum up the evidence time of the losses. `gap_ms` is what this round adds, already capped. While
+ * one of the names that listed an instance says nothing, its time stands still.
  */
 static void
 account(struct judge *j, unsigned name, int64_t gap_ms, int64_t now_ms)
@@ -747,7 +747,7 @@ judge_round(struct judge *j, const struct round *r, int64_t now_ms, int64_t wall
 		/* "nothing" in between pauses: only the gap between two proofs of absence counts */
 		if (was == EVIDENCE_ABSENCE)
 			ns->absent_ms += gap;
-		/* Until it has held, it is no proof against any instance: fresh servers answer so too. */
+		/* Until it has held it is no proof against any instance: fresh servers say so too. */
 		ns->proves = ns->absent_rounds >= j->conf->empty_rounds &&
 		    ns->absent_ms >= j->conf->empty_hold_ms;
 		if (ns->proves) {
@@ -923,6 +923,21 @@ judge_set_conf(struct judge *j, const struct judge_conf *conf, const int *old_of
 	j->conf = conf;
 }
 
+static bool
+has_line(const char *lines, const char *line)
+{
+	size_t len = strlen(line);
+
+	for (; *lines; lines += *lines == '\n') {
+		size_t n = strcspn(lines, "\n");
+
+		if (n == len && memcmp(lines, line, n) == 0)
+			return true;
+		lines += n;
+	}
+	return false;
+}
+
 bool
 judge_restore(struct judge *j, const struct topo_instance *i, int64_t now_ms)
 {
@@ -932,7 +947,8 @@ judge_restore(struct judge *j, const struct topo_instance *i, int64_t now_ms)
 
 	if (m == NULL) { /* several sets may hold it; what DNS has listed needs no line any more */
 		m = find_member(j, &i->addr);
-		if (m == NULL || m->pub.origin == NULL || i->origin == NULL || strstr(m->pub.origin, i->origin))
+		if (m == NULL || m->pub.origin == NULL || i->origin == NULL ||
+		    has_line(m->pub.origin, i->origin))
 			return false;
 		both = xasprintf("%s\n%s", m->pub.origin, i->origin);
 		free(m->pub.origin);

@@ -1,6 +1,6 @@
 /*
- * judge_fx: what the judge's tests share: a judge with a clock of its own, rounds in one line, and its
- * state as one letter per instance.
+ * judge_fx: what the judge's tests share: a judge with a clock of its own, rounds in one line, and
+ * its state as one letter per instance.
  */
 #ifndef JUDGE_FX_H
 #define JUDGE_FX_H
@@ -33,7 +33,8 @@ struct fx {
 	int64_t now;
 };
 
-/* One round with storage for its rows. The canary answers and every tag answers "none" unless changed. */
+/* One round with storage for its rows. The canary answers and every tag answers "none" unless
+ * changed. */
 struct said {
 	struct round r;
 	struct round_answer tags[JUDGE_TAGS_MAX];
@@ -73,7 +74,8 @@ rows_of(struct round_row *rows, uint64_t mask)
 
 	for (i = 0; i < HOSTS_MAX; i++)
 		if (mask >> i & 1)
-			rows[n++] = (struct round_row){ .addr = host(i), .weight = 1, .priority = 1 };
+			rows[n++] =
+			    (struct round_row){ .addr = host(i), .weight = 1, .priority = 1 };
 	return n;
 }
 
@@ -171,7 +173,8 @@ lists_for(struct fx *f, uint64_t mask, int64_t ms)
 	}
 }
 
-/* One letter per instance, in order: Up, Disabled, held by Shrink, by Empty, by the operator (F). */
+/* One letter per instance, in order: Up, Disabled, held by Shrink, by Empty, by the operator (F).
+ */
 FX char
 letter(const struct topo_instance *i)
 {
@@ -218,11 +221,11 @@ look(const struct judge *j, char out[LOOK_MAX])
 	snapshot_free(&s);
 }
 
-#define assert_look(f, want)                                                                       \
-	do {                                                                                       \
-		char look_[LOOK_MAX];                                                              \
-		look((f)->j, look_);                                                               \
-		assert_string_equal(look_, want);                                                  \
+#define assert_look(f, want) \
+	do { \
+		char look_[LOOK_MAX]; \
+		look((f)->j, look_); \
+		assert_string_equal(look_, want); \
 	} while (0)
 
 FX struct judge_view

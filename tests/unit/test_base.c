@@ -67,7 +67,8 @@ test_durations(void **state)
 		int64_t ms = -7;
 		int err = text_parse_duration(rows[i].text, &ms);
 
-		if (err != (rows[i].ms < 0 ? -EINVAL : 0) || ms != (rows[i].ms < 0 ? -7 : rows[i].ms))
+		if (err != (rows[i].ms < 0 ? -EINVAL : 0) ||
+		    ms != (rows[i].ms < 0 ? -7 : rows[i].ms))
 			fail_msg("\"%s\": %d, %lld", rows[i].text, err, (long long)ms);
 	}
 }
@@ -108,20 +109,45 @@ test_sizes_and_numbers(void **state)
 		const char *text;
 		int64_t bytes;
 	} sizes[] = {
-		{ "0", 0 }, { "4096", 4096 }, { "1K", 1024 }, { "64M", 64 << 20 }, { "1G", 1 << 30 },
-		{ "2T", 2ll << 40 }, { "", -1 }, { "G", -1 }, { "1GB", -1 }, { "1g", -1 }, { "-1", -1 },
-		{ "1 G", -1 }, { "1.5G", -1 }, { "9999999999T", -1 }, { "99999999999999999999", -1 },
+		{ "0", 0 },
+		{ "4096", 4096 },
+		{ "1K", 1024 },
+		{ "64M", 64 << 20 },
+		{ "1G", 1 << 30 },
+		{ "2T", 2ll << 40 },
+		{ "", -1 },
+		{ "G", -1 },
+		{ "1GB", -1 },
+		{ "1g", -1 },
+		{ "-1", -1 },
+		{ "1 G", -1 },
+		{ "1.5G", -1 },
+		{ "9999999999T", -1 },
+		{ "99999999999999999999", -1 },
 	};
 	static const struct {
 		const char *text;
 		int err;
 		int64_t n;
 	} ints[] = {
-		{ "5", 0, 5 }, { "-10", 0, -10 }, { "100", 0, 100 }, { "007", 0, 7 },
-		{ "101", -ERANGE, 0 }, { "-11", -ERANGE, 0 }, { "99999999999999999999", -ERANGE, 0 },
-		{ "", -EINVAL, 0 }, { "-", -EINVAL, 0 }, { "--5", -EINVAL, 0 }, { "+5", -EINVAL, 0 },
-		{ " 5", -EINVAL, 0 }, { "5 ", -EINVAL, 0 }, { "- 5", -EINVAL, 0 }, { "0x5", -EINVAL, 0 },
-		{ "5.0", -EINVAL, 0 }, { "1e1", -EINVAL, 0 }, { "no", -EINVAL, 0 },
+		{ "5", 0, 5 },
+		{ "-10", 0, -10 },
+		{ "100", 0, 100 },
+		{ "007", 0, 7 },
+		{ "101", -ERANGE, 0 },
+		{ "-11", -ERANGE, 0 },
+		{ "99999999999999999999", -ERANGE, 0 },
+		{ "", -EINVAL, 0 },
+		{ "-", -EINVAL, 0 },
+		{ "--5", -EINVAL, 0 },
+		{ "+5", -EINVAL, 0 },
+		{ " 5", -EINVAL, 0 },
+		{ "5 ", -EINVAL, 0 },
+		{ "- 5", -EINVAL, 0 },
+		{ "0x5", -EINVAL, 0 },
+		{ "5.0", -EINVAL, 0 },
+		{ "1e1", -EINVAL, 0 },
+		{ "no", -EINVAL, 0 },
 	};
 	size_t i;
 
@@ -163,7 +189,8 @@ test_times_and_names(void **state)
 	memset(max, 'a', 63);
 	max[63] = '\0';
 	assert_true(text_is_name(max));
-	assert_false(text_is_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_false(
+	    text_is_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
 	assert_true(text_is_printable("!~", 2));
 	assert_true(text_is_printable("", 0));
 	assert_false(text_is_printable("a b", 3));
@@ -225,7 +252,8 @@ test_log(void **state)
 {
 	struct heard h = { 0 };
 
-	assert_int_equal(log_set(NULL, "error"), 0); /* keeps stderr quiet; the hook hears from notice on */
+	assert_int_equal(
+	    log_set(NULL, "error"), 0); /* keeps stderr quiet; the hook hears from notice on */
 	log_hook(hear, &h);
 	errno = ENOENT;
 	log_warn("a", "no %s", "file");
@@ -326,7 +354,8 @@ test_file_replace(void **state)
 	assert_file(in_dir("f"), "one\n");
 	assert_int_equal(stat(in_dir("f"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640); /* whatever the umask */
-	/* mode and owner stay; the file is another one, so whoever reads the old one reads it whole */
+	/* mode and owner stay; the file is another one, so whoever reads the old one reads it whole
+	 */
 	assert_int_equal(chmod(in_dir("f"), 0604), 0);
 	(void)!chown(in_dir("f"), 1234, 2345); /* works for root alone */
 	assert_int_equal(stat(in_dir("f"), &before), 0);
@@ -779,7 +808,7 @@ struct shared {
 	struct loop *loop;
 	pthread_t loop_thread;
 	pthread_mutex_t gate; /* the first job waits for it, so that the others queue up */
-	int ran[JOBS];        /* worker thread only, until the job is done */
+	int ran[JOBS]; /* worker thread only, until the job is done */
 	int n_ran;
 	int n_done;
 	int stop_at;
@@ -937,22 +966,24 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_file_replace_fails, dir_setup, dir_teardown),
 		cmocka_unit_test_setup_teardown(test_file_lock, dir_setup, dir_teardown),
 		cmocka_unit_test_setup_teardown(test_later_order, loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(test_later_drain_takes_what_was_there, loop_setup,
-		    loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_later_drain_takes_what_was_there, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_later_cancel, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_later_is_fair, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_free_later, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_timer, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_timer_is_not_early, loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(test_timer_after_a_long_callback, loop_setup,
-		    loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_timer_after_a_long_callback, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_signal, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_clocks_and_jitter, loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(test_lag_sees_a_blocked_loop, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_lag_sees_a_blocked_loop, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_worker_order, loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(test_worker_free_finishes, loop_setup, loop_teardown),
-		cmocka_unit_test_setup_teardown(test_worker_leaves_the_loop_alone, loop_setup,
-		    loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_worker_free_finishes, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_worker_leaves_the_loop_alone, loop_setup, loop_teardown),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -58,7 +58,8 @@ test_greater_loss_stands_then_goes(void **state)
 	struct fx f;
 	int i;
 
-	/* nine fail within nine seconds: each of the held ones leaves when its own minute is over */
+	/* nine fail within nine seconds: each of the held ones leaves when its own minute is over
+	 */
 	fx_init(&f);
 	for (i = 0; i <= 9; i++) {
 		lists(&f, 0, first(10) & ~first((unsigned)i));
@@ -408,7 +409,8 @@ test_implausible_rows(void **state)
 		assert_int_equal(view(&f).refused, 0);
 		fx_fini(&f);
 	}
-	/* another port of its own address is a neighbour, and IPv6 within the networks is welcome */
+	/* another port of its own address is a neighbour, and IPv6 within the networks is welcome
+	 */
 	fx_init(&f);
 	f.conf.networks = nets;
 	f.conf.n_networks = 2;
@@ -434,7 +436,8 @@ test_max_instances(void **state)
 	assert_look(&f, "UUUU");
 	assert_int_equal(view(&f).refused, 2);
 	assert_string_equal(view(&f).refused_why, "more than max_instances");
-	assert_int_equal(seen(&f, "10.0.0.4:5060").state, TOPO_UP); /* the first in order, each time */
+	assert_int_equal(
+	    seen(&f, "10.0.0.4:5060").state, TOPO_UP); /* the first in order, each time */
 
 	/* all four are replaced: what is out doesn't keep the new ones waiting for remove_hold */
 	lists(&f, 0, first(4));
@@ -473,6 +476,9 @@ test_identical_rows_merge_different_ones_never(void **state)
 	s.rows[4] = s.rows[0];
 	s.rows[4].weight = 9; /* two nodes with the same address: the larger weight */
 	s.rows[5] = s.rows[0];
+	(void)play(&f, &s);
+	assert_look(&f, "UUU");
+	assert_int_equal(seen(&f, "10.0.0.1:5060").weight, 9);
 	s.rows[5].priority = 0; /* and before that, the smaller priority */
 	(void)play(&f, &s);
 	assert_look(&f, "UUU");

@@ -103,6 +103,30 @@ test_adoption(void **state)
 	fx_fini(&f);
 }
 
+/* An address that several sets hold is one instance with a line for each. */
+static void
+test_adoption_by_several_sets(void **state)
+{
+	struct topo_instance again = { .addr = host(0), .state = TOPO_UP };
+	struct fx f;
+
+	fx_init(&f);
+	adopt(&f, host(0), "sbc/1 sip:10.0.0.1:5060 0 50");
+	adopt(&f, host(0), "sbc/2 sip:10.0.0.1:5060 0 0");
+	adopt(&f, host(0),
+	    "sbc/1 sip:10.0.0.1:5060 0 5"); /* a part of the first line is another line */
+	again.origin = xstrdup("sbc/2 sip:10.0.0.1:5060 0 0");
+	assert_false(judge_restore(f.j, &again, f.now));
+	free(again.origin);
+	assert_look(&f, "U");
+	assert_string_equal(seen(&f, "10.0.0.1:5060").origin,
+	    "sbc/1 sip:10.0.0.1:5060 0 50\nsbc/2 sip:10.0.0.1:5060 0 0\n"
+	    "sbc/1 sip:10.0.0.1:5060 0 5");
+	lists(&f, 0, first(1));
+	assert_string_equal(seen(&f, "10.0.0.1:5060").origin, "");
+	fx_fini(&f);
+}
+
 /* Restored with two names: it stays until both have spoken, also once one of them lists it. */
 static void
 test_restored_waits_for_every_name(void **state)
@@ -258,7 +282,8 @@ test_listed_by_both_leaves_by_both(void **state)
 	fx_fini(&f);
 }
 
-/* One datacenter empties for good while the other answers: its share passes the guards like any loss. */
+/* One datacenter empties for good while the other answers: its share passes the guards like any
+ * loss. */
 static void
 test_absence_is_per_name(void **state)
 {
@@ -324,7 +349,8 @@ test_tags(void **state)
 	assert_string_equal(seen(&f, "10.0.0.3:5060").tags, "");
 	f.now += SEC;
 	assert_false(play(&f, &s));
-	/* a question that fails takes no tag, nor does one that another server answers, or half an answer */
+	/* a question that fails takes no tag, nor does one that another server answers, or half an
+	 * answer */
 	s.tags[0].kind = ANSWER_TIMEOUT;
 	f.now += SEC;
 	assert_false(play(&f, &s));
@@ -387,6 +413,15 @@ test_tags_of_several_names_unite(void **state)
 	f.now += SEC;
 	lists(&f, 0, 2); /* the first name gives it up, and its tag with it */
 	assert_string_equal(seen(&f, "10.0.0.1:5060").tags, "primary");
+	/* the other one too; when the first finds it again, what it had elsewhere is history */
+	f.now += SEC;
+	lists(&f, 1, 2);
+	assert_int_equal(seen(&f, "10.0.0.1:5060").state, TOPO_DISABLED);
+	assert_string_equal(seen(&f, "10.0.0.1:5060").tags, "primary");
+	f.now += SEC;
+	lists(&f, 0, 3);
+	assert_int_equal(seen(&f, "10.0.0.1:5060").state, TOPO_UP);
+	assert_string_equal(seen(&f, "10.0.0.1:5060").tags, "");
 	fx_fini(&f);
 }
 
@@ -459,6 +494,25 @@ test_set_conf_names(void **state)
 	lists_for(&f, 0x39, 11 * MIN);
 	assert_look(&f, "UUUU");
 	fx_fini(&f);
+
+	/* an orphan is judged by all, not by the one that had given it up before */
+	fx_init(&f);
+	f.conf.n_names = 2;
+	lists(&f, 0, first(4));
+	lists(&f, 1, first(4));
+	lists(&f, 1, first(3));
+	conf = f.conf;
+	judge_set_conf(f.j, &conf, (const int[]){ -1, 1 });
+	lists(&f, 0, first(3));
+	lists(&f, 1, first(3));
+	assert_look(&f, "UUUD");
+	for (i = 0; i < 1000; i++) {
+		f.now += SEC;
+		lists(&f, 1, first(3));
+		fails(&f, 0, ANSWER_TIMEOUT);
+	}
+	assert_look(&f, "UUUD");
+	fx_fini(&f);
 }
 
 static void
@@ -494,6 +548,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_day_one_touches_nothing),
 		cmocka_unit_test(test_adoption),
+		cmocka_unit_test(test_adoption_by_several_sets),
 		cmocka_unit_test(test_restored_waits_for_every_name),
 		cmocka_unit_test(test_peak_survives_a_restart),
 		cmocka_unit_test(test_restore_normalises),

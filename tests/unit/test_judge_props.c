@@ -1,6 +1,6 @@
 /*
- * judge, properties: random rounds, words and pauses against a memory of the test's own, which knows only
- * what was visible. The seed is printed; C4D_TEST_SEED sets it.
+ * judge, properties: random rounds, words and pauses against a memory of the test's own, which
+ * knows only what was visible. The seed is printed; C4D_TEST_SEED sets it.
  */
 #include "judge_fx.h"
 

@@ -1,4 +1,5 @@
-/* addr and topo: text forms, plausibility, prefixes; snapshots and what differs between two of them. */
+/* addr and topo: text forms, plausibility, prefixes; snapshots and what differs between two of
+ * them. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +60,8 @@ test_addr_text(void **state)
 		{ "[::1]5060", NULL },
 		{ "[fe80::1%eth0]:5060", NULL },
 		{ "host.example:5060", NULL },
-		{ "1111111111111111111111111111111111111111111111111111111111111111111111:5060", NULL },
+		{ "1111111111111111111111111111111111111111111111111111111111111111111111:5060",
+		    NULL },
 	};
 	char out[TOPO_ADDR_TEXT];
 	struct topo_addr a;
@@ -106,8 +108,16 @@ static void
 test_addr_order(void **state)
 {
 	static const char *const sorted[] = {
-		"0.0.0.1:1", "9.0.0.0:9", "10.0.0.1:80", "10.0.0.1:5060", "10.0.0.2:1", "200.0.0.1:1",
-		"[::1]:1", "[::2]:1", "[fd00::1]:1", "[fd00::1]:2",
+		"0.0.0.1:1",
+		"9.0.0.0:9",
+		"10.0.0.1:80",
+		"10.0.0.1:5060",
+		"10.0.0.2:1",
+		"200.0.0.1:1",
+		"[::1]:1",
+		"[::2]:1",
+		"[fd00::1]:1",
+		"[fd00::1]:2",
 	};
 	size_t i, k;
 
@@ -119,7 +129,8 @@ test_addr_order(void **state)
 			assert_int_equal(c, i == k ? 0 : i < k ? -1 : 1);
 		}
 	{
-		struct topo_addr a = addr("10.0.0.1:1"), b = addr("10.0.0.1:2"), c = addr("[a00:1::]:1");
+		struct topo_addr a = addr("10.0.0.1:1"), b = addr("10.0.0.1:2"),
+				 c = addr("[a00:1::]:1");
 
 		assert_true(topo_addr_same_ip(&a, &b));
 		assert_false(topo_addr_same_ip(&a, &c)); /* the same bytes, another family */
@@ -240,8 +251,11 @@ note_change(void *arg, const struct topo_change *c)
 	char where[TOPO_ADDR_TEXT];
 
 	topo_addr_format(&any->addr, where);
-	buf_printf(arg, "%s%s%s ", c->before == NULL ? "+" : c->after == NULL ? "-" : "~", c->service,
-	    where);
+	buf_printf(arg, "%s%s%s ",
+	    c->before == NULL  ? "+"
+	    : c->after == NULL ? "-"
+			       : "~",
+	    c->service, where);
 }
 
 static void
@@ -272,7 +286,8 @@ test_diff(void **state)
 		{ "10.0.0.1:1=U", "10.0.0.1:1=D", 1, "~s10.0.0.1:1 " },
 		{ "10.0.0.1:1=U", "10.0.0.1:1=H", 1, "~s10.0.0.1:1 " },
 		{ "10.0.0.1:1=U", "10.0.0.1:2=U", 2, "-s10.0.0.1:1 +s10.0.0.1:2 " },
-		{ "10.0.0.1:1=U 10.0.0.2:1=U 10.0.0.3:1=U", "10.0.0.2:1=D 10.0.0.3:1=U 10.0.0.4:1=U", 3,
+		{ "10.0.0.1:1=U 10.0.0.2:1=U 10.0.0.3:1=U",
+		    "10.0.0.2:1=D 10.0.0.3:1=U 10.0.0.4:1=U", 3,
 		    "-s10.0.0.1:1 ~s10.0.0.2:1 +s10.0.0.4:1 " },
 		{ "10.0.0.9:1=U", "[::1]:1=U", 2, "-s10.0.0.9:1 +s[::1]:1 " },
 	};
