@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "topology/peaks.h"
+#include "topology/round.h"
 
-/* Consul cuts TCP answers at 64 KiB and 1,024 SRV, silently: near these a list is not a whole one. */
-#define COMPLETE_MAX_BYTES 64000
-#define COMPLETE_MAX_SRV 900
 #define GAP_CAP_INTERVALS 3
 
 struct name_state {
@@ -35,15 +34,6 @@ struct member {
 	int64_t confirmed_ms;     /* clock of the last round that confirmed the loss */
 };
 
-/*
- * Sliding maximum of the active count: strictly decreasing samples; `end_ms` is when a count
- * ceased, by judge.time_ms; -1 while it lasts.
- */
-struct peak {
-	unsigned count;
-	int64_t end_ms;
-};
-
 struct judge {
 	const struct judge_conf *conf;
 	bool known;
@@ -55,125 +45,8 @@ struct judge {
 	size_t cap;
 	int64_t time_ms;  /* evidence time: a pause must not make the shrink guard forget */
 	int64_t time_at;  /* clock when it was last advanced */
-	struct peak *peaks;
-	size_t n_peaks;
-	size_t cap_peaks;
+	struct peaks peaks; /* by time_ms */
 };
-
-/* ---- evidence: what a round proves ---- */
-
-static const char *const answer_names[] = {
-	[ANSWER_NOT_ASKED] = "not asked",
-	[ANSWER_LIST] = "list",
-	[ANSWER_NODATA] = "no data",
-	[ANSWER_NXDOMAIN] = "NXDOMAIN",
-	[ANSWER_SERVFAIL] = "SERVFAIL",
-	[ANSWER_REFUSED] = "REFUSED",
-	[ANSWER_OTHER] = "unexpected response code",
-	[ANSWER_TIMEOUT] = "time-out",
-	[ANSWER_UNREACHABLE] = "no connection",
-	[ANSWER_MALFORMED] = "malformed answer",
-	[ANSWER_SELF_TARGET] = "target equals the asked name",
-};
-
-const char *
-answer_name(enum answer_kind k)
-{
-	return answer_names[k];
-}
-
-const char *
-evidence_name(enum evidence e)
-{
-	static const char *const names[] = {
-		[EVIDENCE_NOTHING] = "nothing",
-		[EVIDENCE_COMPLETE] = "complete",
-		[EVIDENCE_PARTIAL] = "partial",
-		[EVIDENCE_ABSENCE] = "absence",
-	};
-	return names[e];
-}
-
-/* It said something about the name, rather than about its own trouble. */
-static bool
-is_answer(const struct round_answer *a)
-{
-	return a->kind == ANSWER_LIST || a->kind == ANSWER_NODATA || a->kind == ANSWER_NXDOMAIN;
-}
-
-/* Why the round as a whole is not one server's word, or NULL. */
-static const char *
-round_flaw(const struct round *r, size_t n_tags)
-{
-	size_t i;
-
-	if (!is_answer(&r->canary))
-		return "the canary was not answered";
-	if (r->canary.server != r->list.server)
-		return "the canary was answered by another server";
-	for (i = 0; i < n_tags; i++) {
-		const struct round_answer *t = &r->tags[i];
-
-		if (t->kind == ANSWER_NOT_ASKED)
-			continue;
-		if (!is_answer(t))
-			return "the question about a tag failed";
-		if (t->server != r->list.server)
-			return "the question about a tag was answered by another server";
-	}
-	return NULL;
-}
-
-static enum evidence
-classify_absence(const struct round *r, size_t n_tags, const char **why)
-{
-	size_t i;
-
-	if (r->list.truncated) {
-		*why = "truncated (TC) before the first instance";
-		return EVIDENCE_NOTHING;
-	}
-	*why = round_flaw(r, n_tags);
-	if (*why != NULL)
-		return EVIDENCE_NOTHING;
-	if (r->canary.kind != ANSWER_LIST) {
-		*why = "the canary has no answer either (no ACL permission, no leader, or no path "
-		       "to the datacenter)";
-		return EVIDENCE_NOTHING;
-	}
-	for (i = 0; i < n_tags; i++)
-		if (r->tags[i].kind == ANSWER_LIST) {
-			*why = "no instance, yet there are some with a tag";
-			return EVIDENCE_NOTHING;
-		}
-	*why = "no instance, and the canary answers";
-	return EVIDENCE_ABSENCE;
-}
-
-enum evidence
-judge_classify(const struct round *r, size_t n_tags, const char **why)
-{
-	const struct round_answer *l = &r->list;
-
-	*why = answer_names[l->kind];
-	if (!is_answer(l))
-		return EVIDENCE_NOTHING;
-	if (l->kind != ANSWER_LIST)
-		return classify_absence(r, n_tags, why);
-	/* From here on it is a good list; what is in doubt only takes away its power to remove. */
-	if (l->truncated)
-		*why = "truncated (TC): split by tags";
-	else if (l->size_bytes >= COMPLETE_MAX_BYTES || l->n_srv >= COMPLETE_MAX_SRV)
-		*why = "too near to Consul's limits to be whole: split by tags";
-	else if (l->n_unresolved > 0 || l->n == 0)
-		*why = "the address of a target is not known";
-	else
-		*why = round_flaw(r, n_tags);
-	if (*why != NULL)
-		return EVIDENCE_PARTIAL;
-	*why = "complete list";
-	return EVIDENCE_COMPLETE;
-}
 
 /* ---- members ---- */
 
@@ -289,51 +162,10 @@ count_active(const struct judge *j)
 	return n;
 }
 
-static void
-peak_note(struct judge *j)
-{
-	struct peak *last = j->n_peaks ? &j->peaks[j->n_peaks - 1] : NULL;
-	unsigned count = count_active(j);
-
-	if (last != NULL && last->count == count && last->end_ms < 0)
-		return;
-	if (last != NULL && last->end_ms < 0)
-		last->end_ms = j->time_ms;
-	while (j->n_peaks > 0 && j->peaks[j->n_peaks - 1].count <= count)
-		j->n_peaks--;
-	j->peaks = xgrow(j->peaks, j->n_peaks, &j->cap_peaks, sizeof *j->peaks);
-	j->peaks[j->n_peaks].count = count;
-	j->peaks[j->n_peaks++].end_ms = -1;
-}
-
-static bool
-peak_counts(const struct judge *j, const struct peak *p)
-{
-	return p->end_ms < 0 || p->end_ms > j->time_ms - j->conf->shrink_window_ms;
-}
-
 static unsigned
 peak_base(const struct judge *j)
 {
-	size_t i;
-
-	for (i = 0; i < j->n_peaks; i++)
-		if (peak_counts(j, &j->peaks[i]))
-			return j->peaks[i].count;
-	return 0;
-}
-
-static void
-peak_prune(struct judge *j)
-{
-	size_t i = 0;
-
-	while (i < j->n_peaks && !peak_counts(j, &j->peaks[i]))
-		i++;
-	if (i == 0)
-		return;
-	memmove(j->peaks, j->peaks + i, (j->n_peaks - i) * sizeof *j->peaks);
-	j->n_peaks -= i;
+	return peaks_max(&j->peaks, j->time_ms - j->conf->shrink_window_ms);
 }
 
 static unsigned
@@ -396,7 +228,7 @@ take_in(struct judge *j, int64_t wall_ms)
 			set_state(j, m, TOPO_UP, GUARD_NONE, wall_ms);
 	}
 	if (!j->frozen)
-		peak_note(j);
+		peaks_note(&j->peaks, count_active(j), j->time_ms);
 }
 
 /* Only what has been out, by evidence, for remove_hold leaves altogether. */
@@ -453,8 +285,8 @@ let_go(struct judge *j, int64_t wall_ms)
 		for (i = 0; i < n; i++)
 			set_state(j, loss[i], TOPO_HELD, GUARD_EMPTY, wall_ms);
 	remove_old(j);
-	peak_note(j);
-	peak_prune(j);
+	peaks_note(&j->peaks, count_active(j), j->time_ms);
+	peaks_prune(&j->peaks, j->time_ms - j->conf->shrink_window_ms);
 out:
 	free(loss);
 }
@@ -615,9 +447,9 @@ apply_tag(struct judge *j, unsigned name, unsigned tag, const struct round *r)
 	size_t i, n;
 	/* As with instances: an answer in doubt may add a tag, never take one. */
 	bool partial = a->server != r->list.server || a->truncated || a->n_unresolved > 0 ||
-	    a->size_bytes >= COMPLETE_MAX_BYTES || a->n_srv >= COMPLETE_MAX_SRV;
+	    round_is_near_limit(a);
 
-	if (j->frozen || !is_answer(a))
+	if (j->frozen || !round_is_answer(a))
 		return;
 	rows = sorted_rows(a, &n);
 	for (i = 0; i < j->n; i++) {
@@ -796,8 +628,8 @@ judge_word(struct judge *j, enum judge_word word, int64_t now_ms, int64_t wall_m
 	take_in(j, wall_ms);
 	let_go(j, wall_ms);
 	if (word == JUDGE_APPROVE) { /* what comes is measured against what was agreed to */
-		j->n_peaks = 0;
-		peak_note(j);
+		peaks_clear(&j->peaks);
+		peaks_note(&j->peaks, count_active(j), j->time_ms);
 	}
 	return true;
 }
@@ -826,7 +658,7 @@ judge_free(struct judge *j)
 	for (i = 0; i < j->n; i++)
 		free_member(j->m[i]);
 	free(j->m);
-	free(j->peaks);
+	peaks_clear(&j->peaks);
 	free(j);
 }
 
@@ -965,7 +797,7 @@ judge_restore(struct judge *j, const struct topo_instance *i, int64_t now_ms)
 	m->assumed_by = all_names(j);
 	for (k = 0; k < j->conf->n_names; k++)
 		m->tags[k] = tags_mask(j->conf, i);
-	peak_note(j);
+	peaks_note(&j->peaks, count_active(j), j->time_ms);
 	return true;
 }
 
@@ -975,11 +807,9 @@ judge_restore_service(struct judge *j, bool known, bool frozen, unsigned peak, i
 	j->known |= known;
 	j->frozen = frozen;
 	if (peak > count_active(j)) {
-		j->peaks = xgrow(j->peaks, 0, &j->cap_peaks, sizeof *j->peaks);
-		j->peaks[0].count = peak;
-		j->peaks[0].end_ms = j->time_ms;
-		j->n_peaks = 1;
-		peak_note(j);
+		peaks_clear(&j->peaks);
+		peaks_note(&j->peaks, peak, j->time_ms);
+		peaks_note(&j->peaks, count_active(j), j->time_ms);
 	}
 }
 

@@ -1,0 +1,60 @@
+#include "topology/peaks.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static bool
+counts(const struct peak *p, int64_t since_ms)
+{
+	return p->end_ms < 0 || p->end_ms > since_ms;
+}
+
+void
+peaks_note(struct peaks *p, unsigned count, int64_t time_ms)
+{
+	struct peak *last = p->n ? &p->v[p->n - 1] : NULL;
+
+	if (last != NULL && last->count == count && last->end_ms < 0)
+		return;
+	if (last != NULL && last->end_ms < 0)
+		last->end_ms = time_ms;
+	while (p->n > 0 && p->v[p->n - 1].count <= count)
+		p->n--;
+	p->v = xgrow(p->v, p->n, &p->cap, sizeof *p->v);
+	p->v[p->n].count = count;
+	p->v[p->n++].end_ms = -1;
+}
+
+unsigned
+peaks_max(const struct peaks *p, int64_t since_ms)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (counts(&p->v[i], since_ms))
+			return p->v[i].count;
+	return 0;
+}
+
+void
+peaks_prune(struct peaks *p, int64_t since_ms)
+{
+	size_t i = 0;
+
+	while (i < p->n && !counts(&p->v[i], since_ms))
+		i++;
+	if (i == 0)
+		return;
+	memmove(p->v, p->v + i, (p->n - i) * sizeof *p->v);
+	p->n -= i;
+}
+
+void
+peaks_clear(struct peaks *p)
+{
+	free(p->v);
+	memset(p, 0, sizeof *p);
+}
