@@ -32,7 +32,8 @@ struct set {
 	enum target_state state;
 	int64_t since_ms;
 	char error[512];
-	uint64_t applied;   /* generation last read back as in force */
+	uint64_t applied;   /* generation last read back as in force; 0 after a reconnect */
+	uint64_t recorded;  /* the newest whose times the history has: the first proof counts */
 	size_t pending;
 	bool adopted_file;  /* what the file held has been taken over */
 	bool adopted;       /* and what Kamailio held */
@@ -61,6 +62,7 @@ struct dispatcher {
 	struct ds_entries foreign;
 	char file_error[512];
 	bool file_locked_out;     /* another c4d manages it */
+	size_t file_bad;          /* lines that Kamailio stumbles over */
 	uint64_t file_hash;       /* of the block that is in the file; 0 unknown */
 	int64_t file_checked_ms;
 	bool sockets_known;
@@ -75,6 +77,7 @@ struct dispatcher {
 	size_t next;
 	unsigned verifies;
 	bool file_busy, rpc_busy;
+	bool replan;              /* what the plan was made from has changed meanwhile */
 	bool acted;               /* a set_state or a reload went out since the last read-back */
 	int64_t applied_wall_ms;
 	uint64_t passes;
@@ -89,6 +92,7 @@ struct dispatcher {
 	struct ds_entries before;
 	int64_t stuck_until_ms;
 	char reload_error[512];
+	char list_error[256];
 	uint64_t start_generation;
 	struct dispatcher_counts counts;
 };
@@ -135,7 +139,8 @@ set_show(struct dispatcher *d, struct set *s, enum target_state state, const cha
 		s->state = state;
 		s->since_ms = loop_wall_ms(d->deps.loop);
 	}
-	snprintf(s->error, sizeof s->error, "%s", error);
+	if (error != s->error)
+		snprintf(s->error, sizeof s->error, "%s", error);
 	if (d->deps.dry || !(changed || news))
 		return;
 	if (state == TARGET_FAILED)
@@ -179,9 +184,11 @@ set_verified(struct dispatcher *d, struct set *s)
 {
 	uint64_t generation = d->topo->generation;
 
-	if (s->applied != generation && d->deps.store != NULL && generation > d->start_generation)
+	if (generation > s->recorded && d->deps.store != NULL && generation > d->start_generation) {
 		store_put_times(d->deps.store, generation, s->name,
 		    d->applied_wall_ms ? d->applied_wall_ms : loop_wall_ms(d->deps.loop), loop_wall_ms(d->deps.loop));
+		s->recorded = generation;
+	}
 	s->applied = generation;
 }
 
@@ -192,6 +199,9 @@ show_sets(struct dispatcher *d)
 	bool structural;
 	size_t i;
 
+	/* A call just failed with its connection: on_down() comes in this same turn and knows why. */
+	if (!kam_is_up(d->kam) && d->down_why[0] == '\0')
+		return;
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
 
@@ -216,7 +226,7 @@ show_sets(struct dispatcher *d)
 		} else if (d->reload_error[0] && structural) {
 			set_show(d, s, TARGET_FAILED, d->reload_error);
 		} else if (!d->was_read) {
-			set_show(d, s, TARGET_PENDING, d->reload_error);
+			set_show(d, s, d->list_error[0] ? TARGET_FAILED : TARGET_PENDING, d->list_error);
 		} else if (s->pending > 0) {
 			set_show(d, s, structural && d->window_ms > now_ms(d) ? TARGET_WINDOW : TARGET_PENDING, "");
 		} else {
@@ -258,25 +268,41 @@ log_repair(const struct set *s, const struct dsp_step *step)
 		    step->uri);
 }
 
+/* What is known of this repair; one that was long ago gives its place. Takes the key. */
+static struct repair *
+find_repair(struct set *s, char *takes_key, int64_t now)
+{
+	struct repair *r, *free_one = NULL;
+	size_t i;
+
+	for (i = 0; i < s->n_repairs; i++) {
+		r = &s->repairs[i];
+		if (strcmp(r->key, takes_key) == 0) {
+			free(takes_key);
+			return r;
+		}
+		if (r->n == 0 || now - r->at_ms[r->n - 1] > REPAIR_SPAN_MS)
+			free_one = r;
+	}
+	if (free_one == NULL) {
+		s->repairs = xgrow(s->repairs, s->n_repairs, &s->cap_repairs, sizeof *s->repairs);
+		free_one = &s->repairs[s->n_repairs++];
+	} else {
+		free(free_one->key);
+	}
+	memset(free_one, 0, sizeof *free_one);
+	free_one->key = takes_key;
+	return free_one;
+}
+
 /* False: the same repair was needed too often; the set is left alone for a while. */
 static bool
 note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
 {
-	char *key = step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri);
-	struct repair *r = NULL;
 	int64_t now = now_ms(d);
-	size_t i;
+	struct repair *r = find_repair(s,
+	    step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri), now);
 
-	for (i = 0; i < s->n_repairs; i++)
-		if (strcmp(s->repairs[i].key, key) == 0)
-			r = &s->repairs[i];
-	if (r == NULL) {
-		s->repairs = xgrow(s->repairs, s->n_repairs, &s->cap_repairs, sizeof *s->repairs);
-		r = &s->repairs[s->n_repairs++];
-		memset(r, 0, sizeof *r);
-		r->key = xstrdup(key);
-	}
-	free(key);
 	if (r->n == REPAIR_MAX) {
 		memmove(r->at_ms, r->at_ms + 1, (REPAIR_MAX - 1) * sizeof r->at_ms[0]);
 		r->n--;
@@ -292,7 +318,6 @@ note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
 	    "somebody else changes set %s (%s %s, %d times in 60s): stop them; next try in 60s, or c4ctl resync %s",
 	    s->conf->name, dsp_op_name(step->op), step->uri, REPAIR_MAX, s->name);
 	r->n = 0;
-	log_error("target", "%s: %s", s->name, s->error);
 	return false;
 }
 
@@ -364,17 +389,45 @@ hash_block(const struct dispatcher *d, const struct ds_entries *e)
 	return h ? h : 1;
 }
 
+/*
+ * Nothing is proven yet (a first start with Consul down), and the file says what was taken over from it: it stays
+ * as it is, to the byte.
+ */
+static bool
+only_adopted(const struct dispatcher *d)
+{
+	struct dsp_plan p = { 0 };
+	bool only = d->file_error[0] == '\0' && d->plan.structural == 0;
+	size_t i, k;
+
+	for (i = 0; i < d->n_sets && only; i++) {
+		const struct topo_service *s = topo_find(d->topo, d->sets[i].conf->service);
+
+		for (k = 0; s != NULL && k < s->n; k++)
+			only &= s->inst[k].source == SOURCE_ADOPTED;
+	}
+	if (!only)
+		return false;
+	dsp_make_plan(&d->desired, &d->filed, &d->foreign, d->refs, d->n_refs, &p);
+	only = p.n == 0;
+	dsp_plan_clear(&p);
+	return only;
+}
+
 static void
 store_file(struct dispatcher *d)
 {
+	bool due = d->file_error[0] || now_ms(d) - d->file_checked_ms >= FILE_CHECK_MS;
 	struct ds_entries block = { 0 };
 	uint64_t hash;
 
-	if (d->n_refs == 0)
+	if (d->n_refs == 0 || only_adopted(d))
 		return;
+	/* What Kamailio is about to read must be right now, whoever has been at the file since we looked. */
+	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d);
 	dsp_file_entries(&d->desired, &d->states, d->conf->probing, &block);
 	hash = hash_block(d, &block);
-	if (hash != d->file_hash || d->file_error[0] || now_ms(d) - d->file_checked_ms >= FILE_CHECK_MS) {
+	if (hash != d->file_hash || due) {
 		d->file_busy = true;
 		d->file_hash = hash;
 		listfile_store(d->file, d->refs, d->n_refs, &block);
@@ -484,6 +537,12 @@ on_reload(void *arg, int err, const struct binrpc_msg *msg)
 	}
 	if (err != 0 || msg->kind == BINRPC_FAULT) {
 		rpc_failed(d, "dispatcher.reload", err, msg, d->reload_error, sizeof d->reload_error);
+		if (err == 0 && d->file_bad > 0) {
+			size_t len = strlen(d->reload_error);
+
+			snprintf(d->reload_error + len, sizeof d->reload_error - len,
+			    "; %s has %zu lines of others that are no destinations: correct them", d->conf->list_file, d->file_bad);
+		}
 		d->window_ms = now_ms(d) + FAULT_RETRY_MS;
 		pass_end(d);
 		return;
@@ -522,8 +581,9 @@ pass_join(struct dispatcher *d)
 		return;
 	}
 	if (d->plan.structural > 0 && d->file_error[0] == '\0') {
-		if (platform_now(d->deps.platform) != d->topo) {
-			d->dirty = true; /* the window is too dear to spend on an old list */
+		/* The window is too dear to spend on an old list, or on what another connection read. */
+		if (platform_now(d->deps.platform) != d->topo || d->replan || !d->was_read) {
+			d->dirty = true;
 			pass_end(d);
 			return;
 		}
@@ -590,6 +650,7 @@ pass_plan(struct dispatcher *d)
 	}
 	d->next = 0;
 	d->acted = false;
+	d->replan = false;
 	d->rpc_busy = true;
 	store_file(d);
 	step_next(d);
@@ -608,7 +669,8 @@ adopt(struct dispatcher *d, struct set *s, const struct ds_entries *from)
 	for (i = 0; i < from->n; i++) {
 		const struct ds_entry *e = &from->v[i];
 
-		if (e->set != s->conf->id)
+		/* others' lines in a set that is not ours alone stay theirs */
+		if (e->set != s->conf->id || !(s->conf->exclusive || e->ours))
 			continue;
 		if (dslist_uri_addr(e->uri, &v[n].addr) != 0)
 			memset(&v[n].addr, 0, sizeof v[n].addr);
@@ -662,7 +724,7 @@ on_list(void *arg, int err, const struct binrpc_msg *msg)
 	if (err == 0 && binrpc_fault(msg, &code, &reason)) {
 		if (strstr(reason, "No Destination Sets") == NULL) {
 			d->counts.faults++;
-			snprintf(d->reload_error, sizeof d->reload_error, "dispatcher.list refused by Kamailio: %d %s%s", code, reason,
+			snprintf(d->list_error, sizeof d->list_error, "dispatcher.list refused by Kamailio: %d %.80s%s", code, reason,
 			    strstr(reason, "Internal error") ? " (more than 1024 destinations in a set need "
 			    "modparam(\"ctl\", \"binrpc_struct_max_body_size\", 128))" :
 			    strstr(reason, "not found") ? " (is dispatcher.so loaded?)" : "");
@@ -683,6 +745,7 @@ on_list(void *arg, int err, const struct binrpc_msg *msg)
 	ds_entries_clear(&d->actual);
 	d->actual = got;
 	d->was_read = true;
+	d->list_error[0] = '\0';
 	copy_entries(&d->states, &d->actual);
 	adopt_read(d);
 	pass_plan(d);
@@ -776,10 +839,22 @@ on_file_loaded(struct dispatcher *d)
 	}
 }
 
+static bool
+same_entries(const struct ds_entries *a, const struct ds_entries *b)
+{
+	size_t i;
+
+	for (i = 0; a->n == b->n && i < a->n; i++)
+		if (a->v[i].set != b->v[i].set || strcmp(a->v[i].uri, b->v[i].uri) != 0)
+			return false;
+	return a->n == b->n;
+}
+
 static void
 on_file(void *arg, const struct listfile_result *r)
 {
 	struct dispatcher *d = arg;
+	struct ds_entries foreign = { 0 };
 	bool was_failing = d->file_error[0] != '\0';
 	size_t i;
 
@@ -796,13 +871,16 @@ on_file(void *arg, const struct listfile_result *r)
 		log_debug("target", "%s: wrote %s", d->conf->name, d->conf->list_file);
 	}
 	copy_entries(&d->filed, &r->all);
-	ds_entries_clear(&d->foreign);
+	d->file_bad = r->bad;
 	for (i = 0; i < r->all.n; i++) {
 		d->filed.v[i].ours = r->all.v[i].ours;
 		if (!r->all.v[i].ours)
-			ds_entries_add(&d->foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
+			ds_entries_add(&foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
 			    r->all.v[i].attrs);
 	}
+	d->replan = d->loaded && !same_entries(&d->foreign, &foreign);
+	ds_entries_clear(&d->foreign);
+	d->foreign = foreign;
 	if (d->loaded) {
 		pass_join(d);
 		return;
@@ -829,6 +907,7 @@ on_up(void *arg, const struct kam_ident *id, bool restarted)
 	d->sockets_known = false;
 	d->after_reload = false;
 	d->reload_error[0] = '\0';
+	d->list_error[0] = '\0';
 	d->stuck_until_ms = 0;
 	d->counts.reconnects++;
 	if (restarted) { /* another process: its window is open, and nothing we know of it holds */

@@ -35,7 +35,8 @@ struct job {
 static void
 fill_error(struct job *j, int err, const char *what, const char *path)
 {
-	const char *remedy = err == -ENOSPC ? "make room" : err == -ENOENT ? "make the directory" :
+	const char *remedy = err == -ENOSPC || err == -EDQUOT ? "make room" : err == -ENOENT ? "make the directory" :
+	    err == -ENOTDIR || err == -EISDIR || err == -ELOOP ? "something else stands at that path: move it away" :
 	    err == -EROFS ? "the file system is read-only" : "give c4d's user the right to write there";
 
 	if (j->r.err != 0)
@@ -89,9 +90,14 @@ job_run(struct worker_job *wj)
 		err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, &text, &bad_uri);
 		if (err != 0) {
 			j->r.err = err;
-			snprintf(j->r.error, sizeof j->r.error, "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); "
-			    "shorten uri or attrs in the configuration", path, bad_uri ? bad_uri : "?", DSLIST_LINE_MAX);
-		} else if (!j->r.exists || text.len != len || memcmp(text.s ? text.s : "", old, len) != 0) {
+			if (err == -EMSGSIZE)
+				snprintf(j->r.error, sizeof j->r.error, "%s: the line of %.200s would be longer than Kamailio reads "
+				    "(%d bytes); shorten uri or attrs in the configuration", path, bad_uri ? bad_uri : "?",
+				    DSLIST_LINE_MAX);
+			else
+				snprintf(j->r.error, sizeof j->r.error, "%s: Kamailio would not read back the line of %.200s; "
+				    "correct uri and attrs in the configuration", path, bad_uri ? bad_uri : "?");
+		} else if (old == NULL || text.len != len || (len > 0 && memcmp(text.s, old, len) != 0)) {
 			err = file_replace(path, text.s ? text.s : "", text.len, &what);
 			if (err != 0)
 				fill_error(j, err, what, path);

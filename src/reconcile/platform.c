@@ -132,7 +132,7 @@ log_change(void *arg, const struct topo_change *ch)
 	const struct topo_instance *a = ch->after, *b = ch->before, *i = a ? a : b;
 	char addr[TOPO_ADDR_TEXT];
 
-	if (*left == 0)
+	if (*left == 0 || i == NULL)
 		return;
 	(*left)--;
 	topo_addr_format(&i->addr, addr);

@@ -15,13 +15,13 @@ counts(const struct peak *p, int64_t since_ms)
 void
 peaks_note(struct peaks *p, unsigned count, int64_t time_ms)
 {
-	struct peak *last = p->n ? &p->v[p->n - 1] : NULL;
+	struct peak *last = p->v != NULL && p->n > 0 ? &p->v[p->n - 1] : NULL;
 
 	if (last != NULL && last->count == count && last->end_ms < 0)
 		return;
 	if (last != NULL && last->end_ms < 0)
 		last->end_ms = time_ms;
-	while (p->n > 0 && p->v[p->n - 1].count <= count)
+	while (p->v != NULL && p->n > 0 && p->v[p->n - 1].count <= count)
 		p->n--;
 	p->v = xgrow(p->v, p->n, &p->cap, sizeof *p->v);
 	p->v[p->n].count = count;

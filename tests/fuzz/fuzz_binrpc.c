@@ -34,7 +34,8 @@ check_list(const struct binrpc_value *v, unsigned depth, bool in_struct)
 		must((v->str != NULL) == (v->type == BINRPC_STR || v->type == BINRPC_BYTES));
 		must(v->str == NULL || (v->str[v->len] == '\0' && strlen(v->str) <= v->len));
 		must(v->child == NULL || v->type == BINRPC_STRUCT || v->type == BINRPC_ARRAY);
-		n += check_list(v->child, depth + 1, v->type == BINRPC_STRUCT);
+		if (v->child != NULL)
+			n += check_list(v->child, depth + 1, v->type == BINRPC_STRUCT);
 	}
 	return n;
 }

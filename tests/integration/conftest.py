@@ -71,3 +71,18 @@ def consul(lab):
 @pytest.fixture
 def sbc(lab):
 	return lab_.Sbc(lab).start()
+
+
+@pytest.fixture(scope="session")
+def agent():
+	"""One Consul for all tests that leave it alone: each takes a service name of its own (see `service`)."""
+	with lab_.Lab("agent", temporary=True) as lab:
+		yield lab_.Consul(lab).start()
+
+
+@pytest.fixture
+def service(agent):
+	"""A service name of the test's own at the shared Consul."""
+	made = lab_.Service(agent)
+	yield made
+	made.clear()

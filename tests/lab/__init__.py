@@ -17,9 +17,11 @@ from .base import Lab, LabError, holds, until
 from .binrpc import Client as Binrpc, Fault
 from .c4d import C4d, base_config, c4d_binary, merge, yaml
 from .consul import Consul, HttpError, consul_binary, pair
+from .fake_dns import FakeDns
 from .kamailio import Dest, Kamailio, Router, Sbc, options
+from .service import EAGER, FAST, Service, watching
 from .sipp import Uac, Uas
 
 __all__ = ["Lab", "LabError", "holds", "until", "Binrpc", "Fault", "C4d", "base_config", "c4d_binary", "merge",
 	"yaml", "Consul", "HttpError", "consul_binary", "pair", "Dest", "Kamailio", "Router", "Sbc", "options",
-	"Uac", "Uas"]
+	"Uac", "Uas", "FakeDns", "EAGER", "FAST", "Service", "watching"]

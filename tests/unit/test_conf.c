@@ -931,8 +931,9 @@ test_restart_keys(void **state)
 
 	assert_int_equal(conf_restart_keys(a, a, collect, &said), 0);
 	assert_null(said.s);
-	assert_int_equal(conf_restart_keys(a, b, collect, &said), 2);
+	assert_int_equal(conf_restart_keys(a, b, collect, &said), 3);
 	assert_string_equal(said.s, "state: '/a' stays until a restart, then '/b'\n"
+				    "history_max: '10000' stays until a restart, then '7'\n"
 				    "control.group: '' stays until a restart, then 'voip'\n");
 	buf_free(&said);
 	conf_free(a);

@@ -1,0 +1,58 @@
+"""Services of a test's own at a Consul that it shares with others, and configurations that only watch."""
+import itertools
+import os
+
+from .c4d import merge
+
+# Short times, all guards as they are.
+FAST = {"interval": "50ms"}
+# Whatever a round proves takes effect at once: for showing that it proves nothing.
+EAGER = {"interval": "50ms", "remove_hold": "0s", "empty_hold": "0s", "empty_rounds": 1, "shrink_hold": "0s",
+	"max_shrink": 100, "min_instances": 0}
+
+_numbers = itertools.count(1)
+
+
+def watching(dns, services, /, **over):
+	"""A configuration without Kamailio. dns: a Consul, or a list of addresses; services: {name: keys}."""
+	servers = [dns.dns_addr] if hasattr(dns, "dns_addr") else list(dns)
+	return merge({"consul": {"dns": servers, "budget": 100}, "services": services}, over)
+
+
+class Service:
+	"""A service name that nobody else uses; its instances are 10.0.N.x:5060 unless told otherwise."""
+
+	def __init__(self, consul, name=None):
+		self.consul = consul
+		self.name = name or f"s{os.getpid()}-{next(_numbers)}"
+		self.ids = {}
+
+	def add(self, address, port=5060, **kw):
+		"""Returns "address:port", as C4d.instances() has it."""
+		key = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+		self.ids[key] = self.consul.register(self.name, address, port, **kw)
+		return key
+
+	def many(self, n, first=1, **kw):
+		return [self.add(f"10.0.{i // 200}.{i % 200 + 1}", **kw) for i in range(first, first + n)]
+
+	def fail(self, *keys):
+		for k in keys:
+			self.consul.failing(self.ids[k])
+
+	def back(self, *keys):
+		for k in keys:
+			self.consul.passing(self.ids[k])
+
+	def warn(self, key):
+		self.consul.warning(self.ids[key])
+
+	def maintenance(self, key, on):
+		self.consul.maintenance(self.ids[key], on)
+
+	def gone(self, *keys):
+		for k in keys:
+			self.consul.deregister(self.ids.pop(k))
+
+	def clear(self):
+		self.gone(*list(self.ids))
