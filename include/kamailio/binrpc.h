@@ -40,7 +40,7 @@ struct binrpc_msg {
 	void *mem;                  /* all of it, owned */
 };
 
-/* Requests: method, then arguments in order, then binrpc_packet(). begin empties `body`, which was zeroed once. */
+/* Requests: method, then arguments in order, then binrpc_packet(). begin empties a used `body`. */
 void binrpc_begin(struct buf *body, const char *method);
 void binrpc_add_int(struct buf *body, int32_t);
 void binrpc_add_str(struct buf *body, const char *);
@@ -60,7 +60,8 @@ void binrpc_clear(struct binrpc_msg *);
 /* First member called `name` at or after `v` in its list; NULL. */
 const struct binrpc_value *binrpc_find(const struct binrpc_value *v, const char *name);
 const char *binrpc_text(const struct binrpc_value *list, const char *name);  /* NULL: missing or not text */
-bool binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out); /* also a DOUBLE without fraction: so come longs */
+/* Also of a DOUBLE without fraction: so come Kamailio's longs. */
+bool binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out);
 /* A fault's code and reason; false when msg is none. */
 bool binrpc_fault(const struct binrpc_msg *, int *code, const char **reason);
 

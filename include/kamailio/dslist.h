@@ -50,19 +50,25 @@ void ds_entries_clear(struct ds_entries *);
 /* By set, then priority descending, then the URI's address and port in numeric order, then URI text. */
 void ds_entries_sort(struct ds_entries *);
 
-/* Parses all lines; those that Kamailio would refuse are skipped and counted in *bad (may be NULL). */
+/*
+ * Parses all lines as Kamailio does (what has no scheme becomes "sip:..."); those that it would refuse
+ * are skipped and counted in *bad (may be NULL).
+ */
 void dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad);
 /*
- * The file's new text in `out` (not initialised, never NULL text): foreign lines of `old` as they are, then the block
- * with `ours` (already sorted). Lines of the old block whose set is not in `sets` and comments within
- * it become foreign. No block when there is nothing to put in it and old had none.
- * -EMSGSIZE when a line would exceed DSLIST_LINE_MAX, -EINVAL when Kamailio would not read back what was written (blanks
- * or '#' in the URI, blanks in attrs, a negative number, no sip: or sips:) or the set is not in
- * `sets`: *bad_uri names it (points into ours); `out` stays as it was.
+ * The file's new text in `out` (not initialised; never NULL text): foreign lines of `old` as they
+ * are, then the block with `ours` (already sorted). Lines of the old block whose set is not in `sets`
+ * and comments within it become foreign. No block when there is nothing to put in it and old had none.
+ * -EMSGSIZE when a line would exceed DSLIST_LINE_MAX, -EINVAL when Kamailio would not read back what
+ * was written (blanks or '#' in the URI, blanks in attrs, a negative number, neither sip: nor sips:)
+ * or its set is not in `sets`: *bad_uri names it (points into ours); `out` stays as it was.
  */
 MUST_USE int dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_t n_sets,
     const struct ds_entries *ours, struct buf *out, const char **bad_uri);
-/* sip:ADDR:PORT[;...] or sips:, optional user@: the address when the host is an IP; port 5060 (5061 sips) when absent. -EINVAL */
+/*
+ * sip:ADDR:PORT[;...] or sips:, optional user@: the address when the host is an IP, else -EINVAL.
+ * Port 5060 (5061 sips) when absent or 0.
+ */
 MUST_USE int dslist_uri_addr(const char *uri, struct topo_addr *out);
 
 #endif

@@ -282,7 +282,7 @@ dispatch(struct peer *p, const char *line, size_t len)
 				return;
 			}
 		if (cmd->writes)
-			log_info("ctl", "%s %s by %s", cmd->name,
+			log_info("ctl", "%s%s%s by %s", cmd->name, json_array_size(args) ? " " : "",
 			    json_array_size(args) ? json_string_value(json_array_get(args, 0)) : "", p->name);
 		r = xcalloc(1, sizeof *r);
 		r->peer = p;

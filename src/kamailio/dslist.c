@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #define BLANKS " \t\r\n"
+#define NO_SCHEME_MAX 499 /* longer URIs are not mended, pack_dest() */
 #define READ_MAX 1023 /* what ds_load_list() takes with one fgets(); the rest is another line to it */
 #define BEGIN_PREFIX "# c4d begin:" /* the text behind it may differ in files of another version */
 
@@ -19,6 +20,7 @@ struct line {
 	int set;
 	unsigned flags;
 	int priority;
+	const char *scheme; /* what Kamailio puts before the URI: "sip:" when it has none, else "" */
 	const char *uri;
 	size_t uri_len;
 	const char *attrs;
@@ -153,13 +155,34 @@ read_number(const char **p, const char *end, long max, long *out)
 	return fits;
 }
 
-/* sip: or sips: with something behind it; Kamailio skips other lines (and its own parser is stricter). */
+static bool
+has_scheme(const char *uri, size_t len, const char *scheme)
+{
+	size_t n = strlen(scheme);
+
+	return len >= n && strncasecmp(uri, scheme, n) == 0;
+}
+
+/* sip: or sips: with something behind it. */
 static bool
 is_sip_uri(const char *uri, size_t len)
 {
-	if (len > 5 && strncasecmp(uri, "sips:", 5) == 0)
-		return true;
-	return len > 4 && strncasecmp(uri, "sip:", 4) == 0;
+	return (len > 4 && has_scheme(uri, len, "sip:")) || (len > 5 && has_scheme(uri, len, "sips:"));
+}
+
+/* As pack_dest(): a URI without scheme gets "sip:". NULL: refused; its own parser is stricter still. */
+static const char *
+scheme_to_add(const char *uri, size_t len)
+{
+	static const char *const others[] = { "sip:", "sips:", "tel:", "tels:", "urn:" };
+	size_t i;
+
+	if (is_sip_uri(uri, len))
+		return "";
+	for (i = 0; i < NELEM(others); i++)
+		if (has_scheme(uri, len, others[i]))
+			return NULL;
+	return len > 4 && len <= NO_SCHEME_MAX ? "sip:" : NULL;
 }
 
 static struct line
@@ -202,7 +225,8 @@ read_line(const char *p, const char *end)
 	l.set = (int)set;
 	l.flags = (unsigned)flags;
 	l.priority = (int)priority;
-	if (fits && is_sip_uri(l.uri, l.uri_len))
+	l.scheme = scheme_to_add(l.uri, l.uri_len);
+	if (fits && l.scheme != NULL)
 		l.kind = LINE_ENTRY;
 	return l;
 }
@@ -271,7 +295,7 @@ dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
 				(*bad)++;
 			if (l.kind != LINE_ENTRY)
 				continue;
-			uri = xstrndup(l.uri, l.uri_len);
+			uri = xasprintf("%s%.*s", l.scheme, (int)l.uri_len, l.uri);
 			attrs = l.attrs != NULL ? xstrndup(l.attrs, l.attrs_len) : NULL;
 			ds_entries_add(out, l.set, uri, l.flags, l.priority, attrs);
 			out->v[out->n - 1].ours = w.in_block;
@@ -382,7 +406,7 @@ dslist_uri_addr(const char *uri, struct topo_addr *out)
 	const char *p, *end;
 	struct topo_addr a;
 	bool bracket, sips;
-	int64_t port;
+	long port = 0;
 	size_t len;
 
 	if (!is_sip_uri(uri, strlen(uri)))
@@ -404,20 +428,15 @@ dslist_uri_addr(const char *uri, struct topo_addr *out)
 	if (topo_addr_parse_ip(host, &a) != 0 || bracket != (a.family == 6))
 		return -EINVAL;
 	end += bracket;
-	port = sips ? 5061 : 5060;
 	if (*end == ':') {
-		p = end + 1;
-		len = strspn(p, "0123456789");
-		if (len == 0 || len > 5)
+		end++;
+		if (!read_number(&end, end + strlen(end), 65535, &port))
 			return -EINVAL;
-		memcpy(host, p, len);
-		host[len] = '\0';
-		if (text_parse_int(host, 1, 65535, &port) != 0)
-			return -EINVAL;
-		end = p + len;
 	}
 	if (*end != '\0' && *end != ';' && *end != '?')
 		return -EINVAL;
+	if (port == 0) /* ":" and ":0" are none to Kamailio too */
+		port = sips ? 5061 : 5060;
 	a.port = (uint16_t)port;
 	*out = a;
 	return 0;

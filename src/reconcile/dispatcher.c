@@ -52,6 +52,7 @@ struct dispatcher {
 	struct set *sets;
 	size_t n_sets;
 	char down_why[256];
+	bool heard;         /* a first attempt to connect has ended, either way */
 
 	/* what is known */
 	bool loaded;              /* the file has been read once */
@@ -199,8 +200,8 @@ show_sets(struct dispatcher *d)
 	bool structural;
 	size_t i;
 
-	/* A call just failed with its connection: on_down() comes in this same turn and knows why. */
-	if (!kam_is_up(d->kam) && d->down_why[0] == '\0')
+	/* Not tried yet, or a call just failed with its connection: on_down() comes soon and knows why. */
+	if (!kam_is_up(d->kam) && (!d->heard || d->down_why[0] == '\0'))
 		return;
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
@@ -322,6 +323,25 @@ note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
 }
 
 /*
+ * Kamailio itself takes the D away when a call that was under way fails there (ds_mark_dst in the failure
+ * route): that is no second hand in the set, and with many calls it happens again and again.
+ */
+static bool
+is_own_mark(const struct dispatcher *d, const struct dsp_step *step)
+{
+	const struct ds_entry *e;
+
+	if (step->op != DSP_DISABLE)
+		return false;
+	e = dsp_find(&d->actual, step->set, step->uri);
+	if (e == NULL || !(e->flags & (DS_INACTIVE | DS_TRYING)))
+		return false;
+	log_info("target", "%s/%d: Kamailio marked %s by itself (a call failed there); it is disabled again", d->conf->name,
+	    step->set, step->uri);
+	return true;
+}
+
+/*
  * Steps for a set that was read back as right in this very generation are repairs of somebody else's change.
  * Sets that are left alone lose their steps.
  */
@@ -337,13 +357,12 @@ filter_plan(struct dispatcher *d)
 		if (s->applied != d->topo->generation || s->backoff_ms > now_ms(d) || d->verifies > 0)
 			continue;
 		for (k = 0; k < p->n; k++) {
-			if (p->v[k].set != s->conf->id)
+			if (p->v[k].set != s->conf->id || is_own_mark(d, &p->v[k]))
 				continue;
 			if (!note_repair(d, s, &p->v[k]))
 				break;
-			if (p->v[k].state == NULL) { /* one reload repairs them all: count it once */
+			if (p->v[k].state == NULL) /* one reload repairs them all: count it once */
 				break;
-			}
 		}
 		if (s->backoff_ms <= now_ms(d) && k < p->n)
 			s->applied = 0;
@@ -902,6 +921,7 @@ on_up(void *arg, const struct kam_ident *id, bool restarted)
 	struct dispatcher *d = arg;
 	size_t i;
 
+	d->heard = true;
 	d->down_why[0] = '\0';
 	d->was_read = false;
 	d->sockets_known = false;
@@ -926,6 +946,7 @@ on_down(void *arg, int err, const char *why)
 {
 	struct dispatcher *d = arg;
 
+	d->heard = true;
 	d->was_read = false;
 	snprintf(d->down_why, sizeof d->down_why, "%s", why);
 	if (!d->running)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -46,6 +47,20 @@ fill_error(struct job *j, int err, const char *what, const char *path)
 	    strerror(-err), remedy);
 }
 
+/* Somebody removed the lock's file, or its whole directory: what we hold would keep nobody away. */
+static void
+drop_void_lock(struct listfile *lf)
+{
+	struct stat held, there;
+
+	if (lf->lock_fd < 0 || fstat(lf->lock_fd, &held) != 0)
+		return;
+	if (stat(lf->lock_path, &there) == 0 && there.st_dev == held.st_dev && there.st_ino == held.st_ino)
+		return;
+	close(lf->lock_fd);
+	lf->lock_fd = -1;
+}
+
 static void
 lock(struct job *j)
 {
@@ -53,6 +68,7 @@ lock(struct job *j)
 	pid_t holder;
 	int fd;
 
+	drop_void_lock(lf);
 	if (lf->lock_fd < 0) {
 		fd = file_lock(lf->lock_path, &holder);
 		if (fd == -EWOULDBLOCK) {
@@ -85,6 +101,14 @@ job_run(struct worker_job *wj)
 	if (err != 0 && err != -ENOENT) {
 		fill_error(j, err, "read", path);
 		return;
+	}
+	if (!j->r.exists && !j->store && j->r.locked) {
+		/* Kamailio does not start without the file; an empty one says nothing and is fine. */
+		err = file_replace(path, "", 0, &what);
+		if (err != 0)
+			fill_error(j, err, what, path);
+		else
+			j->r.written = j->r.exists = true;
 	}
 	if (j->store && j->r.locked) {
 		err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, &text, &bad_uri);

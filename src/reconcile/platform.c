@@ -410,18 +410,27 @@ platform_set_own(struct platform *p, const char *kamailio, const struct topo_add
 
 /* ---- life ---- */
 
+/* In p->now is being gathered what the store holds: the generations of the last changes are in it. */
 static void
 restore_instance(void *arg, const char *service, const struct topo_instance *inst)
 {
 	struct platform *p = arg;
 	struct service *s = find(p, service);
 	struct topo_instance i = *inst;
+	size_t k;
 
 	if (s == NULL)
 		return; /* no longer configured: its record stays, in case it comes back */
+	for (k = 0; k < p->n && p->services[k] != s; k++)
+		;
 	if (i.source != SOURCE_ADOPTED)
 		i.source = SOURCE_STORE;
-	(void)judge_restore(s->judge, &i, loop_now_ms(p->loop));
+	if (judge_restore(s->judge, &i, loop_now_ms(p->loop))) {
+		struct topo_service *ts = &p->now->services[k];
+
+		ts->inst = xrealloc(ts->inst, ts->n + 1, sizeof *ts->inst);
+		topo_instance_copy(&ts->inst[ts->n++], &i);
+	}
 }
 
 int
@@ -441,7 +450,9 @@ platform_new(struct platform **out, struct loop *loop, struct store *store, cons
 	p->services = xcalloc(conf->n_services, sizeof *p->services);
 	for (i = 0; i < conf->n_services; i++)
 		p->services[p->n++] = service_new(p, conf->services[i]);
-	p->now = topo_new(0);
+	p->now = topo_new(p->n);
+	for (i = 0; i < p->n; i++)
+		p->now->services[i].name = xstrdup(p->services[i]->name);
 	if (store != NULL) {
 		store_load(store, restore_instance, p);
 		for (i = 0; i < p->n; i++) {
@@ -458,7 +469,7 @@ platform_new(struct platform **out, struct loop *loop, struct store *store, cons
 	/* Not a change: the generation that was. It goes out without being written again. */
 	t = snapshot(p, NULL);
 	t->generation = p->now->generation;
-	number(t, NULL);
+	number(t, p->now);
 	topo_unref(p->now);
 	p->now = t;
 	p->seen_ms = t->wall_ms;

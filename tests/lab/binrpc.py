@@ -45,8 +45,12 @@ def _record(kind, body):
 
 def encode(cookie, method, *args, kind=REQUEST):
 	body = b"".join(encode_value(v) for v in (method, *args))
-	length, ck = _uint(len(body)) or b"\0", _uint(cookie) or b"\0"
-	return bytes([0xA1, kind << 4 | (len(length) - 1) << 2 | (len(ck) - 1)]) + length + ck + body
+	return encode_header(kind, len(body), cookie) + body
+
+
+def encode_header(kind, body_len, cookie):
+	length, ck = _uint(body_len) or b"\0", _uint(cookie) or b"\0"
+	return bytes([0xA1, kind << 4 | (len(length) - 1) << 2 | (len(ck) - 1)]) + length + ck
 
 
 def header(data):

@@ -2,6 +2,7 @@
 import itertools
 import os
 
+from .base import until
 from .c4d import merge
 
 # Short times, all guards as they are.
@@ -56,3 +57,36 @@ class Service:
 
 	def clear(self):
 		self.gone(*list(self.ids))
+
+
+# ---- looking at what a daemon holds ----
+
+def is_up(c4d, service, *keys, timeout=10):
+	until(lambda: {k for k, s in c4d.states(service).items() if s == "up"} == set(keys), timeout,
+		lambda: f"up: {keys}; it has {c4d.states(service)}")
+
+
+def has_state(c4d, service, key, state, timeout=10):
+	until(lambda: c4d.states(service).get(key) == state, timeout,
+		lambda: f"{key} is {state}; it has {c4d.states(service)}")
+
+
+def dns_row(c4d, name=None):
+	rows = [r for r in c4d.show("dns") if name in (None, r["name"])]
+	assert len(rows) == 1, rows
+	return rows[0]
+
+
+def rounds(c4d, name=None):
+	return sum(dns_row(c4d, name)["rounds"].values())
+
+
+def more_rounds(c4d, n, name=None):
+	"""Wait for n whole rounds that begin after now."""
+	begin = rounds(c4d, name)
+	until(lambda: rounds(c4d, name) > begin + n, 10, lambda: f"{n} more rounds: {c4d.show('dns')}")
+
+
+def problems(c4d, text):
+	"""The problems of `c4ctl status` that say this."""
+	return [p for p in c4d.ctl("status", fmt="json").data["problems"] if text in p["problem"]]

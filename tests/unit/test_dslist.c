@@ -77,7 +77,9 @@ lines(void **state)
 		{ "sip:a\n", "0 sip:a 0 0|", 0 },
 		{ "1\n2 sip:b\n", "2 sip:b 0 0|", 1 },
 		{ "1 # remark\n1 #sip:a\n", "", 2 },
-		{ "1 tel:110\n1 a\nhello world\n1 sip:\n1 sips:\n", "", 5 },
+		{ "1 10.0.0.1:5060 4\n1 u@[::1]\nhello world\n", "1 sip:10.0.0.1:5060 4 0|1 sip:u@[::1] 0 0|"
+		  "0 sip:hello 0 0 world|", 0 }, /* Kamailio adds a missing scheme, from five bytes on */
+		{ "1 tel:110\n1 TELS:110\n1 urn:service:sos\n1 gw-1\n1 a\n1 sip:\n1 sips:\n", "", 7 },
 		{ "99999999999999999999 sip:a\n1 sip:a 99999999999\n1 sip:a 0 2147483648\n2147483647 sip:b\n",
 		    "2147483647 sip:b 0 0|", 3 },
 		{ B "1 sip:a\n" E "1 sip:b\n", "*1 sip:a 0 0|1 sip:b 0 0|", 0 },
@@ -97,6 +99,26 @@ lines(void **state)
 		assert_int_equal(bad, cases[i].bad);
 		ds_entries_clear(&e);
 		assert_int_equal(e.n, 0);
+	}
+}
+
+static void
+schemes_are_added_to_short_uris(void **state)
+{
+	for (size_t len = 498; len <= 501; len++) {
+		struct ds_entries e = { 0 };
+		struct buf b = { 0 };
+		size_t bad;
+
+		buf_puts(&b, "1 ");
+		while (b.len < len + 2)
+			buf_puts(&b, "x");
+		parse_exact(b.s, b.len, &e, &bad);
+		assert_int_equal(e.n, len < 500);
+		assert_int_equal(bad, len >= 500);
+		assert_true(e.n == 0 || strlen(e.v[0].uri) == len + 4);
+		ds_entries_clear(&e);
+		buf_free(&b);
 	}
 }
 
@@ -200,7 +222,7 @@ composing(void **state)
 		    "# head\r\n\n 9\tsip:y  # z\r\n7 sip:x\n" B "1 sip:a 0 0\n" E },
 		{ "malformed lines stay", "1\n1 tel:1\nrubbish\n#1 sip:q\n", 2, "1 sip:a\n",
 		    "1\n1 tel:1\nrubbish\n#1 sip:q\n" B "1 sip:a 0 0\n" E },
-		{ "an exclusive set is ours anywhere", "1 sip:q 0 0 w=9\n7 sip:x\n1 sip:a\n", 2, "1 sip:a 4\n",
+		{ "an exclusive set is ours anywhere", "1 sip:q 0 0 w=9\n7 sip:x\n1 10.0.0.1:5060\n", 2, "1 sip:a 4\n",
 		    "7 sip:x\n" B "1 sip:a 4 0\n" E },
 		{ "of another set only what is in the block", "2 sip:q\n" B "2 sip:old\n" E "2 sip:r\n", 2, "2 sip:b\n",
 		    "2 sip:q\n2 sip:r\n" B "2 sip:b 0 0\n" E },
@@ -358,6 +380,8 @@ addresses_of_uris(void **state)
 		{ "sip:10.0.0.1;transport=tcp", "10.0.0.1:5060" },
 		{ "sip:10.0.0.1:5080;transport=tcp?x=y", "10.0.0.1:5080" },
 		{ "sip:10.0.0.1?x=y", "10.0.0.1:5060" },
+		{ "sip:10.0.0.1:", "10.0.0.1:5060" },
+		{ "sips:10.0.0.1:0;lr", "10.0.0.1:5061" },
 		{ "sip:user@10.0.0.1:5080", "10.0.0.1:5080" },
 		{ "sip:us;er?x:pass@10.0.0.1", "10.0.0.1:5060" },
 		{ "sip:[fd00::1]", "[fd00::1]:5060" },
@@ -374,8 +398,6 @@ addresses_of_uris(void **state)
 		{ "sip:10.0.0.1.example.org", NULL },
 		{ "sip:@", NULL },
 		{ "sip:u@", NULL },
-		{ "sip:10.0.0.1:", NULL },
-		{ "sip:10.0.0.1:0", NULL },
 		{ "sip:10.0.0.1:65536", NULL },
 		{ "sip:10.0.0.1:100000000000", NULL },
 		{ "sip:10.0.0.1:50x", NULL },
@@ -410,6 +432,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines),
+		cmocka_unit_test(schemes_are_added_to_short_uris),
 		cmocka_unit_test(nul_ends_a_line),
 		cmocka_unit_test(long_lines_fall_in_pieces),
 		cmocka_unit_test(sorting_is_by_number),
