@@ -16,6 +16,18 @@ struct daemon {
 	struct app app; /* what the control floor sees */
 	struct control *control;
 	char *file;
+	bool reloading, stopping;
+};
+
+/* A reload: the files are read and checked by the worker. */
+struct reload_job {
+	struct worker_job job;
+	struct daemon *d;
+	struct conf *fresh;
+	int err;
+	json_t *messages;
+	void (*done)(void *arg, int err, json_t *messages);
+	void *arg;
 };
 
 static void
@@ -131,27 +143,33 @@ collect(void *arg, const char *text)
 	json_array_append_new(arg, jsonx_text(text));
 }
 
-static int
-reload(struct app *a, json_t *messages)
+static void
+log_messages(const json_t *messages, bool error)
 {
-	struct daemon *d = CONTAINER_OF(a, struct daemon, app);
-	struct conf *fresh = NULL, *old = a->conf;
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(messages, i, v)
+		if (error)
+			log_error("conf", "%s", json_string_value(v));
+		else
+			log_warnx("conf", "%s", json_string_value(v));
+}
+
+/* Nothing is touched before everything that can fail has succeeded. */
+static int
+take_over(struct daemon *d, struct conf *fresh, json_t *messages)
+{
+	struct app *a = &d->app;
+	struct conf *old = a->conf;
 	struct watch *watch = NULL;
 	struct dispatcher **dispatchers, **old_d = a->dispatchers;
 	size_t i, n, n_old = a->n_dispatchers;
 
-	if (conf_load(&fresh, d->file, collect, messages) != 0 ||
-	    watch_new(&watch, a->loop, fresh, on_round, a) != 0) {
-		for (i = 0; i < json_array_size(messages); i++)
-			log_error("conf", "%s", json_string_value(json_array_get(messages, i)));
-		log_error("conf", "reload refused: nothing was changed");
-		conf_free(fresh);
+	if (watch_new(&watch, a->loop, fresh, on_round, a) != 0)
 		return -EINVAL;
-	}
 	conf_restart_keys(old, fresh, collect, messages);
-	for (i = 0; i < json_array_size(messages); i++)
-		log_warnx("conf", "%s", json_string_value(json_array_get(messages, i)));
-	/* From here on nothing fails: addresses and paths were checked with the text. */
+	log_messages(messages, false);
 	watch_free(a->watch);
 	a->watch = watch;
 	a->n_dispatchers = 0;
@@ -169,20 +187,75 @@ reload(struct app *a, json_t *messages)
 	for (i = 0; i < n; i++)
 		dispatcher_start(dispatchers[i]); /* for those that run it is a kick */
 	watch_start(watch);
-	log_init((enum log_level)log_level_parse(fresh->log));
+	if (strcmp(old->log, fresh->log) != 0) /* else what c4ctl log said stays */
+		log_init((enum log_level)log_level_parse(fresh->log));
 	conf_free(old);
-	log_notice("conf", "reloaded %s", d->file);
 	return 0;
+}
+
+static void
+reload_run(struct worker_job *wj)
+{
+	struct reload_job *job = CONTAINER_OF(wj, struct reload_job, job);
+
+	job->err = conf_load(&job->fresh, job->d->file, collect, job->messages);
+}
+
+static void
+reload_done(struct worker_job *wj)
+{
+	struct reload_job *job = CONTAINER_OF(wj, struct reload_job, job);
+	struct daemon *d = job->d;
+
+	d->reloading = false;
+	if (d->stopping) /* there is nothing left to hand it to */
+		job->err = -ECANCELED;
+	if (job->err == 0)
+		job->err = take_over(d, job->fresh, job->messages);
+	if (job->err == 0) {
+		log_notice("conf", "reloaded %s", d->file);
+	} else {
+		log_messages(job->messages, true);
+		log_error("conf", "reload refused: nothing was changed");
+		conf_free(job->fresh);
+	}
+	job->done(job->arg, job->err, job->messages);
+	free(job);
+}
+
+static void
+reload(struct app *a, void (*done)(void *arg, int err, json_t *messages), void *arg)
+{
+	struct daemon *d = CONTAINER_OF(a, struct daemon, app);
+	struct reload_job *job;
+
+	if (d->reloading) {
+		done(arg, -EALREADY, json_array());
+		return;
+	}
+	d->reloading = true;
+	job = xcalloc(1, sizeof *job);
+	job->job.run = reload_run;
+	job->job.done = reload_done;
+	job->d = d;
+	job->messages = json_array();
+	job->done = done;
+	job->arg = arg;
+	worker_submit(a->worker, WORKER_URGENT, &job->job);
+}
+
+static void
+on_hup_done(void *arg, int err, json_t *messages)
+{
+	json_decref(messages);
 }
 
 static void
 on_hup(void *arg)
 {
 	struct daemon *d = arg;
-	json_t *messages = json_array();
 
-	(void)reload(&d->app, messages);
-	json_decref(messages);
+	reload(&d->app, on_hup_done, d);
 }
 
 /* ---- run ---- */
@@ -263,6 +336,7 @@ tear_down(struct daemon *d)
 	struct app *a = &d->app;
 	size_t i;
 
+	d->stopping = true;
 	watch_free(a->watch);
 	for (i = 0; i < a->n_dispatchers; i++)
 		dispatcher_free(a->dispatchers[i]);

@@ -23,8 +23,11 @@ struct app {
 	struct dispatcher **dispatchers; /* one per configured Kamailio that has sets */
 	size_t n_dispatchers;
 	int64_t started_wall_ms;
-	/* Load, check, swap. -EINVAL: nothing was changed; `messages` (an array of texts) says why, or what needs a restart. */
-	int (*reload)(struct app *, json_t *messages);
+	/*
+	 * Load and check (by the worker), then swap; `done` runs from the loop. -EINVAL: nothing was changed; `messages`
+	 * (an array of texts, given away) says why, or what needs a restart. -EALREADY: one is under way.
+	 */
+	void (*reload)(struct app *, void (*done)(void *arg, int err, json_t *messages), void *arg);
 };
 
 #endif

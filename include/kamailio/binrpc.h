@@ -16,11 +16,18 @@
 #include "base/text.h"
 
 enum binrpc_kind { BINRPC_REQUEST = 0, BINRPC_REPLY = 1, BINRPC_FAULT = 3 };
-enum binrpc_type { BINRPC_INT, BINRPC_STR, BINRPC_DOUBLE, BINRPC_STRUCT, BINRPC_ARRAY, BINRPC_BYTES };
+enum binrpc_type {
+	BINRPC_INT,
+	BINRPC_STR,
+	BINRPC_DOUBLE,
+	BINRPC_STRUCT,
+	BINRPC_ARRAY,
+	BINRPC_BYTES
+};
 
 #define BINRPC_REQUEST_MAX 65000      /* Kamailio's read buffer is 65,535 bytes with the header */
 #define BINRPC_REPLY_MAX (8u << 20)   /* 8,000 destinations are 1.8 MB */
-#define BINRPC_VALUES_MAX (1u << 20)  /* of one message; 8,000 destinations in full are some 200,000 */
+#define BINRPC_VALUES_MAX (1u << 20)  /* 8,000 destinations in full are some 200,000 */
 #define BINRPC_DEPTH_MAX 16
 
 struct binrpc_value {
@@ -45,9 +52,13 @@ void binrpc_begin(struct buf *body, const char *method);
 void binrpc_add_int(struct buf *body, int32_t);
 void binrpc_add_str(struct buf *body, const char *);
 /* Header and body as one packet in `out` (not initialised). -EMSGSIZE over BINRPC_REQUEST_MAX. */
-MUST_USE int binrpc_packet(enum binrpc_kind, uint32_t cookie, const struct buf *body, struct buf *out);
+MUST_USE int binrpc_packet(enum binrpc_kind, uint32_t cookie, const struct buf *body,
+    struct buf *out);
 
-/* Total bytes of the packet that starts at data; 0: more bytes are needed; -EBADMSG; -EMSGSIZE over BINRPC_REPLY_MAX. */
+/*
+ * Total bytes of the packet that starts at data; 0: more bytes are needed; -EBADMSG; -EMSGSIZE over
+ * BINRPC_REPLY_MAX.
+ */
 int64_t binrpc_packet_size(const uint8_t *data, size_t len);
 /*
  * Decodes exactly one whole packet. -EBADMSG (also for record types that we do not know: half a
@@ -59,7 +70,8 @@ void binrpc_clear(struct binrpc_msg *);
 
 /* First member called `name` at or after `v` in its list; NULL. */
 const struct binrpc_value *binrpc_find(const struct binrpc_value *v, const char *name);
-const char *binrpc_text(const struct binrpc_value *list, const char *name);  /* NULL: missing or not text */
+/* NULL: missing or not text. */
+const char *binrpc_text(const struct binrpc_value *list, const char *name);
 /* Also of a DOUBLE without fraction: so come Kamailio's longs. */
 bool binrpc_int(const struct binrpc_value *list, const char *name, int64_t *out);
 /* A fault's code and reason; false when msg is none. */

@@ -4,8 +4,8 @@
  * end at white space. Pure: text in, text out.
  *
  * c4d's lines stand in one block at the end of the file, between the two marker lines below. Of a
- * set that c4d owns as a whole (exclusive) lines anywhere in the file are c4d's; of another managed set only those in the block.
- * Everything else is foreign and kept byte for byte, in its order.
+ * set that c4d owns as a whole (exclusive) lines anywhere in the file are c4d's; of another managed
+ * set only those in the block. Everything else is foreign and kept byte for byte, in its order.
  */
 #ifndef KAMAILIO_DSLIST_H
 #define KAMAILIO_DSLIST_H
@@ -22,7 +22,14 @@
 #define DSLIST_END "# c4d end"
 
 /* Flag bits, dispatch.h */
-enum { DS_INACTIVE = 1, DS_TRYING = 2, DS_DISABLED = 4, DS_PROBING = 8, DS_NODNS = 16, DS_NOPING = 32 };
+enum {
+	DS_INACTIVE = 1,
+	DS_TRYING = 2,
+	DS_DISABLED = 4,
+	DS_PROBING = 8,
+	DS_NODNS = 16,
+	DS_NOPING = 32
+};
 #define DS_STATE_BITS (DS_INACTIVE | DS_TRYING | DS_DISABLED | DS_PROBING)
 
 struct ds_entry {
@@ -45,14 +52,15 @@ struct ds_set_ref {
 	bool exclusive;
 };
 
-void ds_entries_add(struct ds_entries *, int set, const char *uri, unsigned flags, int priority, const char *attrs);
+void ds_entries_add(struct ds_entries *, int set, const char *uri, unsigned flags, int priority,
+    const char *attrs);
 void ds_entries_clear(struct ds_entries *);
-/* By set, then priority descending, then the URI's address and port in numeric order, then URI text. */
+/* By set, then priority descending, then the URI's address and port by number, then URI text. */
 void ds_entries_sort(struct ds_entries *);
 
 /*
- * Parses all lines as Kamailio does (what has no scheme becomes "sip:..."); those that it would refuse
- * are skipped and counted in *bad (may be NULL).
+ * Parses all lines as Kamailio does (what has no scheme becomes "sip:..."); those that it would
+ * refuse are skipped and counted in *bad (may be NULL).
  */
 void dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad);
 /*

@@ -29,15 +29,16 @@ struct kam_ident {
 };
 
 struct kam_events {
-	void (*up)(void *arg, const struct kam_ident *, bool restarted); /* restarted: another process than before */
-	void (*down)(void *arg, int err, const char *why);               /* why: for people */
+	/* restarted: another process than before */
+	void (*up)(void *arg, const struct kam_ident *, bool restarted);
+	void (*down)(void *arg, int err, const char *why); /* why: for people */
 };
 
 typedef void kam_cb(void *arg, int err, const struct binrpc_msg *msg);
 
 /* addr: "unix:/path" or "tcp:IP:PORT" (IPv6 in brackets). -EINVAL when it is neither. */
-MUST_USE int kam_new(struct kam **out, struct loop *, const char *name, const char *addr, int64_t timeout_ms,
-    const struct kam_events *, void *arg);
+MUST_USE int kam_new(struct kam **out, struct loop *, const char *name, const char *addr,
+    int64_t timeout_ms, const struct kam_events *, void *arg);
 void kam_free(struct kam *); /* NULL is fine; callbacks of waiting calls do not run */
 void kam_start(struct kam *);
 bool kam_is_up(const struct kam *);

@@ -68,18 +68,26 @@ ctl_log(struct control_req *r)
 	control_end(r, EXIT_DONE, NULL);
 }
 
+static void
+on_reloaded(void *arg, int err, json_t *messages)
+{
+	struct control_req *r = arg;
+
+	control_data(r, messages);
+	if (err == -EALREADY)
+		control_end(r, EXIT_REFUSED, "a reload is under way: try again");
+	else if (err != 0)
+		control_end(r, EXIT_CONFIG, "the configuration has errors: nothing was changed");
+	else
+		control_end(r, EXIT_DONE, NULL);
+}
+
 void
 ctl_reload(struct control_req *r)
 {
 	struct app *a = control_app(r);
-	json_t *messages = json_array();
-	int err = a->reload(a, messages);
 
-	control_data(r, messages);
-	if (err != 0)
-		control_end(r, EXIT_CONFIG, "the configuration has errors: nothing was changed");
-	else
-		control_end(r, EXIT_DONE, NULL);
+	a->reload(a, on_reloaded, r);
 }
 
 /* ---- resync ---- */

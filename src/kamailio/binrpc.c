@@ -70,7 +70,7 @@ binrpc_add_str(struct buf *body, const char *s)
 	if (len < 8) {
 		add_uint(body, (uint32_t)len << 4 | T_STR, 1);
 	} else {
-		/* A length beyond 32 bits is cut here and refused by binrpc_packet(), as is much less. */
+		/* Cut beyond 32 bits, but binrpc_packet() refuses much less than that. */
 		size = uint_bytes((uint32_t)len);
 		add_uint(body, 0x80 | size << 4 | T_STR, 1);
 		add_uint(body, (uint32_t)len, size);
@@ -147,7 +147,7 @@ is_container(unsigned type)
 	return type == T_STRUCT || type == T_ARRAY;
 }
 
-/* The record at *at, which moves behind it. Checks all that can be known without what came before. */
+/* The record at *at, which moves behind it. Checks what can be known without the ones before. */
 static int
 read_record(const uint8_t *body, size_t len, size_t *at, struct record *r)
 {
@@ -216,9 +216,14 @@ count_values(const uint8_t *body, size_t len, size_t *out)
 static void
 set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
 {
-	static const enum binrpc_type types[] = { [T_INT] = BINRPC_INT, [T_STR] = BINRPC_STR,
-		[T_DOUBLE] = BINRPC_DOUBLE, [T_STRUCT] = BINRPC_STRUCT, [T_ARRAY] = BINRPC_ARRAY,
-		[T_BYTES] = BINRPC_BYTES };
+	static const enum binrpc_type types[] = {
+		[T_INT] = BINRPC_INT,
+		[T_STR] = BINRPC_STR,
+		[T_DOUBLE] = BINRPC_DOUBLE,
+		[T_STRUCT] = BINRPC_STRUCT,
+		[T_ARRAY] = BINRPC_ARRAY,
+		[T_BYTES] = BINRPC_BYTES,
+	};
 
 	v->type = types[r->type];
 	if (r->type == T_INT || r->type == T_DOUBLE) {
@@ -227,7 +232,7 @@ set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
 		v->str = (char *)body + r->at;
 		v->len = r->len - 1;
 	} else if (r->type == T_BYTES) {
-		/* No NUL of its own: move it over its header's last byte, which was read already. */
+		/* No NUL of its own: move it over its header's last byte, which was read. */
 		memmove(body + r->at - 1, body + r->at, r->len);
 		body[r->at - 1 + r->len] = '\0';
 		v->str = (char *)body + r->at - 1;
@@ -235,7 +240,7 @@ set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
 	}
 }
 
-/* Builds the tree in `v`, which has room for all values. `body` is our copy and will be written to. */
+/* Builds the tree in `v`, which has room for all values. `body` is our copy and is written to. */
 static int
 build(uint8_t *body, size_t len, struct binrpc_value *v, struct binrpc_value **first)
 {

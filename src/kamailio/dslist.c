@@ -9,8 +9,8 @@
 
 #define BLANKS " \t\r\n"
 #define NO_SCHEME_MAX 499 /* longer URIs are not mended, pack_dest() */
-#define READ_MAX 1023 /* what ds_load_list() takes with one fgets(); the rest is another line to it */
-#define BEGIN_PREFIX "# c4d begin:" /* the text behind it may differ in files of another version */
+#define READ_MAX 1023 /* one fgets() of ds_load_list(); the rest is another line to it */
+#define BEGIN_PREFIX "# c4d begin:" /* what follows may differ in another version's files */
 
 /* What Kamailio makes of one line. */
 enum line_kind { LINE_NONE, LINE_BAD, LINE_ENTRY };
@@ -20,7 +20,7 @@ struct line {
 	int set;
 	unsigned flags;
 	int priority;
-	const char *scheme; /* what Kamailio puts before the URI: "sip:" when it has none, else "" */
+	const char *scheme; /* that Kamailio adds to the URI: "sip:" or "" */
 	const char *uri;
 	size_t uri_len;
 	const char *attrs;
@@ -167,10 +167,11 @@ has_scheme(const char *uri, size_t len, const char *scheme)
 static bool
 is_sip_uri(const char *uri, size_t len)
 {
-	return (len > 4 && has_scheme(uri, len, "sip:")) || (len > 5 && has_scheme(uri, len, "sips:"));
+	return (len > 4 && has_scheme(uri, len, "sip:")) ||
+	       (len > 5 && has_scheme(uri, len, "sips:"));
 }
 
-/* As pack_dest(): a URI without scheme gets "sip:". NULL: refused; its own parser is stricter still. */
+/* As pack_dest(): a URI without scheme gets "sip:". NULL: refused (it is stricter still). */
 static const char *
 scheme_to_add(const char *uri, size_t len)
 {
@@ -316,7 +317,7 @@ find_set(const struct ds_set_ref *sets, size_t n_sets, int id)
 	return NULL;
 }
 
-/* Is the present line c4d's to replace? What c4d no longer manages is let go: it becomes foreign. */
+/* Is the present line c4d's to replace? What c4d no longer manages becomes foreign. */
 static bool
 is_ours(const struct walk *w, const struct ds_set_ref *sets, size_t n_sets)
 {
@@ -384,7 +385,9 @@ dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_
 			buf_puts(&text, "\n");
 		buf_puts(&text, DSLIST_BEGIN "\n");
 		for (i = 0; i < ours->n; i++) {
-			err = find_set(sets, n_sets, ours->v[i].set) != NULL ? add_entry(&text, &ours->v[i]) : -EINVAL;
+			err = -EINVAL;
+			if (find_set(sets, n_sets, ours->v[i].set) != NULL)
+				err = add_entry(&text, &ours->v[i]);
 			if (err != 0) {
 				*bad_uri = ours->v[i].uri;
 				buf_free(&text);

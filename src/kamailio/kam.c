@@ -30,7 +30,7 @@ struct call {
 	const char *what;
 	struct buf packet;
 	uint32_t cookie;
-	bool own; /* one of the questions by which we identify Kamailio: ends without callback when the connection does */
+	bool own; /* asked to identify Kamailio: ends silently when the connection does */
 	int err;
 	kam_cb *cb;
 	void *arg;
@@ -163,7 +163,7 @@ on_later(void *arg)
 	struct kam *k = arg;
 	struct call *c;
 
-	/* Only what is here now: a callback that calls again while we are down must not keep us here. */
+	/* Only what is here now: callbacks that call again while we are down must not keep us. */
 	k->delivering = k->done;
 	if (k->delivering.head == NULL)
 		list_init(&k->delivering);
@@ -233,7 +233,7 @@ tell_down(struct kam *k, int err, const char *why)
 	loop_later(k->loop, &k->later, on_later, k);
 }
 
-/* A connection that ends young does not reset the back-off: else we would connect 20 times a second. */
+/* Ending young does not reset the back-off: else we would connect 20 times a second. */
 static bool
 was_young(const struct kam *k)
 {
@@ -277,13 +277,17 @@ lose_connecting(struct kam *k, int err)
 		hint = "is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660)";
 		break;
 	case -EAGAIN:
-		lose(k, err, "cannot connect to %s: too many connections wait there (does Kamailio's ctl process hang?)",
+		lose(k, err,
+		    "cannot connect to %s: too many connections wait there "
+		    "(does Kamailio's ctl process hang?)",
 		    k->where);
 		return;
 	case -ENOENT:
 	case -ECONNREFUSED:
-		hint = k->peer.sa.sa_family == AF_UNIX ? "is Kamailio running, with ctl.so loaded?" :
-		    "is Kamailio running, with ctl.so loaded and modparam(\"ctl\", \"binrpc\", \"tcp:...\")?";
+		hint = "is Kamailio running, with ctl.so loaded?";
+		if (k->peer.sa.sa_family != AF_UNIX)
+			hint = "is Kamailio running, with ctl.so loaded and "
+			       "modparam(\"ctl\", \"binrpc\", \"tcp:...\")?";
 		break;
 	case -EMFILE:
 	case -ENFILE:
@@ -305,7 +309,8 @@ lose_silent(struct kam *k)
 	if (k->state == KAM_CONNECTING)
 		lose(k, -ETIMEDOUT, "cannot connect to %s within %s", k->where, limit);
 	else
-		lose(k, -ETIMEDOUT, "no reply to %s within %s", k->flying ? k->flying->what : "?", limit);
+		lose(k, -ETIMEDOUT, "no reply to %s within %s", k->flying ? k->flying->what : "?",
+		    limit);
 }
 
 /* err 0: the peer closed it in order. */
@@ -316,13 +321,14 @@ lose_closed(struct kam *k, int err)
 
 	if (k->state == KAM_IDENTIFYING && what != NULL)
 		lose(k, -ECONNRESET,
-		    "%s closed the connection instead of answering %s (Kamailio's ctl takes 128 connections)", k->where,
-		    what);
+		    "%s closed the connection instead of answering %s "
+		    "(Kamailio's ctl takes 128 connections)",
+		    k->where, what);
 	else if (err != 0)
 		lose(k, -ECONNRESET, "connection to %s lost: %s", k->where, strerror(-err));
 	else
-		lose(k, -ECONNRESET, "%s closed the connection%s%s", k->where, what ? " during " : "",
-		    what ? what : "");
+		lose(k, -ECONNRESET, "%s closed the connection%s%s", k->where,
+		    what ? " during " : "", what ? what : "");
 }
 
 /* ---- sending ---- */
@@ -425,7 +431,7 @@ is_restart(const struct kam_ident *was, const struct kam_ident *is)
 	if (was->up_since[0] == '\0')
 		return false;
 	return strcmp(was->up_since, is->up_since) != 0 ||
-	    (was->main_pid != 0 && is->main_pid != 0 && was->main_pid != is->main_pid);
+	       (was->main_pid != 0 && is->main_pid != 0 && was->main_pid != is->main_pid);
 }
 
 static void
@@ -445,8 +451,8 @@ on_version(void *arg, int err, const struct binrpc_msg *msg)
 		log_notice("kam", "%s: back after %s, attempts=%u%s", k->name, away, k->attempts,
 		    restarted ? "; Kamailio was restarted" : "");
 	} else {
-		log_notice("kam", "%s: connected to %s: %s, up since %s", k->name, k->where, k->ident.version,
-		    k->ident.up_since);
+		log_notice("kam", "%s: connected to %s: %s, up since %s", k->name, k->where,
+		    k->ident.version, k->ident.up_since);
 	}
 	k->told = TOLD_UP;
 	k->events->up(k->arg, &k->ident, restarted);
@@ -460,7 +466,8 @@ on_psx(void *arg, int err, const struct binrpc_msg *msg)
 	int64_t index, pid;
 
 	for (; v != NULL; v = v->next)
-		if (binrpc_int(v->child, "IDX", &index) && index == 0 && binrpc_int(v->child, "PID", &pid)) {
+		if (binrpc_int(v->child, "IDX", &index) && index == 0 &&
+		    binrpc_int(v->child, "PID", &pid)) {
 			k->fresh.main_pid = pid;
 			break;
 		}
@@ -517,7 +524,7 @@ drop_packet(struct kam *k, size_t size)
 	}
 }
 
-/* A whole packet lies at the buffer's beginning. It is the answer to the call in flight, or the stream is not to be trusted. */
+/* The packet at the buffer's beginning answers the call in flight, or the stream can't be trusted. */
 static void
 take_packet(struct kam *k, size_t size)
 {
@@ -529,7 +536,8 @@ take_packet(struct kam *k, size_t size)
 
 	err = binrpc_decode(k->in, size, &msg);
 	if (err != 0) {
-		lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what, strerror(-err));
+		lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what,
+		    strerror(-err));
 		return;
 	}
 	if (msg.cookie != c->cookie || msg.kind == BINRPC_REQUEST || k->sent < c->packet.len) {
@@ -552,7 +560,7 @@ take_packet(struct kam *k, size_t size)
 		send_next(k);
 }
 
-/* One read. False when there is nothing more to read for now, or the connection or kam itself ended. */
+/* One read. False when there is nothing more to read for now, or the connection or kam ended. */
 static bool
 read_some(struct kam *k, unsigned *replies)
 {
@@ -579,13 +587,20 @@ read_some(struct kam *k, unsigned *replies)
 		return false;
 	}
 	size = binrpc_packet_size(k->in, k->in_len);
+	if (size == -EMSGSIZE) {
+		lose(k, -EMSGSIZE, "%s: the reply to %s is larger than c4d takes", k->where,
+		    k->flying->what);
+		return false;
+	}
 	if (size < 0) {
-		lose(k, (int)size, size == -EMSGSIZE ? "%s: the reply to %s is larger than c4d takes" :
-		    "%s: the reply to %s is no binrpc (is this Kamailio's binrpc socket?)", k->where, k->flying->what);
+		lose(k, (int)size,
+		    "%s: the reply to %s is no binrpc (is this Kamailio's binrpc socket?)",
+		    k->where, k->flying->what);
 		return false;
 	}
 	if (size > 0 && (size_t)size > k->in_len && make_room(k, (size_t)size) != 0) {
-		lose(k, -ENOMEM, "%s: out of memory for a reply of %lld bytes", k->where, (long long)size);
+		lose(k, -ENOMEM, "%s: out of memory for a reply of %lld bytes", k->where,
+		    (long long)size);
 		return false;
 	}
 	if (size > 0 && (size_t)size <= k->in_len) {
@@ -653,7 +668,8 @@ connect_now(struct kam *k)
 		loop_timer_start(&k->timer, k->timeout_ms);
 		loop_io_want(&k->io, LOOP_WRITE);
 	} else {
-		/* Of a unix socket also EAGAIN, a full backlog: nothing would tell when there is room. */
+		/* Of a unix socket also EAGAIN, a full backlog: nothing would tell when there is
+		 * room. */
 		lose_connecting(k, -errno);
 	}
 }

@@ -328,7 +328,14 @@ platform_adopted(const struct platform *p, const char *target)
 	for (i = 0; i < p->n_adopted; i++)
 		if (strcmp(p->adopted[i], target) == 0)
 			return true;
-	return p->store != NULL && store_adopted(p->store, target);
+	return false;
+}
+
+static void
+remember_adopted(struct platform *p, const char *target)
+{
+	p->adopted = xgrow(p->adopted, p->n_adopted, &p->cap_adopted, sizeof *p->adopted);
+	p->adopted[p->n_adopted++] = xstrdup(target);
 }
 
 void
@@ -336,8 +343,7 @@ platform_note_adopted(struct platform *p, const char *target)
 {
 	if (platform_adopted(p, target))
 		return;
-	p->adopted = xgrow(p->adopted, p->n_adopted, &p->cap_adopted, sizeof *p->adopted);
-	p->adopted[p->n_adopted++] = xstrdup(target);
+	remember_adopted(p, target);
 	if (p->store != NULL)
 		store_put_adopted(p->store, target);
 }
@@ -433,6 +439,22 @@ restore_instance(void *arg, const char *service, const struct topo_instance *ins
 	}
 }
 
+/* Read now, before the loop runs: later the store is the worker's. */
+static void
+load_adopted(struct platform *p, const struct conf *conf)
+{
+	size_t i, k;
+
+	for (i = 0; i < conf->n_kamailios; i++)
+		for (k = 0; k < conf->kamailios[i]->n_sets; k++) {
+			char *target = xasprintf("%s/%s", conf->kamailios[i]->name, conf->kamailios[i]->sets[k]->name);
+
+			if (store_adopted(p->store, target))
+				remember_adopted(p, target);
+			free(target);
+		}
+}
+
 int
 platform_new(struct platform **out, struct loop *loop, struct store *store, const struct conf *conf,
     platform_changed_cb *changed, void *arg)
@@ -454,6 +476,7 @@ platform_new(struct platform **out, struct loop *loop, struct store *store, cons
 	for (i = 0; i < p->n; i++)
 		p->now->services[i].name = xstrdup(p->services[i]->name);
 	if (store != NULL) {
+		load_adopted(p, conf);
 		store_load(store, restore_instance, p);
 		for (i = 0; i < p->n; i++) {
 			struct service *s = p->services[i];

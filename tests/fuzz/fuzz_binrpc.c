@@ -28,7 +28,8 @@ check_list(const struct binrpc_value *v, unsigned depth, bool in_struct)
 		if (v->name != NULL && n < 64) {
 			must(binrpc_find(v, v->name) == v);
 			must(binrpc_text(v, v->name) == (v->type == BINRPC_STR ? v->str : NULL));
-			must(!binrpc_int(v, v->name, &num) || v->type == BINRPC_INT || v->type == BINRPC_DOUBLE);
+			must(!binrpc_int(v, v->name, &num) || v->type == BINRPC_INT ||
+			     v->type == BINRPC_DOUBLE);
 		}
 		must(v->num >= INT32_MIN && v->num <= INT32_MAX);
 		must((v->str != NULL) == (v->type == BINRPC_STR || v->type == BINRPC_BYTES));
@@ -65,7 +66,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int64_t whole = binrpc_packet_size(data, size);
 	struct buf body = { .s = (char *)data, .len = size }, packet;
 
-	must(whole == -EBADMSG || whole == -EMSGSIZE || (whole >= 0 && whole <= (int64_t)BINRPC_REPLY_MAX));
+	must(whole == -EBADMSG || whole == -EMSGSIZE ||
+	     (whole >= 0 && whole <= (int64_t)BINRPC_REPLY_MAX));
 	decode(data, size);
 	/* And as a body with a header that is right, since few inputs have one. */
 	if (binrpc_packet(BINRPC_REPLY, (uint32_t)size, &body, &packet) == 0) {

@@ -204,17 +204,25 @@ requests_are_what_kamailio_takes(void **state)
 		const char *bytes;
 		size_t len;
 	} cases[] = {
-		{ "core.uptime", add_nothing, 0x1234, BYTES("\xa1\x01\x0e\x12\x34\x91\x0c" "core.uptime\0") },
-		{ "core.psx", add_nothing, 0, BYTES("\xa1\x00\x0b\x00\x91\x09" "core.psx\0") },
+		{ "core.uptime", add_nothing, 0x1234,
+		    BYTES("\xa1\x01\x0e\x12\x34\x91\x0c"
+			  "core.uptime\0") },
+		{ "core.psx", add_nothing, 0,
+		    BYTES("\xa1\x00\x0b\x00\x91\x09"
+			  "core.psx\0") },
 		{ "m", add_nothing, 0xffffffff, BYTES("\xa1\x03\x03\xff\xff\xff\xff\x21m\0") },
 		{ "dispatcher.set_state", add_set_state, 1,
-		    BYTES("\xa1\x00\x32\x01\x91\x15" "dispatcher.set_state\0\x31" "dx\0\x10\x01"
-		    "\x91\x13sip:127.0.0.1:5081\0") },
+		    BYTES("\xa1\x00\x32\x01\x91\x15"
+			  "dispatcher.set_state\0\x31"
+			  "dx\0\x10\x01"
+			  "\x91\x13sip:127.0.0.1:5081\0") },
 		{ "i", add_ints, 2,
 		    BYTES("\xa1\x00\x1e\x02\x21i\0\x00\x10\x07\x10\xff\x20\x01\x00\x30\x12\x34\x56"
-		    "\x40\x7f\xff\xff\xff\x40\xff\xff\xff\xff\x40\x80\x00\x00\x00") },
+			  "\x40\x7f\xff\xff\xff\x40\xff\xff\xff\xff\x40\x80\x00\x00\x00") },
 		{ "t", add_texts, 3,
-		    BYTES("\xa1\x00\x17\x03\x21t\0\x11\0\x71" "abcdef\0\x91\x08" "abcdefg\0") },
+		    BYTES("\xa1\x00\x17\x03\x21t\0\x11\0\x71"
+			  "abcdef\0\x91\x08"
+			  "abcdefg\0") },
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
@@ -244,7 +252,8 @@ requests_come_back_as_they_were(void **state)
 	assert_int_equal(decode_exact(out.s, out.len, &msg), 0);
 	assert_int_equal(msg.kind, BINRPC_REQUEST);
 	assert_int_equal(msg.cookie, 0xabcdef);
-	assert_tree(&msg, "'m' 0 7 255 256 1193046 2147483647 -1 -2147483648 '' 'abcdef' 'abcdefg'");
+	assert_tree(
+	    &msg, "'m' 0 7 255 256 1193046 2147483647 -1 -2147483648 '' 'abcdef' 'abcdefg'");
 	binrpc_clear(&msg);
 	assert_null(msg.first);
 	buf_free(&body);
@@ -275,18 +284,33 @@ requests_that_kamailio_could_not_read_are_refused(void **state)
 /* ---- replies ---- */
 
 /* From Kamailio 5.6.3, as they came. */
-#define UPTIME                                                                                     \
-	"\xa1\x11R\x12\x34\x03" "Enow\0\x91\x19Sat Nov 21 04:28:36 2026\0\x95\tup_since\0"          \
-	"\x91\x19Sat Nov 21 04:28:35 2026\0" "uuptime\0\x10\x01\x83"
-#define LIST                                                                                       \
-	"\xa1\x15\x01\x98\x12\x34\x03uNRSETS\0\x10\x02\x95\x08RECORDS\0\x03" "ESET\0\x03" "5ID\0"    \
-	"\x10\x02\x95\x08TARGETS\0\x03UDEST\0\x03" "EURI\0\x91\x0fsips:127.0.0.1\0" "eFLAGS\0\x31" "DX\0" \
-	"\x95\tPRIORITY\0\x00\x83\x83\x83" "ESET\0\x03" "5ID\0\x10\x01\x95\x08TARGETS\0\x03UDEST\0\x03" \
-	"EURI\0\x91\x13sip:127.0.0.1:5081\0" "eFLAGS\0\x31" "AX\0\x95\tPRIORITY\0\x10\x05" "eATTRS\0\x03" \
-	"UBODY\0\x91\x12weight=50;foo=bar\0UDUID\0\x91\x0e<null string>\0\x95\x08MAXLOAD\0\x00"       \
-	"uWEIGHT\0\x10\x32\x95\x08RWEIGHT\0\x00uSOCKET\0\x91\x0e<null string>\0\x95\tSOCKNAME\0"      \
-	"\x91\x0e<null string>\0\x95\x08OBPROXY\0\x91\x0e<null string>\0\x83\x83UDEST\0\x03" "EURI\0"  \
-	"\x91\x13sip:127.0.0.1:5082\0" "eFLAGS\0\x31" "AX\0\x95\tPRIORITY\0\x00\x83\x83\x83\x83\x83"
+#define UPTIME \
+	"\xa1\x11R\x12\x34\x03" \
+	"Enow\0\x91\x19Sat Nov 21 04:28:36 2026\0\x95\tup_since\0" \
+	"\x91\x19Sat Nov 21 04:28:35 2026\0" \
+	"uuptime\0\x10\x01\x83"
+#define LIST \
+	"\xa1\x15\x01\x98\x12\x34\x03uNRSETS\0\x10\x02\x95\x08RECORDS\0\x03" \
+	"ESET\0\x03" \
+	"5ID\0" \
+	"\x10\x02\x95\x08TARGETS\0\x03UDEST\0\x03" \
+	"EURI\0\x91\x0fsips:127.0.0.1\0" \
+	"eFLAGS\0\x31" \
+	"DX\0" \
+	"\x95\tPRIORITY\0\x00\x83\x83\x83" \
+	"ESET\0\x03" \
+	"5ID\0\x10\x01\x95\x08TARGETS\0\x03UDEST\0\x03" \
+	"EURI\0\x91\x13sip:127.0.0.1:5081\0" \
+	"eFLAGS\0\x31" \
+	"AX\0\x95\tPRIORITY\0\x10\x05" \
+	"eATTRS\0\x03" \
+	"UBODY\0\x91\x12weight=50;foo=bar\0UDUID\0\x91\x0e<null string>\0\x95\x08MAXLOAD\0\x00" \
+	"uWEIGHT\0\x10\x32\x95\x08RWEIGHT\0\x00uSOCKET\0\x91\x0e<null string>\0\x95\tSOCKNAME\0" \
+	"\x91\x0e<null string>\0\x95\x08OBPROXY\0\x91\x0e<null string>\0\x83\x83UDEST\0\x03" \
+	"EURI\0" \
+	"\x91\x13sip:127.0.0.1:5082\0" \
+	"eFLAGS\0\x31" \
+	"AX\0\x95\tPRIORITY\0\x00\x83\x83\x83\x83\x83"
 
 static void
 replies_of_kamailio(void **state)
@@ -298,17 +322,20 @@ replies_of_kamailio(void **state)
 		const char *tree;
 	} cases[] = {
 		{ BYTES(UPTIME), BINRPC_REPLY,
-		    "{now='Sat Nov 21 04:28:36 2026' up_since='Sat Nov 21 04:28:35 2026' uptime=1}" },
+		    "{now='Sat Nov 21 04:28:36 2026' up_since='Sat Nov 21 04:28:35 2026' "
+		    "uptime=1}" },
 		{ BYTES("\xa1\x11!\x12\x34\x91\x1fkamailio 5.6.3 (x86_64/linux) \0"), BINRPC_REPLY,
 		    "'kamailio 5.6.3 (x86_64/linux) '" },
 		{ BYTES("\xa1\x11\x00\x12\x34"), BINRPC_REPLY, "" },
-		{ BYTES("\xa1\x31\x1f\x12\x34\x20\x01\xf4\x91\x1a" "command no.such not found\0"), BINRPC_FAULT,
-		    "500 'command no.such not found'" },
+		{ BYTES("\xa1\x31\x1f\x12\x34\x20\x01\xf4\x91\x1a"
+			"command no.such not found\0"),
+		    BINRPC_FAULT, "500 'command no.such not found'" },
 		{ BYTES(LIST), BINRPC_REPLY,
 		    "{NRSETS=2 RECORDS={"
 		    "SET={ID=2 TARGETS={DEST={URI='sips:127.0.0.1' FLAGS='DX' PRIORITY=0}}} "
 		    "SET={ID=1 TARGETS={DEST={URI='sip:127.0.0.1:5081' FLAGS='AX' PRIORITY=5 "
-		    "ATTRS={BODY='weight=50;foo=bar' DUID='<null string>' MAXLOAD=0 WEIGHT=50 RWEIGHT=0 "
+		    "ATTRS={BODY='weight=50;foo=bar' DUID='<null string>' MAXLOAD=0 WEIGHT=50 "
+		    "RWEIGHT=0 "
 		    "SOCKET='<null string>' SOCKNAME='<null string>' OBPROXY='<null string>'}} "
 		    "DEST={URI='sip:127.0.0.1:5082' FLAGS='AX' PRIORITY=0}}}}}" },
 	};
@@ -335,37 +362,84 @@ bodies(void **state)
 		size_t len;
 		const char *tree; /* NULL: -EBADMSG */
 	} cases[] = {
-		{ "ints in longer forms", BYTES("\x20\x12\x34\x90\x02\x12\x34\xa0\x00\x02\x12\x34\x10\x00"),
+		{ "ints in longer forms",
+		    BYTES("\x20\x12\x34\x90\x02\x12\x34\xa0\x00\x02\x12\x34\x10\x00"),
 		    "4660 4660 4660 0" },
 		{ "a length in seven bytes", BYTES("\xf0\0\0\0\0\0\0\x01\x05"), "5" },
-		{ "negative ints have four bytes", BYTES("\x40\xff\xff\xff\xff\x30\xff\xff\xff"), "-1 16777215" },
-		{ "bytes have no NUL of their own", BYTES("\x66" "abcdef\x06\x96\x03xyz\x21q\0"),
+		{ "negative ints have four bytes", BYTES("\x40\xff\xff\xff\xff\x30\xff\xff\xff"),
+		    "-1 16777215" },
+		{ "bytes have no NUL of their own",
+		    BYTES("\x66"
+			  "abcdef\x06\x96\x03xyz\x21q\0"),
 		    "<abcdef> <> <xyz> 'q'" },
 		{ "bytes in a struct", BYTES("\x03\x25k\0\x16x\x06\x83"), "{k=<x> <>}" },
-		{ "doubles", BYTES("\x22\x05\xdc\x42\xff\xff\xff\xff\x02"), "1500/1000 -1/1000 0/1000" },
-		{ "nameless members", BYTES("\x03\x10\x01\x04\x10\x02\x03\x83\x84\x00\x83"), "{1 [2 {}] 0}" },
-		{ "an array with a name", BYTES("\x03\x25" "a\0\x04\x10\x07\x84\x83"), "{a=[7]}" },
-		{ "names repeat", BYTES("\x03\x25" "a\0\x00\x25" "a\0\x10\x01\x83"), "{a=0 a=1}" },
+		{ "doubles", BYTES("\x22\x05\xdc\x42\xff\xff\xff\xff\x02"),
+		    "1500/1000 -1/1000 0/1000" },
+		{ "nameless members", BYTES("\x03\x10\x01\x04\x10\x02\x03\x83\x84\x00\x83"),
+		    "{1 [2 {}] 0}" },
+		{ "an array with a name",
+		    BYTES("\x03\x25"
+			  "a\0\x04\x10\x07\x84\x83"),
+		    "{a=[7]}" },
+		{ "names repeat",
+		    BYTES("\x03\x25"
+			  "a\0\x00\x25"
+			  "a\0\x10\x01\x83"),
+		    "{a=0 a=1}" },
 		{ "several at the top", BYTES("\x03\x83\x03\x83\x00"), "{} {} 0" },
-		{ "a NUL within a text", BYTES("\x41" "a\0b\0\x00"), "'a' 0" },
+		{ "a NUL within a text",
+		    BYTES("\x41"
+			  "a\0b\0\x00"),
+		    "'a' 0" },
 
 		{ "int of five bytes", BYTES("\x50\1\2\3\4\5"), NULL },
 		{ "double of five bytes", BYTES("\x52\1\2\3\4\5"), NULL },
 		{ "int cut", BYTES("\x20\x01"), NULL },
-		{ "text without NUL", BYTES("\x31" "abc"), NULL },
+		{ "text without NUL",
+		    BYTES("\x31"
+			  "abc"),
+		    NULL },
 		{ "text without anything", BYTES("\x01"), NULL },
-		{ "text cut", BYTES("\x91\x20" "abc\0"), NULL },
+		{ "text cut",
+		    BYTES("\x91\x20"
+			  "abc\0"),
+		    NULL },
 		{ "text without its length", BYTES("\x91"), NULL },
 		{ "length cut", BYTES("\xf1\0\0"), NULL },
-		{ "length of 2^56-1", BYTES("\xf1\xff\xff\xff\xff\xff\xff\xff" "abc\0"), NULL },
+		{ "length of 2^56-1",
+		    BYTES("\xf1\xff\xff\xff\xff\xff\xff\xff"
+			  "abc\0"),
+		    NULL },
 		{ "length of 2^32+2", BYTES("\xd1\1\0\0\0\2x\0"), NULL },
-		{ "bytes cut", BYTES("\x66" "abc"), NULL },
-		{ "name without NUL", BYTES("\x03\x25" "ab\x10\x01\x83"), NULL },
-		{ "name at the top", BYTES("\x25" "a\0\x00"), NULL },
-		{ "name in an array", BYTES("\x04\x25" "a\0\x00\x84"), NULL },
-		{ "two names", BYTES("\x03\x25" "a\0\x25" "b\0\x00\x83"), NULL },
-		{ "name before the end", BYTES("\x03\x25" "a\0\x83"), NULL },
-		{ "name and nothing more", BYTES("\x03\x25" "a\0"), NULL },
+		{ "bytes cut",
+		    BYTES("\x66"
+			  "abc"),
+		    NULL },
+		{ "name without NUL",
+		    BYTES("\x03\x25"
+			  "ab\x10\x01\x83"),
+		    NULL },
+		{ "name at the top",
+		    BYTES("\x25"
+			  "a\0\x00"),
+		    NULL },
+		{ "name in an array",
+		    BYTES("\x04\x25"
+			  "a\0\x00\x84"),
+		    NULL },
+		{ "two names",
+		    BYTES("\x03\x25"
+			  "a\0\x25"
+			  "b\0\x00\x83"),
+		    NULL },
+		{ "name before the end",
+		    BYTES("\x03\x25"
+			  "a\0\x83"),
+		    NULL },
+		{ "name and nothing more",
+		    BYTES("\x03\x25"
+			  "a\0"),
+		    NULL },
 		{ "end at the top", BYTES("\x83"), NULL },
 		{ "one end too many", BYTES("\x03\x83\x83"), NULL },
 		{ "no end", BYTES("\x03\x10\x01"), NULL },
@@ -425,7 +499,8 @@ sizes_of_packets(void **state)
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++)
-		assert_int_equal(binrpc_packet_size((const uint8_t *)cases[i].bytes, cases[i].len), cases[i].size);
+		assert_int_equal(binrpc_packet_size((const uint8_t *)cases[i].bytes, cases[i].len),
+		    cases[i].size);
 }
 
 static void
@@ -497,7 +572,8 @@ depth_is_capped(void **state)
 	static const struct {
 		unsigned depth;
 		int err;
-	} cases[] = { { 1, 0 }, { BINRPC_DEPTH_MAX, 0 }, { BINRPC_DEPTH_MAX + 1, -EBADMSG }, { 500000, -EBADMSG } };
+	} cases[] = { { 1, 0 }, { BINRPC_DEPTH_MAX, 0 }, { BINRPC_DEPTH_MAX + 1, -EBADMSG },
+		{ 500000, -EBADMSG } };
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		struct buf body = { 0 };
@@ -656,7 +732,10 @@ faults(void **state)
 		int code;
 		const char *reason;
 	} cases[] = {
-		{ BINRPC_FAULT, BYTES("\x20\x01\xf4\x91\x0f" "Ongoing reload\0"), true, 500, "Ongoing reload" },
+		{ BINRPC_FAULT,
+		    BYTES("\x20\x01\xf4\x91\x0f"
+			  "Ongoing reload\0"),
+		    true, 500, "Ongoing reload" },
 		{ BINRPC_FAULT, BYTES("\x20\x01\x94"), true, 404, "no reason given" },
 		{ BINRPC_FAULT, BYTES("\x31no\0"), true, 0, "no" },
 		{ BINRPC_FAULT, BYTES("\x03\x83"), true, 0, "no reason given" },

@@ -22,8 +22,9 @@ print_entries(const struct ds_entries *e)
 	struct buf b = { 0 };
 
 	for (size_t i = 0; i < e->n; i++)
-		buf_printf(&b, "%s%d %s %u %d%s%s|", e->v[i].ours ? "*" : "", e->v[i].set, e->v[i].uri, e->v[i].flags,
-		    e->v[i].priority, e->v[i].attrs ? " " : "", e->v[i].attrs ? e->v[i].attrs : "");
+		buf_printf(&b, "%s%d %s %u %d%s%s|", e->v[i].ours ? "*" : "", e->v[i].set,
+		    e->v[i].uri, e->v[i].flags, e->v[i].priority, e->v[i].attrs ? " " : "",
+		    e->v[i].attrs ? e->v[i].attrs : "");
 	return buf_take(&b);
 }
 
@@ -60,34 +61,43 @@ lines(void **state)
 		{ "", "", 0 },
 		{ "\n\n  \n\t\r\n", "", 0 },
 		{ "# 1 sip:a\n  # 2 sip:b\n", "", 0 },
-		{ "1 sip:10.0.0.1:5060 0 5 weight=50;foo=bar\n", "1 sip:10.0.0.1:5060 0 5 weight=50;foo=bar|", 0 },
+		{ "1 sip:10.0.0.1:5060 0 5 weight=50;foo=bar\n",
+		    "1 sip:10.0.0.1:5060 0 5 weight=50;foo=bar|", 0 },
 		{ "1 sip:a", "1 sip:a 0 0|", 0 },
 		{ "1 sip:a 9", "1 sip:a 9 0|", 0 },
 		{ "1 sip:a 9 3", "1 sip:a 9 3|", 0 },
 		{ " \t 1\t\tsip:a \t 9\t3 \t x=y\t\n", "1 sip:a 9 3 x=y|", 0 },
 		{ "1 sip:a 0 0 x=y and more\n", "1 sip:a 0 0 x=y|", 0 },
-		{ "1 sip:a 0 0 x=y#z\n", "1 sip:a 0 0 x=y#z|", 0 }, /* attributes end at white space alone */
+		{ "1 sip:a 0 0 x=y#z\n", "1 sip:a 0 0 x=y#z|",
+		    0 }, /* attributes end at white space alone */
 		{ "1 sip:a 0 0 # remark\n", "1 sip:a 0 0|", 0 },
-		{ "1 sip:a 0 # remark\n1 sip:b# remark\n1 sip:c#d\n", "1 sip:a 0 0|1 sip:b 0 0|1 sip:c 0 0|", 0 },
+		{ "1 sip:a 0 # remark\n1 sip:b# remark\n1 sip:c#d\n",
+		    "1 sip:a 0 0|1 sip:b 0 0|1 sip:c 0 0|", 0 },
 		{ "1 sip:a 0 0 x=y\r\n2 sip:b\r\n", "1 sip:a 0 0 x=y|2 sip:b 0 0|", 0 },
 		{ "1 sip:a 0 0\r2 sip:b\n", "1 sip:a 0 0 2|", 0 }, /* a lone CR is a blank */
 		{ "1 SIPS:a\n1 SiP:b\n", "1 SIPS:a 0 0|1 SiP:b 0 0|", 0 },
-		{ "1sip:a 2x=y\n", "1 sip:a 2 0 x=y|", 0 }, /* Kamailio wants no blank behind a number */
+		{ "1sip:a 2x=y\n", "1 sip:a 2 0 x=y|",
+		    0 }, /* Kamailio wants no blank behind a number */
 		{ "1 sip:a -1 -2\n", "1 sip:a 0 0 -1|", 0 },
 		{ "sip:a\n", "0 sip:a 0 0|", 0 },
 		{ "1\n2 sip:b\n", "2 sip:b 0 0|", 1 },
 		{ "1 # remark\n1 #sip:a\n", "", 2 },
-		{ "1 10.0.0.1:5060 4\n1 u@[::1]\nhello world\n", "1 sip:10.0.0.1:5060 4 0|1 sip:u@[::1] 0 0|"
-		  "0 sip:hello 0 0 world|", 0 }, /* Kamailio adds a missing scheme, from five bytes on */
-		{ "1 tel:110\n1 TELS:110\n1 urn:service:sos\n1 gw-1\n1 a\n1 sip:\n1 sips:\n", "", 7 },
-		{ "99999999999999999999 sip:a\n1 sip:a 99999999999\n1 sip:a 0 2147483648\n2147483647 sip:b\n",
+		{ "1 10.0.0.1:5060 4\n1 u@[::1]\nhello world\n",
+		    "1 sip:10.0.0.1:5060 4 0|1 sip:u@[::1] 0 0|"
+		    "0 sip:hello 0 0 world|",
+		    0 }, /* Kamailio adds a missing scheme, from five bytes on */
+		{ "1 tel:110\n1 TELS:110\n1 urn:service:sos\n1 gw-1\n1 a\n1 sip:\n1 sips:\n", "",
+		    7 },
+		{ "99999999999999999999 sip:a\n1 sip:a 99999999999\n1 sip:a 0 "
+		  "2147483648\n2147483647 sip:b\n",
 		    "2147483647 sip:b 0 0|", 3 },
 		{ B "1 sip:a\n" E "1 sip:b\n", "*1 sip:a 0 0|1 sip:b 0 0|", 0 },
 		{ "1 sip:a\n# c4d begin: of another version\r\n1 sip:b\n# c4d end \t\r\n1 sip:c\n",
 		    "1 sip:a 0 0|*1 sip:b 0 0|1 sip:c 0 0|", 0 },
 		{ B "1 sip:a\n", "*1 sip:a 0 0|", 0 },
 		{ E "1 sip:a\n", "1 sip:a 0 0|", 0 },
-		{ "# c4d begins\n1 sip:a\n" B "1 sip:b\n# c4d ends\n1 sip:c\n", "1 sip:a 0 0|*1 sip:b 0 0|*1 sip:c 0 0|", 0 },
+		{ "# c4d begins\n1 sip:a\n" B "1 sip:b\n# c4d ends\n1 sip:c\n",
+		    "1 sip:a 0 0|*1 sip:b 0 0|*1 sip:c 0 0|", 0 },
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
@@ -169,24 +179,24 @@ long_lines_fall_in_pieces(void **state)
 static void
 sorting_is_by_number(void **state)
 {
-	static const char in[] =
-	    "2 sip:10.0.0.1:5060\n"
-	    "1 sip:10.0.0.10:5060 0 1\n"
-	    "1 sip:10.0.0.9:5060 0 1\n"
-	    "1 sip:10.0.0.9:5060;transport=tcp 0 1\n"
-	    "1 sip:10.0.0.9:800 0 1\n"
-	    "1 sip:10.0.0.9 0 1\n"
-	    "1 sip:[fd00::10] 0 1\n"
-	    "1 sip:[fd00::9] 0 1\n"
-	    "1 sip:gw-b.example.org 0 1\n"
-	    "1 sip:gw-a.example.org 0 1\n"
-	    "1 sip:10.0.0.200 0 9\n"
-	    "1 sip:10.0.0.9 4 1 x=1\n";
+	static const char in[] = "2 sip:10.0.0.1:5060\n"
+				 "1 sip:10.0.0.10:5060 0 1\n"
+				 "1 sip:10.0.0.9:5060 0 1\n"
+				 "1 sip:10.0.0.9:5060;transport=tcp 0 1\n"
+				 "1 sip:10.0.0.9:800 0 1\n"
+				 "1 sip:10.0.0.9 0 1\n"
+				 "1 sip:[fd00::10] 0 1\n"
+				 "1 sip:[fd00::9] 0 1\n"
+				 "1 sip:gw-b.example.org 0 1\n"
+				 "1 sip:gw-a.example.org 0 1\n"
+				 "1 sip:10.0.0.200 0 9\n"
+				 "1 sip:10.0.0.9 4 1 x=1\n";
 	static const char want[] =
 	    "1 sip:10.0.0.200 0 9|"
 	    "1 sip:gw-a.example.org 0 1|1 sip:gw-b.example.org 0 1|"
 	    "1 sip:10.0.0.9:800 0 1|1 sip:10.0.0.9 0 1|1 sip:10.0.0.9 4 1 x=1|"
-	    "1 sip:10.0.0.9:5060 0 1|1 sip:10.0.0.9:5060;transport=tcp 0 1|1 sip:10.0.0.10:5060 0 1|"
+	    "1 sip:10.0.0.9:5060 0 1|1 sip:10.0.0.9:5060;transport=tcp 0 1|1 sip:10.0.0.10:5060 0 "
+	    "1|"
 	    "1 sip:[fd00::9] 0 1|1 sip:[fd00::10] 0 1|"
 	    "2 sip:10.0.0.1:5060 0 0|";
 	struct ds_entries e = { 0 };
@@ -213,30 +223,37 @@ composing(void **state)
 		const char *ours;
 		const char *want;
 	} cases[] = {
-		{ "an empty file", "", 2, "1 sip:a 0 5 w=1\n2 sip:b\n", B "1 sip:a 0 5 w=1\n2 sip:b 0 0\n" E },
+		{ "an empty file", "", 2, "1 sip:a 0 5 w=1\n2 sip:b\n",
+		    B "1 sip:a 0 5 w=1\n2 sip:b 0 0\n" E },
 		{ "nothing to say, nothing there", "", 2, "", "" },
 		{ "nothing to say among foreign lines", "7 sip:x\n", 2, "", "7 sip:x\n" },
 		{ "nothing to say is no reason to touch a byte", "7 sip:x", 2, "", "7 sip:x" },
 		{ "an empty block remains", B "1 sip:a\n" E, 2, "", B E },
-		{ "foreign bytes and their order", "# head\r\n\n 9\tsip:y  # z\r\n7 sip:x", 2, "1 sip:a\n",
-		    "# head\r\n\n 9\tsip:y  # z\r\n7 sip:x\n" B "1 sip:a 0 0\n" E },
+		{ "foreign bytes and their order", "# head\r\n\n 9\tsip:y  # z\r\n7 sip:x", 2,
+		    "1 sip:a\n", "# head\r\n\n 9\tsip:y  # z\r\n7 sip:x\n" B "1 sip:a 0 0\n" E },
 		{ "malformed lines stay", "1\n1 tel:1\nrubbish\n#1 sip:q\n", 2, "1 sip:a\n",
 		    "1\n1 tel:1\nrubbish\n#1 sip:q\n" B "1 sip:a 0 0\n" E },
-		{ "an exclusive set is ours anywhere", "1 sip:q 0 0 w=9\n7 sip:x\n1 10.0.0.1:5060\n", 2, "1 sip:a 4\n",
+		{ "an exclusive set is ours anywhere",
+		    "1 sip:q 0 0 w=9\n7 sip:x\n1 10.0.0.1:5060\n", 2, "1 sip:a 4\n",
 		    "7 sip:x\n" B "1 sip:a 4 0\n" E },
-		{ "of another set only what is in the block", "2 sip:q\n" B "2 sip:old\n" E "2 sip:r\n", 2, "2 sip:b\n",
+		{ "of another set only what is in the block",
+		    "2 sip:q\n" B "2 sip:old\n" E "2 sip:r\n", 2, "2 sip:b\n",
 		    "2 sip:q\n2 sip:r\n" B "2 sip:b 0 0\n" E },
-		{ "the block moves to the end", B "1 sip:a\n" E "7 sip:x\n", 2, "1 sip:a\n", "7 sip:x\n" B "1 sip:a 0 0\n" E },
-		{ "a set that is no longer managed stays as it is", B "1 sip:a 4\n2 sip:b\n" E, 1, "1 sip:a\n",
-		    "2 sip:b\n" B "1 sip:a 0 0\n" E },
-		{ "all sets gone", "7 sip:x\n" B "1 sip:a 4 0 w=1\n" E, 0, "", "7 sip:x\n1 sip:a 4 0 w=1\n" B E },
-		{ "a remark within the block", B "# mine\n1 sip:a\n" E, 2, "1 sip:a\n", "# mine\n" B "1 sip:a 0 0\n" E },
+		{ "the block moves to the end", B "1 sip:a\n" E "7 sip:x\n", 2, "1 sip:a\n",
+		    "7 sip:x\n" B "1 sip:a 0 0\n" E },
+		{ "a set that is no longer managed stays as it is", B "1 sip:a 4\n2 sip:b\n" E, 1,
+		    "1 sip:a\n", "2 sip:b\n" B "1 sip:a 0 0\n" E },
+		{ "all sets gone", "7 sip:x\n" B "1 sip:a 4 0 w=1\n" E, 0, "",
+		    "7 sip:x\n1 sip:a 4 0 w=1\n" B E },
+		{ "a remark within the block", B "# mine\n1 sip:a\n" E, 2, "1 sip:a\n",
+		    "# mine\n" B "1 sip:a 0 0\n" E },
 		{ "no end", "7 sip:x\n" B "1 sip:a\n2 sip:b\n8 sip:y\n", 2, "1 sip:a\n",
 		    "7 sip:x\n8 sip:y\n" B "1 sip:a 0 0\n" E },
 		{ "an end alone", E "7 sip:x\n", 2, "1 sip:a\n", "7 sip:x\n" B "1 sip:a 0 0\n" E },
-		{ "two blocks", B "1 sip:a\n2 sip:b\n" E "7 sip:x\n" B "2 sip:c\n" E, 2, "1 sip:a\n",
-		    "7 sip:x\n" B "1 sip:a 0 0\n" E },
-		{ "marked by another version, with CRLF", "# c4d begin: so\r\n2 sip:b\r\n# c4d end\r\n", 2, "1 sip:a\n",
+		{ "two blocks", B "1 sip:a\n2 sip:b\n" E "7 sip:x\n" B "2 sip:c\n" E, 2,
+		    "1 sip:a\n", "7 sip:x\n" B "1 sip:a 0 0\n" E },
+		{ "marked by another version, with CRLF",
+		    "# c4d begin: so\r\n2 sip:b\r\n# c4d end\r\n", 2, "1 sip:a\n",
 		    B "1 sip:a 0 0\n" E },
 	};
 
@@ -246,14 +263,18 @@ composing(void **state)
 		const char *bad_uri = NULL;
 
 		dslist_parse(cases[i].ours, strlen(cases[i].ours), &ours, NULL);
-		assert_int_equal(dslist_compose(cases[i].old, strlen(cases[i].old), owned, cases[i].n_sets, &ours, &out,
-		    &bad_uri), 0);
+		assert_int_equal(dslist_compose(cases[i].old, strlen(cases[i].old), owned,
+				     cases[i].n_sets, &ours, &out, &bad_uri),
+		    0);
 		assert_non_null(out.s);
 		if (strcmp(out.s, cases[i].want) != 0 || out.len != strlen(cases[i].want))
 			fail_msg("%s:\n%s\nis not\n%s", cases[i].what, out.s, cases[i].want);
-		assert_int_equal(dslist_compose(out.s, out.len, owned, cases[i].n_sets, &ours, &again, &bad_uri), 0);
+		assert_int_equal(
+		    dslist_compose(out.s, out.len, owned, cases[i].n_sets, &ours, &again, &bad_uri),
+		    0);
 		if (strcmp(again.s, cases[i].want) != 0)
-			fail_msg("%s, again:\n%s\nis not\n%s", cases[i].what, again.s, cases[i].want);
+			fail_msg(
+			    "%s, again:\n%s\nis not\n%s", cases[i].what, again.s, cases[i].want);
 		assert_null(bad_uri);
 		buf_free(&out);
 		buf_free(&again);
@@ -297,17 +318,16 @@ lines_that_kamailio_could_not_read_are_refused(void **state)
 		{ 1, "sip:10.0.0.1 4", 0, 0, NULL, -EINVAL },
 		{ 1, "sip:10.0.0.1\n1 sip:evil", 0, 0, NULL, -EINVAL },
 		{ 1, "sip:10.0.0.1\t", 0, 0, NULL, -EINVAL },
-		{ 1, "sip:10.0.0.1#x", 0, 0, NULL, -EINVAL },
-		{ 1, "", 0, 0, NULL, -EINVAL },
-		{ 1, "10.0.0.1:5060", 0, 0, NULL, -EINVAL },
-		{ 1, "sip:", 0, 0, NULL, -EINVAL },
+		{ 1, "sip:10.0.0.1#x", 0, 0, NULL, -EINVAL }, { 1, "", 0, 0, NULL, -EINVAL },
+		{ 1, "10.0.0.1:5060", 0, 0, NULL, -EINVAL }, { 1, "sip:", 0, 0, NULL, -EINVAL },
 		{ 1, "sip:10.0.0.1", 0, 0, "a=b c=d", -EINVAL },
 		{ 1, "sip:10.0.0.1", 0, 0, "a=b\r", -EINVAL },
 		{ 1, "sip:10.0.0.1", 0, 0, "#a=b", -EINVAL },
 		{ 1, "sip:10.0.0.1", 0, -1, NULL, -EINVAL },
 		{ 1, "sip:10.0.0.1", 0x80000000, 0, NULL, -EINVAL },
 		{ -1, "sip:10.0.0.1", 0, 0, NULL, -EINVAL },
-		{ 3, "sip:10.0.0.1", 0, 0, NULL, -EINVAL }, /* no set of ours: the next time it would be foreign */
+		{ 3, "sip:10.0.0.1", 0, 0, NULL,
+		    -EINVAL }, /* no set of ours: the next time it would be foreign */
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
@@ -318,8 +338,10 @@ lines_that_kamailio_could_not_read_are_refused(void **state)
 		size_t bad;
 
 		ds_entries_add(&ours, 1, "sip:fine", 0, 0, NULL);
-		ds_entries_add(&ours, cases[i].set, cases[i].uri, cases[i].flags, cases[i].priority, cases[i].attrs);
-		assert_int_equal(dslist_compose("", 0, sets, NELEM(sets), &ours, &out, &bad_uri), cases[i].err);
+		ds_entries_add(&ours, cases[i].set, cases[i].uri, cases[i].flags, cases[i].priority,
+		    cases[i].attrs);
+		assert_int_equal(
+		    dslist_compose("", 0, sets, NELEM(sets), &ours, &out, &bad_uri), cases[i].err);
 		if (cases[i].err != 0) {
 			assert_ptr_equal(bad_uri, ours.v[1].uri);
 			assert_string_equal(out.s, "untouched");
@@ -410,7 +432,10 @@ addresses_of_uris(void **state)
 		{ "sip:[::1]x", NULL },
 		{ "sip:[]", NULL },
 		{ "sip:[fe80::1%lo]", NULL },
-		{ "sip:[00000000000000000000000000000000000000000000000000000000000000000000000000000001]", NULL },
+		{ "sip:["
+		  "00000000000000000000000000000000000000000000000000000000000000000000000000000001"
+		  "]",
+		    NULL },
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {

@@ -1,6 +1,6 @@
 /*
- * kam: against a ctl socket in the same loop, unix and TCP, which answers, dribbles, lies, stalls and
- * hangs up as told. Every wait is for a condition, with one guard that fails the test.
+ * kam: against a ctl socket in the same loop, unix and TCP, which answers, dribbles, lies, stalls
+ * and hangs up as told. Every wait is for a condition, with one guard that fails the test.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,14 +22,15 @@
 
 #define GUARD_MS 30000
 #define PATIENT_MS 10000 /* time-out of calls that must be answered */
-#define SHORT_MS 400	 /* time-out of calls that must not */
+#define SHORT_MS 400 /* time-out of calls that must not */
 #define CONNS 32
 #define BIG (2u << 20)
 
 /* ---- system calls that can be made to fail ---- */
 
-static size_t send_max;	   /* bytes that one send() takes, and every other one takes none; 0: as the kernel likes */
-static int connect_errno;  /* 0: connect() does what it does */
+static size_t send_max; /* bytes that one send() takes, and every other one takes none; 0: as the
+			   kernel likes */
+static int connect_errno; /* 0: connect() does what it does */
 static unsigned connects;
 
 ssize_t
@@ -64,13 +65,13 @@ enum how {
 	H_ANSWER,
 	H_FAULT,
 	H_SILENT,
-	H_HALF,	      /* half of a reply, then nothing */
+	H_HALF, /* half of a reply, then nothing */
 	H_HALF_CLOSE, /* half of a reply, then the end */
 	H_CLOSE,
 	H_RESET,
 	H_WRONG_COOKIE,
 	H_AS_REQUEST, /* a request comes back */
-	H_HUGE,	      /* announces 100 MB */
+	H_HUGE, /* announces 100 MB */
 	H_NO_BINRPC,
 	H_BAD_BODY,
 	H_TWICE, /* the reply, and once more */
@@ -369,7 +370,8 @@ conn_ready(void *arg, int fd, int what)
 		int64_t size = binrpc_packet_size(c->in, c->n_in);
 
 		assert_true(size >= 0);
-		assert_true((size_t)size >= c->n_in || size == 0); /* never a second request before the reply */
+		assert_true((size_t)size >= c->n_in ||
+			    size == 0); /* never a second request before the reply */
 		if (size > 0 && (size_t)size == c->n_in) {
 			assert_int_equal(binrpc_decode(c->in, c->n_in, &msg), 0);
 			c->n_in = 0;
@@ -409,7 +411,8 @@ server_accept(void *arg, int fd, int what)
 static void
 server_bind(struct server *s)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	socklen_t len = sizeof in;
 
@@ -482,20 +485,20 @@ struct ask {
 	bool empty;
 	char text[64];
 	size_t len;
-	unsigned again;	   /* calls to make from the callback */
+	unsigned again; /* calls to make from the callback */
 	bool free_in_cb;
 	bool reconnect_in_cb;
 };
 
 static unsigned answered;
 
-#define AWAIT(env, condition)                                                                      \
-	do {                                                                                       \
-		while (!(condition)) {                                                             \
-			if ((env)->guarded)                                                        \
-				fail_msg("%s:%d: in vain: %s", __FILE__, __LINE__, #condition);    \
-			assert_int_equal(loop_run((env)->loop), 0);                                \
-		}                                                                                  \
+#define AWAIT(env, condition) \
+	do { \
+		while (!(condition)) { \
+			if ((env)->guarded) \
+				fail_msg("%s:%d: in vain: %s", __FILE__, __LINE__, #condition); \
+			assert_int_equal(loop_run((env)->loop), 0); \
+		} \
 	} while (0)
 
 static void
@@ -624,7 +627,8 @@ env_init(struct env *env, bool tcp)
 static void
 env_kam(struct env *env, int64_t timeout_ms)
 {
-	assert_int_equal(kam_new(&env->kam, env->loop, "sbc", env->srv.addr, timeout_ms, &events, env), 0);
+	assert_int_equal(
+	    kam_new(&env->kam, env->loop, "sbc", env->srv.addr, timeout_ms, &events, env), 0);
 	assert_string_equal(kam_addr(env->kam), env->srv.addr);
 	assert_string_equal(kam_ident(env->kam)->up_since, "");
 	assert_false(kam_is_up(env->kam));
@@ -686,8 +690,10 @@ addresses(void **state)
 		{ "tcp:::1:2049", -EINVAL },
 		{ "tcp:localhost:2049", -EINVAL },
 		{ "", -EINVAL },
-		{ "unix:/a-path-that-is-longer-than-the-108-bytes-of-sun_path/a-path-that-is-longer-than-the-108-"
-		  "bytes-of-sun_path/ctl", -EINVAL },
+		{ "unix:/a-path-that-is-longer-than-the-108-bytes-of-sun_path/"
+		  "a-path-that-is-longer-than-the-108-"
+		  "bytes-of-sun_path/ctl",
+		    -EINVAL },
 	};
 	struct loop *loop;
 
@@ -718,8 +724,10 @@ comes_up_and_calls(void **state)
 			env_kam(&env, PATIENT_MS);
 			AWAIT(&env, env.ups == 1);
 			assert_false(env.restarted);
-			assert_string_equal(kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026");
-			assert_string_equal(kam_ident(env.kam)->version, "kamailio 5.6.3 (x86_64/linux)");
+			assert_string_equal(
+			    kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026");
+			assert_string_equal(
+			    kam_ident(env.kam)->version, "kamailio 5.6.3 (x86_64/linux)");
 			assert_int_equal(kam_ident(env.kam)->main_pid, 4711);
 			assert_int_equal(env.logged, 1);
 			echo.env = empty.env = fault.env = &env;
@@ -824,7 +832,8 @@ one_in_flight_and_the_rest_in_order(void **state)
 	assert_int_equal(a[NELEM(a) - 1].err, -EBUSY);
 	assert_int_equal(answered, 2);
 	assert_int_equal(env.srv.asked, 1);
-	server_release(&env.srv); /* conn_ready() sees to it that none is asked before the last is answered */
+	server_release(
+	    &env.srv); /* conn_ready() sees to it that none is asked before the last is answered */
 	AWAIT(&env, answered == NELEM(a));
 	for (size_t i = 0; i < KAM_WAITING_MAX + 1; i++) {
 		assert_int_equal(a[i].calls, 1);
@@ -843,7 +852,8 @@ calls_while_not_up_fail(void **state)
 	struct ask before = { .env = &env }, again = { .env = &env, .again = 5 };
 
 	env_init(&env, false);
-	assert_int_equal(kam_new(&env.kam, env.loop, "sbc", env.srv.addr, PATIENT_MS, &events, &env), 0);
+	assert_int_equal(
+	    kam_new(&env.kam, env.loop, "sbc", env.srv.addr, PATIENT_MS, &events, &env), 0);
 	call(&before, "test.echo");
 	call(&again, "test.echo");
 	AWAIT(&env, before.calls == 1 && again.calls == 6);
@@ -866,14 +876,21 @@ bad_replies(void **state)
 	} cases[] = {
 		{ "silent", H_SILENT, -ETIMEDOUT, -ETIMEDOUT, "no reply to test.bad within 400ms" },
 		{ "half", H_HALF, -ETIMEDOUT, -ETIMEDOUT, "no reply to test.bad within 400ms" },
-		{ "half, close", H_HALF_CLOSE, -ECONNRESET, -ECONNRESET, "closed the connection during test.bad" },
-		{ "close", H_CLOSE, -ECONNRESET, -ECONNRESET, "closed the connection during test.bad" },
+		{ "half, close", H_HALF_CLOSE, -ECONNRESET, -ECONNRESET,
+		    "closed the connection during test.bad" },
+		{ "close", H_CLOSE, -ECONNRESET, -ECONNRESET,
+		    "closed the connection during test.bad" },
 		{ "reset", H_RESET, -ECONNRESET, -ECONNRESET, "" },
-		{ "wrong cookie", H_WRONG_COOKIE, -EBADMSG, -EBADMSG, "got something else than the reply to test.bad" },
-		{ "a request", H_AS_REQUEST, -EBADMSG, -EBADMSG, "got something else than the reply to test.bad" },
-		{ "100 MB", H_HUGE, -EMSGSIZE, -EMSGSIZE, "the reply to test.bad is larger than c4d takes" },
-		{ "no binrpc", H_NO_BINRPC, -EBADMSG, -EBADMSG, "the reply to test.bad is no binrpc" },
-		{ "bad body", H_BAD_BODY, -EBADMSG, -EBADMSG, "the reply to test.bad cannot be decoded" },
+		{ "wrong cookie", H_WRONG_COOKIE, -EBADMSG, -EBADMSG,
+		    "got something else than the reply to test.bad" },
+		{ "a request", H_AS_REQUEST, -EBADMSG, -EBADMSG,
+		    "got something else than the reply to test.bad" },
+		{ "100 MB", H_HUGE, -EMSGSIZE, -EMSGSIZE,
+		    "the reply to test.bad is larger than c4d takes" },
+		{ "no binrpc", H_NO_BINRPC, -EBADMSG, -EBADMSG,
+		    "the reply to test.bad is no binrpc" },
+		{ "bad body", H_BAD_BODY, -EBADMSG, -EBADMSG,
+		    "the reply to test.bad cannot be decoded" },
 		{ "twice", H_TWICE, 0, -EBADMSG, "sent more than was asked" },
 	};
 
@@ -881,7 +898,8 @@ bad_replies(void **state)
 		bool tcp = i >= NELEM(cases), silent;
 		size_t at = i % NELEM(cases);
 		struct env env;
-		struct ask bad = { .env = &env }, waiting[2] = { { .env = &env }, { .env = &env } }, good = { .env = &env };
+		struct ask bad = { .env = &env }, waiting[2] = { { .env = &env }, { .env = &env } },
+			   good = { .env = &env };
 
 		silent = cases[at].how == H_SILENT || cases[at].how == H_HALF;
 		env_up(&env, tcp, silent ? SHORT_MS : PATIENT_MS);
@@ -942,7 +960,8 @@ bad_peers_never_come_up(void **state)
 		begin = loop_now_ms(env.loop);
 		env_kam(&env, SHORT_MS);
 		AWAIT(&env, env.srv.accepted == 4);
-		assert_true(loop_now_ms(env.loop) - begin >= 300); /* 50, 100, 200 ms, less 10 percent of jitter */
+		assert_true(loop_now_ms(env.loop) - begin >=
+			    300); /* 50, 100, 200 ms, less 10 percent of jitter */
 		assert_int_equal(env.downs, 1);
 		assert_int_equal(env.ups, 0);
 		assert_int_equal(env.down_err, cases[i].err);
@@ -1019,7 +1038,8 @@ restarts_are_noticed(void **state)
 		server_drop_all(&env.srv);
 		AWAIT(&env, env.downs == 1);
 		assert_int_equal(env.down_err, -ECONNRESET);
-		assert_string_equal(kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026"); /* the last one's */
+		assert_string_equal(
+		    kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026"); /* the last one's */
 		AWAIT(&env, env.ups == 2);
 		assert_int_equal(env.restarted, cases[i].restarted);
 		assert_string_equal(kam_ident(env.kam)->up_since, cases[i].up_since);
@@ -1035,13 +1055,17 @@ absent_at_first(void **state)
 
 		env_init(&env, tcp);
 		if (tcp)
-			server_bind(&env.srv); /* to have a port; without listen() connections are refused */
+			server_bind(&env.srv); /* to have a port; without listen() connections are
+						  refused */
 		env_kam(&env, PATIENT_MS);
 		AWAIT(&env, env.downs == 1);
 		assert_int_equal(env.down_err, tcp ? -ECONNREFUSED : -ENOENT);
-		assert_has(env.why, tcp ? "cannot connect to 127.0.0.1:" : "cannot connect to /tmp/test_kam.");
-		assert_has(env.why, tcp ? ": Connection refused (is Kamailio running, with ctl.so loaded and modparam" :
-		    "/ctl: No such file or directory (is Kamailio running, with ctl.so loaded?)");
+		assert_has(env.why,
+		    tcp ? "cannot connect to 127.0.0.1:" : "cannot connect to /tmp/test_kam.");
+		assert_has(env.why, tcp ? ": Connection refused (is Kamailio running, with ctl.so "
+					  "loaded and modparam"
+					: "/ctl: No such file or directory (is Kamailio running, "
+					  "with ctl.so loaded?)");
 		if (!tcp)
 			server_bind(&env.srv);
 		server_listen(&env.srv);
@@ -1059,7 +1083,8 @@ reasons_why_it_cannot_connect(void **state)
 		int err;
 		const char *why;
 	} cases[] = {
-		{ EACCES, "Permission denied (is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660))" },
+		{ EACCES, "Permission denied (is c4d in Kamailio's group? modparam(\"ctl\", "
+			  "\"mode\", 0660))" },
 		{ ECONNREFUSED, "Connection refused (is Kamailio running, with ctl.so loaded?)" },
 		{ EAGAIN, "too many connections wait there" },
 		{ EMFILE, "LimitNOFILE" },
@@ -1198,7 +1223,8 @@ freed_in_callbacks(void **state)
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		struct env env;
-		struct ask a = { .env = &env, .free_in_cb = cases[i].in_cb }, waiting = { .env = &env };
+		struct ask a = { .env = &env, .free_in_cb = cases[i].in_cb },
+			   waiting = { .env = &env };
 
 		env_init(&env, i % 2);
 		server_bind(&env.srv);
@@ -1213,7 +1239,8 @@ freed_in_callbacks(void **state)
 			call(&waiting, "test.echo");
 			AWAIT(&env, env.kam == NULL);
 			assert_int_equal(a.calls, 1);
-			assert_int_equal(waiting.calls, cases[i].in_down); /* calls end before `down` */
+			assert_int_equal(
+			    waiting.calls, cases[i].in_down); /* calls end before `down` */
 		}
 		assert_null(env.kam);
 		AWAIT(&env, env.srv.open == 0);

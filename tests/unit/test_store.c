@@ -1,0 +1,1135 @@
+/*
+ * store: what is written is read again, also after a full disk, a broken file, another machine's
+ * file, and a start in a directory that somebody else has.
+ */
+#include <errno.h>
+#include <lmdb.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "store/record.h"
+#include "store_fx.h"
+
+#define ALLOWED "abcdefghijklmnopqrstuvwxyz0123456789-_"
+#define NAME63 ALLOWED "abcdefghijklmnopqrstuvwxy"
+
+/* ---- records ---- */
+
+static struct topo_addr
+addr_of(const char *text)
+{
+	struct topo_addr a = { 0 };
+
+	if (text != NULL)
+		assert_int_equal(topo_addr_parse(text, &a), 0);
+	return a;
+}
+
+static char *
+repeat(char c, size_t n)
+{
+	char *s = xcalloc(n + 1, 1);
+
+	memset(s, c, n);
+	return s;
+}
+
+static void
+assert_same_instance(const struct topo_instance *a, const struct topo_instance *b)
+{
+	assert_int_equal(topo_addr_cmp(&a->addr, &b->addr), 0);
+	assert_int_equal(a->weight, b->weight);
+	assert_int_equal(a->priority, b->priority);
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->guard, b->guard);
+	assert_int_equal(a->source, b->source);
+	assert_true(a->since_ms == b->since_ms);
+	assert_true(a->generation == b->generation);
+	assert_int_equal(a->tags == NULL, b->tags == NULL);
+	assert_int_equal(a->origin == NULL, b->origin == NULL);
+	if (a->tags != NULL)
+		assert_string_equal(a->tags, b->tags);
+	if (a->origin != NULL)
+		assert_string_equal(a->origin, b->origin);
+}
+
+/* From blocks of exactly their size, so that a byte read beyond them is seen. */
+static int
+read_exact(const void *key, size_t klen, const void *val, size_t vlen, char service[64], struct topo_instance *out)
+{
+	void *k = malloc(klen ? klen : 1), *v = malloc(vlen ? vlen : 1);
+	int rc;
+
+	assert_non_null(k);
+	assert_non_null(v);
+	memcpy(k, key, klen);
+	memcpy(v, val, vlen);
+	rc = record_read_instance(k, klen, v, vlen, service, out);
+	free(k);
+	free(v);
+	return rc;
+}
+
+static void
+instances_come_back(void **state)
+{
+	char *long_origin = repeat('o', 2000);
+	const struct {
+		const char *service;
+		const char *addr;
+		struct topo_instance i;
+	} rows[] = {
+		{ "a", "0.0.0.0:0", { 0 } },
+		{ "router", "10.0.0.1:5060", { .weight = 1, .priority = 2, .state = TOPO_DISABLED, .guard = GUARD_SHRINK,
+		    .source = SOURCE_ADOPTED, .since_ms = 1, .generation = 7, .tags = (char *)"blue,primary" } },
+		{ NAME63, "255.255.255.255:65535", { .weight = 65535, .priority = 65535, .state = TOPO_DRAINING,
+		    .guard = GUARD_FROZEN, .source = SOURCE_STORE, .since_ms = INT64_MAX, .generation = UINT64_MAX,
+		    .tags = (char *)"", .origin = (char *)"" } },
+		{ ALLOWED, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", { .state = TOPO_HELD, .guard = GUARD_EMPTY,
+		    .since_ms = INT64_MIN, .origin = long_origin } },
+		{ "sbc", "[::1]:5061", { .state = TOPO_SUPPRESSED, .tags = (char *)"x" } },
+		{ "named", NULL, { .origin = (char *)"sbc/1 sip:host.example 0 0", .source = SOURCE_ADOPTED } },
+		{ "named", NULL, { .origin = long_origin, .source = SOURCE_ADOPTED } },
+		{ "named", NULL, { 0 } },
+	};
+	size_t r;
+
+	for (r = 0; r < NELEM(rows); r++) {
+		struct buf key = { 0 }, val = { 0 };
+		struct topo_instance in = rows[r].i, out;
+		char service[64];
+		size_t n;
+
+		in.addr = addr_of(rows[r].addr);
+		record_instance_key(&key, rows[r].service, &in);
+		record_instance(&val, &in);
+		assert_in_range(key.len, 1, RECORD_KEY_MAX);
+		assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), 0);
+		assert_string_equal(service, rows[r].service);
+		assert_same_instance(&out, &in);
+		topo_instance_clear(&out);
+		for (n = 0; n < val.len; n++)
+			assert_int_equal(read_exact(key.s, key.len, val.s, n, service, &out), -EBADMSG);
+		for (n = 0; n < key.len; n++)
+			assert_int_equal(read_exact(key.s, n, val.s, val.len, service, &out), -EBADMSG);
+		buf_add(&key, "x", 1);
+		assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), -EBADMSG);
+		buf_add(&val, "x", 1);
+		assert_int_equal(read_exact(key.s, key.len - 1, val.s, val.len, service, &out), -EBADMSG);
+		buf_free(&key);
+		buf_free(&val);
+	}
+	free(long_origin);
+}
+
+static void
+foreign_instances_are_refused(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t byte;
+	} rows[] = {
+		{ 0, 0 }, { 0, 2 }, { 0, 255 }, /* version */
+		{ 1, TOPO_DRAINING + 1 }, { 1, 255 }, { 2, GUARD_FROZEN + 1 }, { 3, SOURCE_ADOPTED + 1 },
+		{ 24, 0xff }, /* the length of the tags */
+	};
+	struct topo_instance in = { .addr = addr_of("10.0.0.1:5060"), .tags = (char *)"t", .origin = (char *)"o" }, out;
+	struct buf key = { 0 }, val = { 0 };
+	char service[64];
+	size_t r;
+
+	record_instance_key(&key, "router", &in);
+	record_instance(&val, &in);
+	for (r = 0; r < NELEM(rows); r++) {
+		char was = val.s[rows[r].at];
+
+		val.s[rows[r].at] = (char)rows[r].byte;
+		assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), -EBADMSG);
+		val.s[rows[r].at] = was;
+	}
+	key.s[7] = 5; /* a family that is none */
+	assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), -EBADMSG);
+	key.s[7] = 4;
+	assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), 0);
+	topo_instance_clear(&out);
+	buf_free(&key);
+	/* a name that is too long, and one without an end */
+	memset(&key, 0, sizeof key);
+	record_instance_key(&key, NAME63 "x", &in);
+	assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), -EBADMSG);
+	assert_int_equal(read_exact("router", 6, val.s, val.len, service, &out), -EBADMSG);
+	assert_int_equal(read_exact("", 0, val.s, val.len, service, &out), -EBADMSG);
+	buf_free(&key);
+	buf_free(&val);
+}
+
+static void
+keys_tell_instances_apart(void **state)
+{
+	char *a = repeat('o', 1000), *b = repeat('o', 1000);
+	const struct topo_instance rows[] = {
+		{ .origin = (char *)"sbc/1 sip:a 0 0" }, { .origin = (char *)"sbc/1 sip:b 0 0" }, { .origin = a }, { .origin = b },
+		{ .addr = addr_of("10.0.0.1:5060") }, { .addr = addr_of("10.0.0.1:5061") }, { .addr = addr_of("10.0.0.2:5060") },
+		{ .addr = addr_of("[::a00:1]:5060") },
+	};
+	size_t i, k;
+
+	b[999] = 'p';
+	for (i = 0; i < NELEM(rows); i++)
+		for (k = 0; k < NELEM(rows); k++) {
+			struct buf x = { 0 }, y = { 0 };
+
+			record_instance_key(&x, "s", &rows[i]);
+			record_instance_key(&y, "s", &rows[k]);
+			assert_int_equal(x.len == y.len && memcmp(x.s, y.s, x.len) == 0, i == k);
+			buf_free(&y);
+			memset(&y, 0, sizeof y);
+			record_instance_key(&y, "t", &rows[k]);
+			assert_false(x.len == y.len && memcmp(x.s, y.s, x.len) == 0);
+			buf_free(&x);
+			buf_free(&y);
+		}
+	free(a);
+	free(b);
+}
+
+static void
+texts_keep_null_and_length(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 255, 256, 0xfffd, 0xfffe, 0xffff, 0x10000, 70000 };
+	struct buf b = { 0 };
+	struct reader r;
+	size_t i;
+
+	put_text(&b, NULL);
+	for (i = 0; i < NELEM(lengths); i++) {
+		char *s = repeat('t', lengths[i]);
+
+		put_text(&b, s);
+		free(s);
+	}
+	put_u32(&b, 0xdeadbeef);
+	r = (struct reader){ (const uint8_t *)b.s, b.len, false };
+	assert_null(get_text(&r));
+	for (i = 0; i < NELEM(lengths); i++) {
+		char *s = get_text(&r);
+
+		assert_non_null(s);
+		assert_int_equal(strlen(s), lengths[i] > 0xfffe ? 0xfffe : lengths[i]);
+		free(s);
+	}
+	assert_int_equal(get_u32(&r), 0xdeadbeef);
+	assert_false(r.bad);
+	/* and failing is sticky */
+	assert_int_equal(get_u8(&r), 0);
+	assert_true(r.bad);
+	assert_int_equal(get_u64(&r), 0);
+	assert_null(get_text(&r));
+	buf_free(&b);
+}
+
+static void
+services_come_back(void **state)
+{
+	static const struct store_service rows[] = {
+		{ false, false, 0 }, { true, false, 1 }, { false, true, 4294967295u }, { true, true, 1000 },
+	};
+	size_t i, n;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct store_service out = { true, true, 99 };
+		struct buf b = { 0 };
+
+		record_service(&b, &rows[i]);
+		for (n = 0; n < b.len; n++) {
+			uint8_t *exact = malloc(n ? n : 1);
+
+			assert_non_null(exact);
+			memcpy(exact, b.s, n);
+			assert_int_equal(record_read_service(exact, n, &out), -EBADMSG);
+			free(exact);
+		}
+		assert_int_equal(out.peak, 99);
+		assert_int_equal(record_read_service(b.s, b.len, &out), 0);
+		assert_int_equal(out.known, rows[i].known);
+		assert_int_equal(out.frozen, rows[i].frozen);
+		assert_int_equal(out.peak, rows[i].peak);
+		b.s[0]++;
+		assert_int_equal(record_read_service(b.s, b.len, &out), -EBADMSG);
+		buf_free(&b);
+	}
+}
+
+/* LMDB sorts by bytes: generations in numeric order, a generation's difference before its times. */
+static void
+history_keys_sort(void **state)
+{
+	static const struct {
+		uint64_t generation;
+		const char *target;
+	} rows[] = {
+		{ 0, NULL }, { 0, "sbc/1" }, { 1, NULL }, { 1, "router/1" }, { 1, "sbc/1" }, { 2, NULL }, { 255, NULL }, { 256, NULL },
+		{ 256, "z" }, { UINT64_MAX, NULL },
+	};
+	size_t i;
+
+	for (i = 0; i + 1 < NELEM(rows); i++) {
+		struct buf a = { 0 }, b = { 0 };
+		size_t n;
+
+		record_history_key(&a, rows[i].generation, rows[i].target);
+		record_history_key(&b, rows[i + 1].generation, rows[i + 1].target);
+		n = a.len < b.len ? a.len : b.len;
+		assert_true(memcmp(a.s, b.s, n) < 0 || (memcmp(a.s, b.s, n) == 0 && a.len < b.len));
+		buf_free(&a);
+		buf_free(&b);
+	}
+}
+
+/* ---- a store ---- */
+
+static void
+put(struct fx *f, uint64_t generation, const char *before, const char *after, const char *cause)
+{
+	struct topo *b = topo_of(generation - 1, before), *a = topo_of(generation, after);
+
+	store_put_generation(f->st, b, a, 1000000 + (int64_t)generation, cause);
+	topo_unref(b);
+	topo_unref(a);
+}
+
+static void
+a_new_store_is_empty(void **state)
+{
+	struct fx *f = *state;
+	struct store_service ss;
+	struct store_view v;
+
+	fx_start(f);
+	assert_int_equal(store_generation(f->st), 0);
+	assert_false(store_service(f->st, "router", &ss));
+	assert_false(store_adopted(f->st, "sbc/1"));
+	assert_loads(f, "");
+	assert_history(f, NULL, NULL, 10, "");
+	store_view(f->st, &v);
+	assert_false(v.failing);
+	assert_string_equal(v.why, "");
+	assert_null(v.set_aside);
+	fx_stop(f);
+	assert_string_equal(fx_logged(f), "");
+}
+
+struct whole {
+	struct topo_instance want;
+	unsigned n;
+};
+
+static void
+compare_whole(void *arg, const char *service, const struct topo_instance *i)
+{
+	struct whole *w = arg;
+
+	assert_string_equal(service, "router");
+	assert_same_instance(i, &w->want);
+	w->n++;
+}
+
+static void
+what_was_put_is_there_after_a_restart(void **state)
+{
+	struct fx *f = *state;
+	struct store_service ss = { true, true, 17 };
+	struct topo *t = topo_of(3, "router 10.0.0.1:5060/held");
+	struct topo_instance *i = &t->services[0].inst[0];
+	struct whole w = { .n = 0 };
+	struct store_view v;
+
+	i->guard = GUARD_SHRINK;
+	i->weight = 300;
+	i->priority = 4;
+	i->source = SOURCE_ADOPTED;
+	i->since_ms = 1234567890123;
+	i->tags = xstrdup("blue,primary");
+	i->origin = xstrdup("sbc/1 sip:10.0.0.1:5060 0 0 weight=3\nsbc/2 sip:10.0.0.1 8 1");
+	topo_instance_copy(&w.want, i);
+	fx_start(f);
+	store_put_generation(f->st, NULL, t, 1, "first");
+	store_put_service(f->st, "router", &ss);
+	store_put_adopted(f->st, "sbc/1");
+	fx_await(f, fx_nothing_pending, f);
+	store_view(f->st, &v);
+	assert_in_range(v.commits, 1, 3);
+	assert_in_range(v.used_bytes, 4096, 1 << 20);
+	assert_int_equal(v.size_bytes, f->conf.size_bytes);
+	fx_restart(f);
+	assert_int_equal(store_generation(f->st), 3);
+	assert_int_equal(store_load(f->st, compare_whole, &w), 0);
+	assert_int_equal(w.n, 1);
+	memset(&ss, 0, sizeof ss);
+	assert_true(store_service(f->st, "router", &ss));
+	assert_true(ss.known && ss.frozen && ss.peak == 17);
+	assert_false(store_service(f->st, "route", &ss));
+	assert_true(store_adopted(f->st, "sbc/1"));
+	assert_false(store_adopted(f->st, "sbc/10"));
+	assert_false(store_adopted(f->st, "sbc/"));
+	fx_stop(f);
+	topo_instance_clear(&w.want);
+	topo_unref(t);
+}
+
+static void
+differences_are_applied(void **state)
+{
+	static const struct {
+		const char *after;
+		const char *want; /* loaded */
+	} rows[] = {
+		{ "router 10.0.0.1:5060/up 10.0.0.2:5060/up; rtp [::1]:2223/up",
+		    "router 10.0.0.1:5060/up router 10.0.0.2:5060/up rtp [::1]:2223/up " },
+		{ "router 10.0.0.1:5060/disabled 10.0.0.3:5060/up; rtp [::1]:2223/up",
+		    "router 10.0.0.1:5060/disabled router 10.0.0.3:5060/up rtp [::1]:2223/up " },
+		{ "router 10.0.0.3:5060/up", "router 10.0.0.3:5060/up " },
+		{ "router", "" },
+	};
+	struct fx *f = *state;
+	size_t i;
+
+	fx_start(f);
+	for (i = 0; i < NELEM(rows); i++) {
+		put(f, i + 1, i ? rows[i - 1].after : "", rows[i].after, "test");
+		fx_restart(f);
+		assert_loads(f, rows[i].want);
+		assert_int_equal(store_generation(f->st), i + 1);
+	}
+	fx_stop(f);
+}
+
+static void
+a_stop_loses_nothing(void **state)
+{
+	struct fx *f = *state;
+	uint64_t g;
+	char before[64], after[64];
+
+	fx_start(f);
+	/* the first is with the worker, the others wait behind it; the loop never runs */
+	put(f, 1, "", "router 10.0.0.1:1/up", "one");
+	for (g = 2; g <= 20; g++) {
+		snprintf(before, sizeof before, "router 10.0.0.1:%d/up", (int)g - 1);
+		snprintf(after, sizeof after, "router 10.0.0.1:%d/up", (int)g);
+		put(f, g, before, after, "more");
+	}
+	fx_restart(f);
+	assert_int_equal(store_generation(f->st), 20);
+	assert_loads(f, "router 10.0.0.1:20/up ");
+	assert_history(f, NULL, NULL, 2, "20 more: router 10.0.0.1:19 up>removed router 10.0.0.1:20 new>up\n"
+	    "19 more: router 10.0.0.1:18 up>removed router 10.0.0.1:19 new>up\n");
+	fx_stop(f);
+}
+
+/* ---- a full disk ---- */
+
+static void
+a_failing_commit_loses_nothing(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+
+	fx_start(f);
+	store_fail_next(f->st, -ENOSPC, 2);
+	put(f, 1, "", "router 10.0.0.1:5060/up 10.0.0.2:5060/up", "one");
+	put(f, 2, "router 10.0.0.1:5060/up 10.0.0.2:5060/up", "router 10.0.0.1:5060/disabled", "two");
+	fx_await(f, fx_is_failing, f);
+	store_view(f->st, &v);
+	assert_non_null(strstr(v.why, "No space left on device"));
+	assert_non_null(strstr(v.why, f->dir));
+	assert_int_equal(v.commits, 0);
+	assert_int_equal(v.failures, 1);
+	assert_in_range(v.pending, 1, 7);
+	assert_non_null(strstr(fx_logged(f), "error store: failing: cannot write "));
+	fx_forget_log(f);
+	/* the second failure is no news; the next success is */
+	put(f, 3, "router 10.0.0.1:5060/disabled", "router 10.0.0.1:5060/up", "three");
+	put(f, 4, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/up 10.0.0.4:5060/up", "four");
+	while (fx_logged(f)[0] == '\0') {
+		put(f, 4, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/up 10.0.0.4:5060/up", "four");
+		fx_await(f, fx_nothing_pending, f);
+	}
+	assert_string_equal(fx_logged(f), "notice store: writes again after 2 failed attempts\n");
+	store_view(f->st, &v);
+	assert_false(v.failing);
+	assert_string_equal(v.why, "");
+	fx_restart(f);
+	assert_int_equal(store_generation(f->st), 4);
+	assert_loads(f, "router 10.0.0.1:5060/up router 10.0.0.4:5060/up ");
+	assert_history(f, NULL, NULL, 10, "4 four: router 10.0.0.4:5060 new>up\n"
+	    "3 three: router 10.0.0.1:5060 disabled>up\n"
+	    "2 two: router 10.0.0.1:5060 up>disabled router 10.0.0.2:5060 up>removed\n"
+	    "1 one: router 10.0.0.1:5060 new>up router 10.0.0.2:5060 new>up\n");
+	fx_stop(f);
+}
+
+static void
+it_tries_again_by_itself(void **state)
+{
+	struct fx *f = *state;
+	int64_t began;
+
+	fx_start(f);
+	store_fail_next(f->st, -EIO, 1);
+	put(f, 1, "", "router 10.0.0.1:5060/up", "one");
+	fx_await(f, fx_is_failing, f);
+	began = loop_now_ms(f->loop);
+	fx_await(f, fx_nothing_pending, f);
+	assert_in_range(loop_now_ms(f->loop) - began, STORE_RETRY_MS - 500, STORE_RETRY_MS + 5000);
+	assert_non_null(strstr(fx_logged(f), "writes again after 1 failed"));
+	fx_restart(f);
+	assert_loads(f, "router 10.0.0.1:5060/up ");
+	fx_stop(f);
+}
+
+/* What waits is bounded: the oldest history goes first, the present state never. */
+static void
+what_waits_is_bounded(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+	struct topo *a = topo_of(0, "router 10.0.0.1:5060/up"), *b = topo_of(0, "router 10.0.0.1:5060/disabled");
+	uint64_t g;
+	char *text;
+	size_t lines = 0;
+	const char *p;
+
+	fx_start(f);
+	store_fail_next(f->st, -ENOSPC, 1);
+	for (g = 1; g <= 21000; g++) {
+		struct topo *after = g % 2 ? a : b;
+
+		after->generation = g;
+		store_put_generation(f->st, g == 1 ? NULL : g % 2 ? b : a, after, 1, "c");
+	}
+	fx_await(f, fx_is_failing, f);
+	store_view(f->st, &v);
+	assert_int_equal(v.pending, 20000);
+	store_flush(f->st);
+	fx_await(f, fx_nothing_pending, f);
+	assert_int_equal(store_generation(f->st), 21000);
+	assert_loads(f, "router 10.0.0.1:5060/disabled ");
+	text = fx_history(f, NULL, NULL, 100000);
+	for (p = text; (p = strchr(p, '\n')) != NULL; p++)
+		lines++;
+	assert_in_range(lines, 19000, 20000);
+	assert_int_equal(strncmp(text, "21000 c:", 8), 0);
+	free(text);
+	fx_stop(f);
+	topo_unref(a);
+	topo_unref(b);
+}
+
+/* One generation far larger than the map that was configured. */
+static void
+the_map_grows(void **state)
+{
+	struct fx *f = *state;
+	struct topo *t = topo_new(1);
+	struct store_view v;
+	size_t i, n = 4000;
+	struct buf b = { 0 };
+	const char *p;
+	int round;
+
+	t->generation = 1;
+	t->services[0].name = xstrdup("router");
+	t->services[0].known = true;
+	t->services[0].n = n;
+	t->services[0].inst = xcalloc(n, sizeof *t->services[0].inst);
+	for (i = 0; i < n; i++)
+		t->services[0].inst[i].addr = (struct topo_addr){ 4, { 10, 0, (uint8_t)(i >> 8), (uint8_t)i }, 5060 };
+	f->conf.size_bytes = 64 << 10;
+	for (round = 0; round < 2; round++) { /* the second time with a file that is larger than the configured size */
+		fx_start(f);
+		t->generation++;
+		store_put_generation(f->st, NULL, t, 1, "many");
+		fx_await(f, fx_nothing_pending, f);
+		store_view(f->st, &v);
+		assert_int_equal(v.failures, 0);
+		assert_true(v.used_bytes > f->conf.size_bytes && v.size_bytes >= v.used_bytes);
+		fx_stop(f);
+	}
+	fx_start(f);
+	assert_int_equal(store_load(f->st, fx_print_loaded, &b), 0);
+	for (i = 0, p = b.s; (p = strstr(p, "router ")) != NULL; p++)
+		i++;
+	assert_int_equal(i, n);
+	assert_string_equal(fx_logged(f), "");
+	fx_stop(f);
+	buf_free(&b);
+	topo_unref(t);
+}
+
+/* ---- files that are not ours, or broken ---- */
+
+static void
+machines(struct fx *f, const char *first, const char *second, bool aside)
+{
+	struct store_view v;
+
+	f->conf.machine_id = first;
+	fx_start(f);
+	put(f, 1, "", "router 10.0.0.1:5060/up", "one");
+	fx_stop(f);
+	f->conf.machine_id = second;
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_int_equal(v.set_aside != NULL, aside);
+	assert_int_equal(store_generation(f->st), aside ? 0 : 1);
+	assert_loads(f, aside ? "" : "router 10.0.0.1:5060/up ");
+	if (aside) {
+		assert_non_null(strstr(v.set_aside, "topology.mdb.other-machine-"));
+		assert_int_equal(access(v.set_aside, R_OK), 0);
+		assert_non_null(strstr(fx_logged(f), v.set_aside));
+	}
+	/* the new one works, and is its own */
+	put(f, 2, "", "rtp 10.0.0.2:5060/up", "two");
+	fx_restart(f);
+	store_view(f->st, &v);
+	assert_null(v.set_aside);
+	assert_int_equal(store_generation(f->st), 2);
+	fx_stop(f);
+}
+
+static void
+another_machines_store_is_set_aside(void **state)
+{
+	machines(*state, MACHINE, "ff112233445566778899aabbccddeeff", true);
+}
+
+static void
+the_same_machines_store_is_kept(void **state)
+{
+	machines(*state, MACHINE, MACHINE, false);
+}
+
+static void
+an_unknown_machine_keeps_the_store(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+
+	machines(f, MACHINE, "", false);
+	/* and has not made it forget whose it is */
+	f->conf.machine_id = MACHINE;
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_null(v.set_aside);
+	assert_int_equal(store_generation(f->st), 2);
+	fx_stop(f);
+	f->conf.machine_id = "ff112233445566778899aabbccddeeff";
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_non_null(v.set_aside);
+	fx_stop(f);
+}
+
+static void
+a_store_without_a_machine_gets_one(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+
+	machines(f, "", MACHINE, false);
+	f->conf.machine_id = "ff112233445566778899aabbccddeeff";
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_non_null(v.set_aside);
+	fx_stop(f);
+}
+
+/* A store of many pages, with free ones among them. */
+static void
+make_large(struct fx *f)
+{
+	struct topo *a = topo_new(1), *b = topo_new(1), *t;
+	size_t i, n = 300;
+	uint64_t g;
+
+	for (t = a;; t = b) {
+		t->services[0].name = xstrdup("router");
+		t->services[0].known = true;
+		t->services[0].n = n;
+		t->services[0].inst = xcalloc(n, sizeof *t->services[0].inst);
+		for (i = 0; i < n; i++) {
+			t->services[0].inst[i].addr = (struct topo_addr){ 4, { 10, 0, (uint8_t)(i >> 8), (uint8_t)i }, 5060 };
+			t->services[0].inst[i].state = t == b && i < 3 ? TOPO_DISABLED : TOPO_UP;
+		}
+		if (t == b)
+			break;
+	}
+	fx_start(f);
+	for (g = 1; g <= 60; g++) {
+		t = g % 2 ? a : b;
+		t->generation = g;
+		store_put_generation(f->st, g == 1 ? NULL : g % 2 ? b : a, t, 1000, "large");
+		store_put_times(f->st, g, "sbc/1", 1, 2);
+		if (g % 4 == 0)
+			fx_await(f, fx_nothing_pending, f);
+	}
+	fx_stop(f);
+	topo_unref(a);
+	topo_unref(b);
+}
+
+static void
+write_file(const char *path, const void *data, size_t len)
+{
+	FILE *fp = fopen(path, "wb");
+
+	assert_non_null(fp);
+	assert_int_equal(fwrite(data, 1, len, fp), len);
+	assert_int_equal(fclose(fp), 0);
+}
+
+/* Whatever the file is: c4d starts, writes, and the next start finds what was written. */
+static void
+survives(struct fx *f, const char *what, bool must_set_aside)
+{
+	struct store_view v;
+	struct buf b = { 0 };
+	uint64_t g;
+	bool aside;
+
+	fx_start(f);
+	store_view(f->st, &v);
+	aside = v.set_aside != NULL;
+	if (v.failing || aside < must_set_aside)
+		fail_msg("%s: failing=%d (%s) set aside=%d", what, v.failing, v.why, aside);
+	if (aside) {
+		assert_non_null(strstr(v.set_aside, "topology.mdb.corrupt-"));
+		assert_int_equal(store_generation(f->st), 0);
+		assert_loads(f, "");
+	}
+	g = store_generation(f->st) + 1;
+	put(f, g, "", "last 10.9.9.9:5060/up", "after damage");
+	while (store_flush(f->st), store_view(f->st, &v), v.commits == 0 && !v.failing)
+		fx_await(f, fx_nothing_pending, f);
+	fx_stop(f);
+	if (strstr(fx_logged(f), "failing") != NULL)
+		fail_msg("%s: %s", what, fx_logged(f));
+	fx_start(f);
+	assert_int_equal(store_generation(f->st), g);
+	assert_int_equal(store_load(f->st, fx_print_loaded, &b), 0);
+	assert_non_null(strstr(b.s ? b.s : "", "last 10.9.9.9:5060/up"));
+	buf_free(&b);
+	assert_history(f, "last", NULL, 1, aside ? "1 after damage: last 10.9.9.9:5060 new>up\n" :
+	    g == 1 ? "1 after damage: last 10.9.9.9:5060 new>up\n" : "61 after damage: last 10.9.9.9:5060 new>up\n");
+	fx_stop(f);
+	fx_forget_log(f);
+}
+
+static void
+fresh(struct fx *f)
+{
+	remove_tree(f->dir);
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+}
+
+static void
+truncated_files_are_survived(void **state)
+{
+	static const size_t odd[] = { 0, 1, 15, 16, 100, 151, 152, 4095, 4097, 8191, 8192, 8193, 12287 };
+	struct fx *f = *state;
+	char *path = fx_path(f, "topology.mdb"), *data, what[64];
+	size_t len, i, size, page = (size_t)sysconf(_SC_PAGESIZE);
+
+	make_large(f);
+	assert_int_equal(file_read(path, 16 << 20, &data, &len), 0);
+	assert_true(len > 20 * page);
+	for (i = 0; i < NELEM(odd) + len / page; i++) {
+		size = i < NELEM(odd) ? odd[i] : (i - NELEM(odd) + 1) * page;
+		snprintf(what, sizeof what, "%zu of %zu bytes", size, len);
+		fresh(f);
+		write_file(path, data, size);
+		survives(f, what, size > 0 && size < 2 * page);
+	}
+	free(data);
+	free(path);
+}
+
+static void
+garbage_is_set_aside(void **state)
+{
+	struct fx *f = *state;
+	char *path = fx_path(f, "topology.mdb"), data[16384];
+	size_t i;
+
+	memset(data, 0, sizeof data);
+	write_file(path, data, sizeof data);
+	survives(f, "zeros", true);
+	for (i = 0; i < sizeof data; i++)
+		data[i] = (char)(i * 2654435761u >> 13);
+	fresh(f);
+	write_file(path, data, sizeof data);
+	survives(f, "noise", true);
+	fresh(f);
+	write_file(path, "key: value\n", 11);
+	survives(f, "text", true);
+	free(path);
+}
+
+static void
+a_locked_store_is_refused(void **state)
+{
+	struct fx *f = *state;
+	int up[2], down[2];
+	pid_t child, holder = 0;
+	char byte;
+
+	assert_int_equal(pipe(up), 0);
+	assert_int_equal(pipe(down), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(down[1]);
+		fx_start(f);
+		(void)!write(up[1], "x", 1);
+		(void)!read(down[0], &byte, 1); /* ends with the parent's end of the pipe */
+		_exit(0);
+	}
+	close(down[0]);
+	assert_int_equal(read(up[0], &byte, 1), 1);
+	assert_int_equal(loop_new(&f->loop), 0);
+	assert_int_equal(worker_new(&f->worker, f->loop), 0);
+	f->st = (struct store *)f;
+	assert_int_equal(store_open(&f->st, f->loop, f->worker, &f->conf, &holder), -EWOULDBLOCK);
+	assert_int_equal(holder, child);
+	assert_ptr_equal(f->st, f); /* only set on success */
+	worker_free(f->worker);
+	loop_free(f->loop);
+	/* the lock dies with its process */
+	close(down[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	fx_start(f);
+	fx_stop(f);
+	close(up[0]);
+	close(up[1]);
+}
+
+/* A directory that can't be made: c4d runs without a store and gets one when it can. */
+static void
+a_store_comes_when_its_directory_does(void **state)
+{
+	struct fx *f = *state;
+	char *dir = fx_path(f, "a"), *sub = fx_path(f, "a/b");
+	struct store_view v;
+	struct store_service ss;
+
+	f->conf.dir = sub;
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_true(v.failing);
+	assert_non_null(strstr(v.why, "No such file or directory"));
+	assert_int_equal(store_generation(f->st), 0);
+	assert_false(store_service(f->st, "router", &ss));
+	assert_false(store_adopted(f->st, "sbc/1"));
+	assert_loads(f, "");
+	assert_history(f, NULL, NULL, 5, "");
+	put(f, 1, "", "router 10.0.0.1:5060/up", "one");
+	assert_int_equal(mkdir(dir, 0700), 0);
+	store_flush(f->st);
+	put(f, 2, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/up 10.0.0.2:5060/up", "two");
+	fx_await(f, fx_nothing_pending, f);
+	fx_restart(f);
+	assert_int_equal(store_generation(f->st), 2);
+	assert_loads(f, "router 10.0.0.1:5060/up router 10.0.0.2:5060/up ");
+	fx_stop(f);
+	free(dir);
+	free(sub);
+}
+
+/* ---- records that others wrote ---- */
+
+static void
+plant(struct fx *f, const char *table, const void *key, size_t klen, const void *val, size_t vlen)
+{
+	char *path = fx_path(f, "topology.mdb");
+	MDB_val k = { klen, (void *)(uintptr_t)key }, v = { vlen, (void *)(uintptr_t)val };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 8), 0);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, table, MDB_CREATE, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	free(path);
+}
+
+static void
+bad_records_are_skipped_and_counted(void **state)
+{
+	struct fx *f = *state;
+	struct buf b = { 0 };
+	struct store_service ss = { true, true, 5 };
+
+	fx_start(f);
+	put(f, 1, "", "router 10.0.0.1:5060/up 10.0.0.3:5060/up", "one");
+	store_put_service(f->st, "router", &ss);
+	fx_stop(f);
+	plant(f, "instances", "router\0\4\12\0\0\2\23\304", 14, "\1", 1);
+	plant(f, "instances", "no end", 6, "\1", 1);
+	plant(f, "instances", "router\0\4\12\0\0\4\23\304", 14, "\2\0\0\0\0\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\377\377\377\377", 28);
+	plant(f, "meta", "service:router", 14, "\1\1", 2);
+	plant(f, "meta", "generation", 10, "\0\0", 2);
+	plant(f, "history", "\0\0\0\0\0\0\0\2\0", 9, "\1short", 6);
+	plant(f, "history", "\0\0\0\0\0\0\0\3\0", 9, "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1{\"cause\":", 26);
+	plant(f, "history", "\0\0\0", 3, "\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1{}", 19);
+	plant(f, "history", "\0\0\0\0\0\0\0\4\0", 9, "\2\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1{}", 19);
+	fx_start(f);
+	assert_int_equal(store_load(f->st, fx_print_loaded, &b), 3);
+	assert_string_equal(b.s, "router 10.0.0.1:5060/up router 10.0.0.3:5060/up ");
+	assert_non_null(strstr(fx_logged(f), "warning store: 3 instance records of "));
+	assert_false(store_service(f->st, "router", &ss));
+	assert_int_equal(store_generation(f->st), 0);
+	assert_history(f, NULL, NULL, 10, "1 one: router 10.0.0.1:5060 new>up router 10.0.0.3:5060 new>up\n");
+	fx_stop(f);
+	buf_free(&b);
+}
+
+/* ---- history ---- */
+
+static void
+history_is_filtered(void **state)
+{
+	static const struct {
+		const char *service, *address;
+		size_t limit;
+		const char *want;
+	} rows[] = {
+		{ NULL, NULL, 0, "" },
+		{ NULL, NULL, 1, "4 d: rtp [::1]:2223 new>up\n" },
+		{ "", "", 2, "4 d: rtp [::1]:2223 new>up\n3 c: router 10.0.0.1:5060 up>disabled\n" },
+		{ "rtp", NULL, 9, "4 d: rtp [::1]:2223 new>up\n2 b: rtp 10.0.0.1:5060 new>up\n" },
+		{ "rt", NULL, 9, "" },
+		{ "router", NULL, 1, "3 c: router 10.0.0.1:5060 up>disabled\n" },
+		{ NULL, "10.0.0.1:5060", 9, "3 c: router 10.0.0.1:5060 up>disabled\n2 b: rtp 10.0.0.1:5060 new>up\n"
+		    "1 a: router 10.0.0.1:5060 new>up router 10.0.0.2:5060 new>up\n" },
+		{ "router", "10.0.0.1:5060", 9, "3 c: router 10.0.0.1:5060 up>disabled\n"
+		    "1 a: router 10.0.0.1:5060 new>up router 10.0.0.2:5060 new>up\n" },
+		{ NULL, "10.0.0.1:506", 9, "" },
+		{ NULL, "10.0.0.1", 9, "" },
+		{ NULL, "[::1]:2223", 9, "4 d: rtp [::1]:2223 new>up\n" },
+		{ NULL, "::1:2223", 9, "" },
+	};
+	struct fx *f = *state;
+	size_t i;
+
+	fx_start(f);
+	put(f, 1, "", "router 10.0.0.1:5060/up 10.0.0.2:5060/up", "a");
+	put(f, 2, "rtp", "rtp 10.0.0.1:5060/up", "b");
+	put(f, 3, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/disabled", "c");
+	put(f, 4, "rtp", "rtp [::1]:2223/up", "d");
+	fx_await(f, fx_nothing_pending, f);
+	for (i = 0; i < NELEM(rows); i++) {
+		char *got = fx_history(f, rows[i].service, rows[i].address, rows[i].limit), *p, *q;
+		char want[512];
+
+		/* addresses are shown without brackets */
+		snprintf(want, sizeof want, "%s", rows[i].want);
+		while ((p = strchr(want, '[')) != NULL && (q = strchr(p, ']')) != NULL) {
+			memmove(q, q + 1, strlen(q));
+			memmove(p, p + 1, strlen(p));
+		}
+		assert_string_equal(got, want);
+		free(got);
+	}
+	fx_stop(f);
+}
+
+static void
+times_stand_with_their_generation(void **state)
+{
+	struct fx *f = *state;
+	json_t *all = NULL;
+	const json_t *t;
+	char seen[32], applied[32], verified[32];
+
+	fx_start(f);
+	put(f, 1, "", "router 10.0.0.1:5060/up", "a");
+	put(f, 2, "router 10.0.0.1:5060/up", "router", "b");
+	put(f, 3, "router", "router 10.0.0.1:5060/up", "c");
+	store_put_times(f->st, 2, "sbc/2", 2002, 2003);
+	store_put_times(f->st, 2, "sbc/1", 2000, 0);
+	store_put_times(f->st, 2, "router/1", 2004, 2005);
+	store_put_times(f->st, 1, "sbc/1", 1000, 1001);
+	store_put_times(f->st, 7, "sbc/1", 7000, 7001); /* of a generation whose difference is not there */
+	fx_await(f, fx_nothing_pending, f);
+	assert_history(f, NULL, NULL, 9, "3 c: router 10.0.0.1:5060 new>up\n"
+	    "2 b: router 10.0.0.1:5060 up>removed @router/1 @sbc/1 @sbc/2\n1 a: router 10.0.0.1:5060 new>up @sbc/1\n");
+	store_history(f->st, NULL, NULL, 2, fx_take_json, &all);
+	fx_await(f, fx_has_json, &all);
+	t = json_array_get(json_object_get(json_array_get(all, 1), "targets"), 1);
+	text_format_time(1000002, seen);
+	text_format_time(2000, applied);
+	text_format_time(2003, verified);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(all, 1), "seen")), seen);
+	assert_true(json_is_string(json_object_get(json_array_get(all, 1), "committed")));
+	assert_string_equal(json_string_value(json_object_get(t, "applied")), applied);
+	assert_true(json_is_null(json_object_get(t, "verified")));
+	t = json_array_get(json_object_get(json_array_get(all, 1), "targets"), 2);
+	assert_string_equal(json_string_value(json_object_get(t, "verified")), verified);
+	json_decref(all);
+	fx_stop(f);
+}
+
+static size_t
+generations(struct fx *f, uint64_t *oldest)
+{
+	char *text = fx_history(f, NULL, NULL, 100000), *p, *line = text;
+	size_t n = 0;
+
+	for (p = text; (p = strchr(p, '\n')) != NULL; n++) {
+		*oldest = strtoull(line, NULL, 10);
+		line = ++p;
+	}
+	free(text);
+	return n;
+}
+
+static void
+old_history_goes_by_count(void **state)
+{
+	struct fx *f = *state;
+	struct topo *a = topo_of(0, "router 10.0.0.1:5060/up"), *b = topo_of(0, "router 10.0.0.1:5060/disabled");
+	uint64_t g, oldest = 0;
+	size_t n;
+
+	f->conf.keep_max = 50;
+	fx_start(f);
+	for (g = 1; g <= 400; g++) {
+		struct topo *after = g % 2 ? a : b;
+
+		after->generation = g;
+		store_put_generation(f->st, g % 2 ? b : a, after, loop_wall_ms(f->loop), "c");
+		store_put_times(f->st, g, "sbc/1", 1, 2);
+		if (g % 50 == 0)
+			fx_await(f, fx_nothing_pending, f);
+	}
+	n = generations(f, &oldest);
+	assert_in_range(n, 50, 52); /* the newest, without a hole */
+	assert_int_equal(oldest, 400 - n + 1);
+	assert_loads(f, "router 10.0.0.1:5060/disabled ");
+	fx_stop(f);
+	topo_unref(a);
+	topo_unref(b);
+}
+
+/* A commit prunes a limited number; with several targets it may end between a difference and its times. */
+static void
+old_history_goes_by_age(void **state)
+{
+	struct fx *f = *state;
+	struct topo *a = topo_of(0, "router 10.0.0.1:5060/up"), *b = topo_of(0, "router 10.0.0.1:5060/disabled");
+	int64_t now;
+	uint64_t g, oldest = 0;
+	int i;
+
+	f->conf.keep_ms = DAY_MS;
+	fx_start(f);
+	now = loop_wall_ms(f->loop);
+	for (g = 1; g <= 300; g++) {
+		struct topo *after = g % 2 ? a : b;
+
+		after->generation = g;
+		store_put_generation(f->st, g % 2 ? b : a, after, g <= 290 ? now - 2 * DAY_MS : now - DAY_MS + 600000, "c");
+		store_put_times(f->st, g, "sbc/1", 1, 2);
+		store_put_times(f->st, g, "sbc/2", 1, 2);
+	}
+	for (i = 0; i < 6; i++) {
+		store_put_adopted(f->st, "sbc/1");
+		fx_await(f, fx_nothing_pending, f);
+	}
+	assert_int_equal(generations(f, &oldest), 10);
+	assert_int_equal(oldest, 291);
+	fx_stop(f);
+	topo_unref(a);
+	topo_unref(b);
+}
+
+/* ---- one change in JSON ---- */
+
+static void
+changes_in_json(void **state)
+{
+	struct topo_instance up = { .addr = addr_of("10.0.0.1:5060"), .weight = 5, .priority = 1, .tags = (char *)"blue" };
+	struct topo_instance held = { .addr = addr_of("10.0.0.1:5060"), .weight = 5, .priority = 1, .state = TOPO_HELD,
+		.guard = GUARD_EMPTY };
+	struct topo_instance named = { .origin = (char *)"sbc/1 sip:h\303\274st 0 0", .source = SOURCE_ADOPTED, .weight = 1,
+		.priority = 1 };
+	const struct {
+		struct topo_change ch;
+		const char *want;
+	} rows[] = {
+		{ { "router", NULL, &up }, "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":null,"
+		    "\"to\":\"up\",\"weight\":5,\"priority\":1,\"tags\":\"blue\"}" },
+		{ { "router", &up, NULL }, "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":\"up\","
+		    "\"to\":null}" },
+		{ { "router", &up, &held }, "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":\"up\","
+		    "\"to\":\"held\",\"guard\":\"empty\",\"tags\":\"\"}" },
+		{ { "router", NULL, &named }, "{\"service\":\"router\",\"address\":\"-\",\"port\":0,\"from\":null,\"to\":\"up\","
+		    "\"weight\":1,\"priority\":1,\"line\":\"sbc/1 sip:h??st 0 0\"}" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		json_t *j = store_change_json(&rows[i].ch);
+		char *text = json_dumps(j, JSON_COMPACT);
+
+		assert_string_equal(text, rows[i].want);
+		free(text);
+		json_decref(j);
+	}
+}
+
+#define FX_TEST(t) cmocka_unit_test_setup_teardown(t, fx_setup, fx_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(instances_come_back),
+		cmocka_unit_test(foreign_instances_are_refused),
+		cmocka_unit_test(keys_tell_instances_apart),
+		cmocka_unit_test(texts_keep_null_and_length),
+		cmocka_unit_test(services_come_back),
+		cmocka_unit_test(history_keys_sort),
+		cmocka_unit_test(changes_in_json),
+		FX_TEST(a_new_store_is_empty),
+		FX_TEST(what_was_put_is_there_after_a_restart),
+		FX_TEST(differences_are_applied),
+		FX_TEST(a_stop_loses_nothing),
+		FX_TEST(a_failing_commit_loses_nothing),
+		FX_TEST(it_tries_again_by_itself),
+		FX_TEST(what_waits_is_bounded),
+		FX_TEST(the_map_grows),
+		FX_TEST(another_machines_store_is_set_aside),
+		FX_TEST(the_same_machines_store_is_kept),
+		FX_TEST(an_unknown_machine_keeps_the_store),
+		FX_TEST(a_store_without_a_machine_gets_one),
+		FX_TEST(truncated_files_are_survived),
+		FX_TEST(garbage_is_set_aside),
+		FX_TEST(a_locked_store_is_refused),
+		FX_TEST(a_store_comes_when_its_directory_does),
+		FX_TEST(bad_records_are_skipped_and_counted),
+		FX_TEST(history_is_filtered),
+		FX_TEST(times_stand_with_their_generation),
+		FX_TEST(old_history_goes_by_count),
+		FX_TEST(old_history_goes_by_age),
+	};
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
