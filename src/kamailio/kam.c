@@ -668,8 +668,7 @@ connect_now(struct kam *k)
 		loop_timer_start(&k->timer, k->timeout_ms);
 		loop_io_want(&k->io, LOOP_WRITE);
 	} else {
-		/* Of a unix socket also EAGAIN, a full backlog: nothing would tell when there is
-		 * room. */
+		/* EAGAIN is a unix socket's full backlog: nothing would tell of room in it. */
 		lose_connecting(k, -errno);
 	}
 }

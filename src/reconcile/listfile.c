@@ -115,12 +115,11 @@ job_run(struct worker_job *wj)
 		if (err != 0) {
 			j->r.err = err;
 			if (err == -EMSGSIZE)
-				snprintf(j->r.error, sizeof j->r.error, "%s: the line of %.200s would be longer than Kamailio reads "
-				    "(%d bytes); shorten uri or attrs in the configuration", path, bad_uri ? bad_uri : "?",
-				    DSLIST_LINE_MAX);
-			else
-				snprintf(j->r.error, sizeof j->r.error, "%s: Kamailio would not read back the line of %.200s; "
-				    "correct uri and attrs in the configuration", path, bad_uri ? bad_uri : "?");
+				snprintf(j->r.error, sizeof j->r.error, err == -EMSGSIZE ?
+			    "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); shorten uri or attrs in the configuration" :
+			    "%s: Kamailio would not read the line of %.200s back as it is meant (of at most %d bytes, without blanks or #); "
+			    "correct uri or attrs in the configuration",
+			    path, bad_uri ? bad_uri : "?", DSLIST_LINE_MAX);
 		} else if (old == NULL || text.len != len || (len > 0 && memcmp(text.s, old, len) != 0)) {
 			err = file_replace(path, text.s ? text.s : "", text.len, &what);
 			if (err != 0)

@@ -168,7 +168,7 @@ record_read_instance(const void *key, size_t klen, const void *val, size_t vlen,
 		k.p += n;
 		k.left -= n;
 		i.addr.port = get_u16(&k);
-	} else if (i.addr.family != 0) {
+	} else if (i.addr.family != 0 || k.left != 8) {
 		return -EBADMSG;
 	}
 	if (get_u8(&v) != RECORD_VERSION)
@@ -182,7 +182,7 @@ record_read_instance(const void *key, size_t klen, const void *val, size_t vlen,
 	i.generation = get_u64(&v);
 	i.tags = get_text(&v);
 	i.origin = get_text(&v);
-	if (v.bad || k.bad || i.state > TOPO_DRAINING || i.guard > GUARD_FROZEN ||
+	if (v.bad || v.left > 0 || k.bad || i.state > TOPO_DRAINING || i.guard > GUARD_FROZEN ||
 	    i.source > SOURCE_ADOPTED) {
 		topo_instance_clear(&i);
 		return -EBADMSG;

@@ -63,12 +63,15 @@ struct store {
 	int lock_fd;
 	struct ops pending;
 	bool busy; /* a commit is with the worker */
+	bool flushing; /* the end: what comes goes to the worker at once, behind what is there */
 	uint64_t order;
 	uint64_t commits, failures;
 	int64_t used_bytes;
 	bool failing;
 	char why[512];
 	char *set_aside;
+	char **adopted; /* as in the file: the loop thread asks while the worker may be reopening it */
+	size_t n_adopted, cap_adopted;
 	int fail_err;
 	unsigned fail_n;
 };
@@ -223,7 +226,7 @@ db_prune(struct db *db, MDB_txn *txn)
 	MDB_val k, v;
 	int64_t now = wall_ms(), surplus;
 	int n = 0;
-	bool old = false;
+	bool old = true; /* times in front: their difference went with the last commit's share */
 
 	if (mdb_stat(txn, db->dbi[T_HISTORY], &st) != 0 ||
 	    mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) != 0)
@@ -344,12 +347,12 @@ commit_run(struct worker_job *wj)
 		rc = db_reopen(job->st);
 	if (rc == 0)
 		rc = db_apply(db, &job->ops);
-	if (rc == MDB_MAP_FULL && db->size_bytes < (int64_t)1 << 40) {
-		/* once per commit, with no transaction open */
-		if (mdb_env_set_mapsize(db->env, (size_t)db->size_bytes * 2) == 0) {
-			db->size_bytes *= 2;
-			rc = db_apply(db, &job->ops);
-		}
+	while (rc == MDB_MAP_FULL && db->size_bytes < (int64_t)1 << 40) {
+		/* no transaction is open here; a file from before may be larger than the configured size */
+		if (mdb_env_set_mapsize(db->env, (size_t)db->size_bytes * 2) != 0)
+			break;
+		db->size_bytes *= 2;
+		rc = db_apply(db, &job->ops);
 	}
 	job->err = store_err(rc);
 	if (rc != 0)
@@ -443,7 +446,7 @@ commit_done(struct worker_job *wj)
 			st->failures = 0;
 		}
 		ops_clear(&job->ops);
-		if (st->pending.n > 0)
+		if (st->pending.n > 0 && !st->flushing) /* else the worker takes no more */
 			submit(st);
 	} else {
 		for (i = 0; i < job->ops.n; i++) {
@@ -462,7 +465,7 @@ submit(struct store *st)
 {
 	struct commit_job *job;
 
-	if (st->busy || st->pending.n == 0)
+	if ((st->busy && !st->flushing) || st->pending.n == 0)
 		return;
 	job = xcalloc(1, sizeof *job);
 	job->job.run = commit_run;
@@ -522,24 +525,32 @@ same_machine(struct store *st)
 	struct buf b = { 0 };
 	bool same = true;
 
-	if (db_get(&st->db, T_META, "machine", 7, &b) == 0 && st->machine_id[0])
+	if (db_get(&st->db, T_META, "machine", 7, &b) == 0 && b.len > 0 && st->machine_id[0])
 		same = b.len == strlen(st->machine_id) && memcmp(b.s, st->machine_id, b.len) == 0;
 	buf_free(&b);
 	return same;
 }
 
-/* Reads every record once, so that damage shows now and not at three in the morning. */
+/*
+ * Reads every record once, so that damage shows now and not at three in the morning: a page of the history or
+ * of the list of free pages that is gone would make every later commit fail.
+ */
 static int
 db_walk(struct db *db)
 {
+	MDB_dbi dbi[T_COUNT + 2] = { 0, 1 }; /* LMDB's own: free pages, and the names of the tables */
 	MDB_txn *txn;
 	MDB_cursor *cur;
 	MDB_val k, v;
-	int rc, i;
+	size_t i;
+	int rc;
 
+	memcpy(dbi + 2, db->dbi, sizeof db->dbi);
 	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
-	for (i = 0; rc == 0 && i < T_COUNT; i++) {
-		rc = mdb_cursor_open(txn, db->dbi[i], &cur);
+	if (rc != 0)
+		return rc;
+	for (i = 0; rc == 0 && i < T_COUNT + 2; i++) {
+		rc = mdb_cursor_open(txn, dbi[i], &cur);
 		if (rc != 0)
 			break;
 		while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
@@ -547,11 +558,8 @@ db_walk(struct db *db)
 		mdb_cursor_close(cur);
 		if (rc == MDB_NOTFOUND)
 			rc = 0;
-		if (i == T_INSTANCES)
-			break; /* history is long, and only shown */
 	}
-	if (txn != NULL)
-		mdb_txn_abort(txn);
+	mdb_txn_abort(txn);
 	return rc;
 }
 
@@ -587,6 +595,31 @@ open_db(struct store *st)
 	st->used_bytes = db_used(&st->db);
 }
 
+static void
+add_adopted(struct store *st, const char *target, size_t len)
+{
+	st->adopted = xgrow(st->adopted, st->n_adopted, &st->cap_adopted, sizeof *st->adopted);
+	st->adopted[st->n_adopted++] = xstrndup(target, len);
+}
+
+static void
+load_adopted(struct store *st)
+{
+	MDB_txn *txn;
+	MDB_cursor *cur;
+	MDB_val k, v;
+
+	if (st->db.env == NULL || mdb_txn_begin(st->db.env, NULL, MDB_RDONLY, &txn) != 0)
+		return;
+	if (mdb_cursor_open(txn, st->db.dbi[T_META], &cur) == 0) {
+		while (mdb_cursor_get(cur, &k, &v, MDB_NEXT) == 0)
+			if (k.mv_size > 8 && memcmp(k.mv_data, "adopted:", 8) == 0)
+				add_adopted(st, (const char *)k.mv_data + 8, k.mv_size - 8);
+		mdb_cursor_close(cur);
+	}
+	mdb_txn_abort(txn);
+}
+
 int
 store_open(struct store **out, struct loop *loop, struct worker *worker, const struct store_conf *conf, pid_t *holder)
 {
@@ -618,9 +651,12 @@ store_open(struct store **out, struct loop *loop, struct worker *worker, const s
 	} else {
 		open_db(st);
 	}
-	op = new_op(st, T_META);
-	buf_puts(&op->key, "machine");
-	buf_puts(&op->val, st->machine_id);
+	load_adopted(st);
+	if (st->machine_id[0]) { /* unknown today: it stays the store of whose it was */
+		op = new_op(st, T_META);
+		buf_puts(&op->key, "machine");
+		buf_puts(&op->val, st->machine_id);
+	}
 	*out = st;
 	return 0;
 }
@@ -628,13 +664,17 @@ store_open(struct store **out, struct loop *loop, struct worker *worker, const s
 void
 store_flush(struct store *st)
 {
-	if (st != NULL)
-		submit(st);
+	if (st == NULL)
+		return;
+	st->flushing = true;
+	submit(st);
 }
 
 void
 store_free(struct store *st)
 {
+	size_t i;
+
 	if (st == NULL)
 		return;
 	loop_timer_fini(&st->retry);
@@ -643,6 +683,9 @@ store_free(struct store *st)
 	free(st->db.path);
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);
+	for (i = 0; i < st->n_adopted; i++)
+		free(st->adopted[i]);
+	free(st->adopted);
 	free(st->set_aside);
 	free(st->machine_id);
 	free(st->dir);
@@ -712,13 +755,12 @@ store_service(struct store *st, const char *name, struct store_service *out)
 bool
 store_adopted(struct store *st, const char *target)
 {
-	char *key = xasprintf("adopted:%s", target);
-	struct buf b = { 0 };
-	bool ok = db_get(&st->db, T_META, key, strlen(key), &b) == 0;
+	size_t i;
 
-	buf_free(&b);
-	free(key);
-	return ok;
+	for (i = 0; i < st->n_adopted; i++)
+		if (strcmp(st->adopted[i], target) == 0)
+			return true;
+	return false;
 }
 
 /* ---- writing ---- */
@@ -809,8 +851,12 @@ store_put_service(struct store *st, const char *name, const struct store_service
 void
 store_put_adopted(struct store *st, const char *target)
 {
-	struct op *op = new_op(st, T_META);
+	struct op *op;
 
+	if (store_adopted(st, target))
+		return;
+	add_adopted(st, target, strlen(target));
+	op = new_op(st, T_META);
 	buf_printf(&op->key, "adopted:%s", target);
 	put_u8(&op->val, RECORD_VERSION);
 	submit(st);
@@ -879,6 +925,7 @@ history_run(struct worker_job *wj)
 	MDB_cursor *cur;
 	MDB_val k, v;
 	json_t *targets = json_array();
+	uint64_t targets_of = 0;
 	int rc;
 
 	job->out = json_array();
@@ -901,6 +948,9 @@ history_run(struct worker_job *wj)
 			second = (int64_t)get_u64(&r);
 			if (r.bad || kr.bad)
 				continue;
+			if (gen != targets_of) /* times whose difference is not there */
+				json_array_clear(targets);
+			targets_of = gen;
 			o = json_object();
 			if (is_times) { /* keys order them after the difference, so backwards they come first */
 				char *name = xstrndup((const char *)kr.p, kr.left);

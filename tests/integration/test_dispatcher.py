@@ -345,9 +345,10 @@ def test_kamailio_restart_is_a_full_reconcile(rig, how):
 	assert "somebody" not in r.c4d.log(), "a restart is nobody's doing"
 
 
-def test_weight_tag_and_ipv6(rig):
+def test_weight_tag_and_ipv6(lab, rig):
 	# without a socket of that family Kamailio refuses the destination
-	r = rig(cfg=("listen=udp:LISTEN\n", "listen=udp:LISTEN\nlisten=udp:[::1]:5060\n"), over={"services": {"router": {"tags": ["primary"]}}, "kamailio": {"sbc": {"dispatcher": {"1": {
+	r = rig(cfg=("listen=udp:LISTEN\n", "listen=udp:LISTEN\n"
+		f"listen=udp:[::1]:{lab.port('::1', 20000 + os.getpid() % 10000)}\n"), over={"services": {"router": {"tags": ["primary"]}}, "kamailio": {"sbc": {"dispatcher": {"1": {
 		"priority": 5, "tag": {"primary": {"priority": 10}}}}}}})
 	a, b = r.add(weight=7), r.add(address="fd00::7", port=5062, weight=200)
 

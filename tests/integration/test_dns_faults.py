@@ -3,13 +3,14 @@ Answers that the real Consul can't be made to give. All guards are off (EAGER): 
 take effect at once, so that "nothing was removed" means that the round proved nothing.
 """
 import random
+import re
 import struct
 
 import pytest
 
 from lab import EAGER, FakeDns, merge, until, watching
 from lab.dns import NXDOMAIN, REFUSED, SERVFAIL
-from lab.fake_dns import TXT, Close, Hang, Slow, Wire, instances, message, record, target_of, wire_name
+from lab.fake_dns import TXT, Close, Hang, Slow, Wire, instances, message, record, target_of
 from lab.service import dns_row, is_up, more_rounds, problems, rounds
 
 NAME, CANARY, TAG = "router.service.consul", "consul.service.consul", "_router._primary.service.consul"
@@ -79,7 +80,7 @@ def odd_target(q):
 
 # what answers the question about the service; what it proves; what is said. Of what it lists, nothing new comes in.
 BAD = [
-	("garbage", garbage, "nothing", "malformed answer"),
+	("garbage", garbage, "nothing", "malformed answer|time-out"),
 	("garbage after the header", garbage_after_header, "nothing", "malformed answer|time-out"),
 	("cut off", cut, "nothing", "malformed answer"),
 	("pointer to itself", loop_pointer, "nothing", "malformed answer"),
@@ -141,13 +142,12 @@ def good_again(fake, c4d):
 
 @pytest.mark.parametrize("answer, evidence, why", [b[1:] for b in BAD], ids=[b[0] for b in BAD])
 def test_bad_answer_removes_nothing(fake, c4d, answer, evidence, why):
-	import re
 	c4d.start()
 	is_up(c4d, "router", *KEYS)
 	fake.on[NAME] = answer
 	row = until(lambda: (r := dns_row(c4d))["evidence"] == evidence and r, 5, lambda: f"{evidence}: {c4d.show('dns')}")
 	assert re.fullmatch(why + ".*", row["why"]), row
-	more_rounds(c4d, 3)
+	more_rounds(c4d, 2)
 	assert set(KEYS) <= set(c4d.states("router")) and set(c4d.states("router").values()) == {"up"}
 	assert problems(c4d, row["why"]), c4d.ctl("status").out
 	assert c4d.ctl("status").rc == 1
@@ -158,17 +158,18 @@ def test_bad_answer_removes_nothing(fake, c4d, answer, evidence, why):
 	good_again(fake, c4d)
 
 
+# The last field: the list's own answer comes through (the end of the connection may take it along).
 CANARY_BAD = [
-	("SERVFAIL", lambda q: message(q, rcode=SERVFAIL)),
-	("REFUSED", lambda q: message(q, rcode=REFUSED)),
-	("silence", lambda q: Hang()),
-	("garbage", garbage),
-	("end of the connection", lambda q: Close()),
+	("SERVFAIL", lambda q: message(q, rcode=SERVFAIL), True),
+	("REFUSED", lambda q: message(q, rcode=REFUSED), True),
+	("silence", lambda q: Hang(), True),
+	("garbage", garbage, True),
+	("end of the connection", lambda q: Close(), False),
 ]
 
 
-@pytest.mark.parametrize("canary", [c[1] for c in CANARY_BAD], ids=[c[0] for c in CANARY_BAD])
-def test_no_canary_adds_only(fake, c4d, canary):
+@pytest.mark.parametrize("canary, adds", [c[1:] for c in CANARY_BAD], ids=[c[0] for c in CANARY_BAD])
+def test_no_canary_adds_only(fake, c4d, canary, adds):
 	"""A good list beside a canary in trouble: what is new comes in, what is missing stays."""
 	good = fake.on[CANARY]
 	c4d.start()
@@ -176,30 +177,25 @@ def test_no_canary_adds_only(fake, c4d, canary):
 	fake.on[CANARY] = canary
 	until(lambda: dns_row(c4d)["evidence"] != "complete", 5, "the canary's trouble is seen")
 	fake.list("router", GOOD[0], ("10.1.0.9", 5060))
-	if canary(fake_question()).__class__ is not Close:
+	if adds:
 		until(lambda: c4d.states("router").get("10.1.0.9:5060") == "up", 5, "the new one comes in")
 		row = dns_row(c4d)
 		assert (row["evidence"], row["why"]) == ("partial", "the canary was not answered"), row
-	more_rounds(c4d, 3)
+	more_rounds(c4d, 1)
 	assert set(KEYS) <= set(c4d.states("router")) and set(c4d.states("router").values()) == {"up"}
 	# nor is "no such service" any proof then
 	del fake.on[NAME]
 	until(lambda: dns_row(c4d)["evidence"] == "nothing", 5, "nothing is proven")
-	more_rounds(c4d, 3)
+	more_rounds(c4d, 1)
 	assert set(KEYS) <= set(c4d.states("router")) and set(c4d.states("router").values()) == {"up"}
 	fake.on[CANARY] = good
 	until(lambda: c4d.states("router") == {}, 5, "with the canary it is (and no guard stands in its way here)")
 
 
-def fake_question():
-	from lab.fake_dns import Question
-	return Question(b"\0\1" + struct.pack("!5H", 0x100, 1, 0, 0, 0) + wire_name(CANARY) + struct.pack("!HH", 33, 1))
-
-
 # ---- what looks odd and is right ----
 
 RIGHT = [
-	("byte by byte", lambda q: Slow(instances(q, GOOD), each=0.0003)),
+	("byte by byte", lambda q: Slow(instances(q, GOOD), each=0.00001)),
 	("connection closed after each answer", lambda q: Close(instances(q, GOOD))),
 	("slow", lambda q: Slow(instances(q, GOOD), first=0.06)),
 	("question in capitals", lambda q: instances(q, GOOD, name=q.name.upper())),

@@ -143,6 +143,7 @@ class FakeDns:
 				s, _ = server.accept()
 			except OSError:
 				return
+			s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 			self.connections += 1
 			with self._lock:
 				self._socks.add(s)

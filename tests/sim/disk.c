@@ -102,6 +102,7 @@ file_replace(const char *path, const void *data, size_t len, const char **what)
 	if (disk.err != 0)
 		return disk.err;
 	text = xstrndup(data, len);
+	world_check_file(path, disk_get(path), text);
 	disk_put(path, text);
 	free(text);
 	note("file");

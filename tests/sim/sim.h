@@ -122,11 +122,10 @@ void world_reset(void);
 void world_start(void);
 void world_stop(bool crash);
 void world_disk_error(int err);
-int64_t world_settle_ms(void); /* how long a healthy world may take for what needs no guard's time */
-/* NULL, or how the world differs from what c4d wants; only what concerns reachable Kamailios. */
+/* NULL, or how Kamailios and their files differ from what c4d wants. */
 char *world_differs(void);
-/* After each step: what must hold at any time. */
-void world_check(void);
+/* What must hold for each text that c4d writes over a list file. */
+void world_check_file(const char *path, const char *was, const char *is);
 
 /* ---- script.c, chaos.c ---- */
 

@@ -28,8 +28,7 @@
 
 /* ---- system calls that can be made to fail ---- */
 
-static size_t send_max; /* bytes that one send() takes, and every other one takes none; 0: as the
-			   kernel likes */
+static size_t send_max; /* bytes that every other send() takes, the others none; 0: no limit */
 static int connect_errno; /* 0: connect() does what it does */
 static unsigned connects;
 
@@ -370,8 +369,8 @@ conn_ready(void *arg, int fd, int what)
 		int64_t size = binrpc_packet_size(c->in, c->n_in);
 
 		assert_true(size >= 0);
-		assert_true((size_t)size >= c->n_in ||
-			    size == 0); /* never a second request before the reply */
+		/* never a second request before the reply */
+		assert_true((size_t)size >= c->n_in || size == 0);
 		if (size > 0 && (size_t)size == c->n_in) {
 			assert_int_equal(binrpc_decode(c->in, c->n_in, &msg), 0);
 			c->n_in = 0;
@@ -691,8 +690,7 @@ addresses(void **state)
 		{ "tcp:localhost:2049", -EINVAL },
 		{ "", -EINVAL },
 		{ "unix:/a-path-that-is-longer-than-the-108-bytes-of-sun_path/"
-		  "a-path-that-is-longer-than-the-108-"
-		  "bytes-of-sun_path/ctl",
+		  "a-path-that-is-longer-than-the-108-bytes-of-sun_path/ctl",
 		    -EINVAL },
 	};
 	struct loop *loop;
@@ -832,8 +830,8 @@ one_in_flight_and_the_rest_in_order(void **state)
 	assert_int_equal(a[NELEM(a) - 1].err, -EBUSY);
 	assert_int_equal(answered, 2);
 	assert_int_equal(env.srv.asked, 1);
-	server_release(
-	    &env.srv); /* conn_ready() sees to it that none is asked before the last is answered */
+	/* conn_ready() sees to it that none is asked before the last one is answered */
+	server_release(&env.srv);
 	AWAIT(&env, answered == NELEM(a));
 	for (size_t i = 0; i < KAM_WAITING_MAX + 1; i++) {
 		assert_int_equal(a[i].calls, 1);
@@ -960,8 +958,8 @@ bad_peers_never_come_up(void **state)
 		begin = loop_now_ms(env.loop);
 		env_kam(&env, SHORT_MS);
 		AWAIT(&env, env.srv.accepted == 4);
-		assert_true(loop_now_ms(env.loop) - begin >=
-			    300); /* 50, 100, 200 ms, less 10 percent of jitter */
+		/* 50, 100, 200 ms, less 10 percent of jitter */
+		assert_true(loop_now_ms(env.loop) - begin >= 300);
 		assert_int_equal(env.downs, 1);
 		assert_int_equal(env.ups, 0);
 		assert_int_equal(env.down_err, cases[i].err);
@@ -1038,8 +1036,8 @@ restarts_are_noticed(void **state)
 		server_drop_all(&env.srv);
 		AWAIT(&env, env.downs == 1);
 		assert_int_equal(env.down_err, -ECONNRESET);
-		assert_string_equal(
-		    kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026"); /* the last one's */
+		/* still the last one's */
+		assert_string_equal(kam_ident(env.kam)->up_since, "Sat Nov 21 04:28:35 2026");
 		AWAIT(&env, env.ups == 2);
 		assert_int_equal(env.restarted, cases[i].restarted);
 		assert_string_equal(kam_ident(env.kam)->up_since, cases[i].up_since);
@@ -1055,8 +1053,7 @@ absent_at_first(void **state)
 
 		env_init(&env, tcp);
 		if (tcp)
-			server_bind(&env.srv); /* to have a port; without listen() connections are
-						  refused */
+			server_bind(&env.srv); /* a port; without listen() it refuses */
 		env_kam(&env, PATIENT_MS);
 		AWAIT(&env, env.downs == 1);
 		assert_int_equal(env.down_err, tcp ? -ECONNREFUSED : -ENOENT);
@@ -1239,8 +1236,8 @@ freed_in_callbacks(void **state)
 			call(&waiting, "test.echo");
 			AWAIT(&env, env.kam == NULL);
 			assert_int_equal(a.calls, 1);
-			assert_int_equal(
-			    waiting.calls, cases[i].in_down); /* calls end before `down` */
+			/* calls end before `down` */
+			assert_int_equal(waiting.calls, cases[i].in_down);
 		}
 		assert_null(env.kam);
 		AWAIT(&env, env.srv.open == 0);
