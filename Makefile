@@ -31,9 +31,10 @@ UNIT     := $(sort $(wildcard tests/unit/test_*.c))
 UNITBIN  := $(UNIT:tests/unit/%.c=$(B)/unit/%)
 FUZZ     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
-# The simulation links the deciding floors against fakes of the talking ones (tests/sim/README).
-SIMOUT   := $(addprefix $(B)/,base/loop.o base/worker.o discovery/resolver.o kamailio/kam.o)
-SIMOBJ   := $(filter-out $(SIMOUT) $(B)/daemon.o $(B)/plan.o $(B)/control/%,$(LIBOBJ))
+# The simulation links the deciding floors against fakes of what they stand on (tests/sim/README).
+SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o discovery/resolver.o kamailio/kam.o)
+SIMIN    := base config discovery kamailio reconcile store topology
+SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))
 
 all: build/c4d build/c4ctl
@@ -55,7 +56,7 @@ $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< \
 	    $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer,tests/fuzz/replay.c) $(LIBOBJ) $(ALL_LIBS)
-$(B)/sim/sim: $(SIMSRC) $(SIMOBJ)
+$(B)/sim/sim: $(SIMSRC) $(wildcard tests/sim/*.h include/*/*.h) $(SIMOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/sim $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(SIMSRC) $(SIMOBJ) $(ALL_LIBS)
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)

@@ -306,6 +306,10 @@ build(struct daemon *d)
 		log_error("c4d", "cannot start: out of memory or of descriptors");
 		return EXIT_NO;
 	}
+	/* What stands behind the loop's handlers: a second SIGTERM while we tear down must not end us half-way. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	if (loop_signal(a->loop, SIGTERM, on_stop, d) != 0 || loop_signal(a->loop, SIGINT, on_stop, d) != 0 ||
 	    loop_signal(a->loop, SIGHUP, on_hup, d) != 0)
 		return EXIT_NO;

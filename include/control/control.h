@@ -40,12 +40,14 @@ control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_insta
 json_t *show_instance(const char *service, const struct topo_instance *, bool stale);
 json_t *show_targets(const struct app *);
 json_t *show_diff(const struct dispatcher *, bool with_file);
+/* "sbc" means all targets of that Kamailio, "sbc/1" one, NULL all. */
+bool show_target_wanted(const char *only, const char *name);
 
 /* The client: `c4ctl ...`. Returns the exit status. */
 int c4ctl_main(int argc, char **argv);
 /* Rendering, render.c */
 void render_table(const struct column *, const json_t *rows, int64_t now_ms);
 render_fn render_status, render_topology, render_why, render_history, render_config, render_messages, render_event,
-    render_diff;
+    render_diff, render_done;
 
 #endif

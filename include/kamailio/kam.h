@@ -5,7 +5,8 @@
  * not come within the time-out, a wrong cookie, or a broken frame closes the connection; reconnect
  * backs off from 50 ms to 1 s (reset by a connection that lasts 1 s). On connect it asks core.uptime,
  * core.psx and core.version, and then calls `up`; a new connection means: read everything again.
- * `down` is called once per loss, and the first time that connecting fails. kam logs both.
+ * `down` is called once per loss, the first time that connecting fails, and again (without a log line) when the
+ * reason changes. kam logs both.
  * All callbacks run from the loop, never inside a function of this header. A call's callback runs
  * exactly once, err is: 0 (reply or fault in msg), -ETIMEDOUT, -ECONNRESET (connection lost, also
  * while waiting behind a call that timed out), -ENOTCONN (not up), -EBUSY (KAM_WAITING_MAX calls wait

@@ -29,6 +29,7 @@ struct dsp_step {
 	char *uri;
 	const char *state; /* for set_state: "dx", "a", "ap" */
 	char *detail;      /* for people; NULL */
+	bool active;       /* the destination shall take calls (of DSP_ADD) */
 };
 
 struct dsp_plan {

@@ -145,6 +145,8 @@ worker_submit(struct worker *w, enum worker_prio prio, struct worker_job *job)
 void
 worker_free(struct worker *w)
 {
+	struct worker_job *job;
+
 	if (w == NULL)
 		return;
 	pthread_mutex_lock(&w->lock);
@@ -153,6 +155,10 @@ worker_free(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
 	finish(w);
+	while ((job = next_job(w)) != NULL) { /* submitted by a done() just now */
+		job->run(job);
+		job->done(job);
+	}
 	loop_io_fini(&w->io);
 	close(w->efd);
 	pthread_cond_destroy(&w->wake);

@@ -100,11 +100,15 @@ struct resync {
 static bool
 concerns(const struct resync *rs, const struct dispatcher *d)
 {
-	const struct conf_kamailio *c = dispatcher_conf(d);
-	size_t len = strlen(c->name);
+	struct target_view v;
+	size_t k;
 
-	return rs->only[0] == '\0' ||
-	    (strncmp(rs->only, c->name, len) == 0 && (rs->only[len] == '\0' || rs->only[len] == '/'));
+	for (k = 0; k < dispatcher_targets(d); k++) {
+		dispatcher_view(d, k, &v);
+		if (show_target_wanted(rs->only[0] ? rs->only : NULL, v.name))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -126,7 +130,7 @@ resync_wait(struct control_req *r, void *arg, bool late)
 		row = json_array_get(rows, i);
 		name = jsonx_get_text(row, "target");
 		state = jsonx_get_text(row, "state");
-		if (rs->only[0] && strncmp(rs->only, name, strlen(rs->only)) != 0) {
+		if (!show_target_wanted(rs->only[0] ? rs->only : NULL, name)) {
 			json_array_remove(rows, i);
 			continue;
 		}

@@ -51,6 +51,7 @@ static int
 connect_to(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
 	int fd, err;
 
 	if (strlen(path) >= sizeof sun.sun_path) {
@@ -59,6 +60,8 @@ connect_to(const char *path)
 	}
 	strcpy(sun.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) /* a daemon that hangs takes no connections either */
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0)
 		return fd;
 	err = errno;
@@ -66,7 +69,7 @@ connect_to(const char *path)
 		close(fd);
 	fprintf(stderr, "c4ctl: cannot reach c4d at %s: %s (%s)\n", path, strerror(err),
 	    err == EACCES ? "are you in the control group?" :
-	    err == ENOENT || err == ECONNREFUSED ? "c4d is not running; or name its control.socket with -s" : "is it overloaded?");
+	    err == ENOENT || err == ECONNREFUSED ? "c4d is not running; or name its control.socket with -s" : "it hangs, or is overloaded (see its log)");
 	return -1;
 }
 
@@ -82,7 +85,7 @@ show(const struct client *c, const struct command *cmd, const json_t *data)
 		else if (cmd->render != NULL)
 			cmd->render(data, wall_ms());
 		else if (jsonx_get_text(data, "done"))
-			printf("%s %s\n", jsonx_get_text(data, "service"), jsonx_get_text(data, "done"));
+			render_done(data, wall_ms());
 	} else if (c->format == FORMAT_JSONL && json_is_array(data)) {
 		json_array_foreach(data, i, row) {
 			json_dumpf(row, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -165,7 +168,8 @@ request(const struct client *c, const struct command *cmd, int argc, char **argv
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
 	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1);
 	free(text);
-	if (!sent) {
+	/* Who is refused at once has an answer waiting all the same. */
+	if (!sent && errno != EPIPE && errno != ECONNRESET) {
 		fprintf(stderr, "c4ctl: cannot send to %s: %s\n", c->socket, strerror(errno));
 		close(fd);
 		return EXIT_UNREACHABLE;

@@ -1,6 +1,7 @@
 /* Plain output: what the daemon's JSON looks like to people, at most 80 columns wide. */
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,15 @@ age_text(const char *iso, int64_t now_ms, char *out, size_t size)
 		snprintf(out, size, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
 	else
 		snprintf(out, size, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
+}
+
+/* "12s ago", "never" */
+static void
+ago_text(const char *iso, int64_t now_ms, char *out, size_t size)
+{
+	age_text(iso, now_ms, out, size);
+	if (parse_time(iso) != 0)
+		snprintf(out + strlen(out), size - strlen(out), " ago");
 }
 
 static const char *
@@ -121,10 +131,54 @@ print_wrapped(const char *s, size_t indent)
 	}
 }
 
+static void say(size_t indent, const char *fmt, ...) PRINTF(2, 3);
+
+static void
+say(size_t indent, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	print_wrapped(line, indent);
+}
+
+/* Too wide: columns that say nothing go first. Returns what is gained. */
+static size_t
+hide_empty(const struct column *columns, size_t n, const json_t *rows, size_t total, bool *hidden, const size_t *width)
+{
+	const json_t *row;
+	char buf[CELL];
+	size_t i, r, gained = 0;
+
+	for (i = n; i-- > 1 && total - gained > WIDTH + 1;) {
+		hidden[i] = columns[i].kind == COLUMN_TEXT || columns[i].kind == COLUMN_LIST;
+		json_array_foreach(rows, r, row) {
+			cell(&columns[i], row, 0, buf);
+			hidden[i] &= strcmp(buf, "-") == 0;
+		}
+		if (hidden[i])
+			gained += width[i] + 1;
+	}
+	return gained;
+}
+
+static void
+print_cell(const struct column *c, const char *s, size_t width, bool last)
+{
+	if (c->kind == COLUMN_NUMBER)
+		printf("%*.*s%c", (int)width, (int)width, s, last ? '\n' : ' ');
+	else
+		printf("%-*.*s%c", last ? 0 : (int)width, (int)width, s, last ? '\n' : ' ');
+}
+
 void
 render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 {
-	size_t width[COLUMNS_MAX] = { 0 }, total = 0, widest = 0, n, i, r;
+	size_t width[COLUMNS_MAX] = { 0 }, total = 0, widest, last = 0, n, i, r;
+	bool hidden[COLUMNS_MAX] = { false };
 	char buf[CELL];
 	const json_t *row;
 
@@ -141,33 +195,31 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 		printf("(none)\n");
 		return;
 	}
-	/* Too wide: the widest text gives way, and says so with a '~'. */
+	total -= hide_empty(columns, n, rows, total, hidden, width);
+	/* Still too wide: the widest gives way, and says so with a '~'. */
 	while (total > WIDTH + 1) {
 		for (i = 1, widest = 0; i < n; i++)
-			if (width[i] > width[widest])
+			if (!hidden[i] && width[i] > width[widest])
 				widest = i;
-		if (width[widest] <= 8)
+		if (width[widest] <= 4)
 			break;
 		width[widest]--;
 		total--;
 	}
 	for (i = 0; i < n; i++)
-		if (columns[i].kind == COLUMN_NUMBER)
-			printf("%*.*s%c", (int)width[i], (int)width[i], columns[i].title, i + 1 == n ? '\n' : ' ');
-		else
-			printf("%-*.*s%c", i + 1 == n ? 0 : (int)width[i], (int)width[i], columns[i].title, i + 1 == n ? '\n' : ' ');
+		if (!hidden[i])
+			last = i;
+	for (i = 0; i < n; i++)
+		if (!hidden[i])
+			print_cell(&columns[i], columns[i].title, width[i], i == last);
 	json_array_foreach(rows, r, row) {
 		for (i = 0; i < n; i++) {
+			if (hidden[i])
+				continue;
 			cell(&columns[i], row, now_ms, buf);
-			if (strlen(buf) > width[i]) {
-				buf[width[i]] = '\0';
+			if (strlen(buf) > width[i])
 				buf[width[i] - 1] = '~';
-			}
-			if (columns[i].kind == COLUMN_NUMBER)
-				printf("%*s", (int)width[i], buf);
-			else
-				printf("%-*s", i + 1 == n ? 0 : (int)width[i], buf);
-			putchar(i + 1 == n ? '\n' : ' ');
+			print_cell(&columns[i], buf, width[i], i == last);
 		}
 		for (i = n; columns[i].key != NULL; i++)
 			if (text(row, columns[i].key)[0])
@@ -180,37 +232,35 @@ render_status(const json_t *o, int64_t now_ms)
 {
 	const json_t *services = json_object_get(o, "services"), *targets = json_object_get(o, "targets");
 	const json_t *store = json_object_get(o, "store"), *problems = json_object_get(o, "problems"), *v;
-	char up[32], changed[32], proof[32], line[1024];
+	char up[32], changed[32], proof[32];
 	size_t i;
 
 	age_text(text(o, "started"), now_ms, up, sizeof up);
-	age_text(text(o, "changed"), now_ms, changed, sizeof changed);
-	age_text(text(o, "last_proof"), now_ms, proof, sizeof proof);
+	ago_text(text(o, "changed"), now_ms, changed, sizeof changed);
+	ago_text(text(o, "last_proof"), now_ms, proof, sizeof proof);
 	if (json_array_size(problems) == 0)
 		printf("c4d %s: all is well\n", text(o, "version"));
 	else
 		printf("c4d %s: %zu problem%s\n", text(o, "version"), json_array_size(problems),
 		    json_array_size(problems) == 1 ? "" : "s");
 	json_array_foreach(problems, i, v) {
-		snprintf(line, sizeof line, "! %s", text(v, "problem"));
-		print_wrapped(line, 0);
-		snprintf(line, sizeof line, "-> %s", text(v, "hint"));
-		print_wrapped(line, 2);
+		say(0, "! %s", text(v, "problem"));
+		say(2, "-> %s", text(v, "hint"));
 	}
-	printf("running    %s, pid %" PRId64 ", generation %" PRId64 " (%s ago)\n", up, num(o, "pid"), num(o, "generation"),
+	say(0, "running    %s, pid %" PRId64 ", generation %" PRId64 " (%s)", up, num(o, "pid"), num(o, "generation"),
 	    changed);
-	printf("services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held; last proof from DNS %s ago\n",
+	say(0, "services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held; last proof from DNS %s",
 	    num(services, "count"), num(services, "up"), num(services, "disabled"), num(services, "held"), proof);
-	printf("targets    %" PRId64 " converged, %" PRId64 " pending, %" PRId64 " window, %" PRId64
-	    " unreachable, %" PRId64 " failed\n",
+	say(0, "targets    %" PRId64 " converged, %" PRId64 " pending, %" PRId64 " window, %" PRId64
+	    " unreachable, %" PRId64 " failed",
 	    num(targets, "converged"), num(targets, "pending"), num(targets, "window"), num(targets, "unreachable"),
 	    num(targets, "failed"));
 	json_array_foreach(json_object_get(o, "kamailio"), i, v) {
 		if (json_is_true(json_object_get(v, "up")))
-			printf("kamailio   %s: %.30s, %" PRId64 " reloads, %" PRId64 " set_states\n", text(v, "name"),
+			say(0, "kamailio   %s: %.30s, %" PRId64 " reloads, %" PRId64 " set_states", text(v, "name"),
 			    text(v, "version"), num(v, "reloads"), num(v, "set_states"));
 		else
-			printf("kamailio   %s: not reachable\n", text(v, "name"));
+			say(0, "kamailio   %s: not reachable", text(v, "name"));
 	}
 	printf("store      %s, %" PRId64 " commits, %" PRId64 "K used\n", text(store, "state"), num(store, "commits"),
 	    num(store, "used_bytes") / 1024);
@@ -223,11 +273,11 @@ render_topology(const json_t *o, int64_t now_ms)
 	size_t a, b;
 	char age[32], addr[80], changed[32];
 
-	age_text(text(o, "changed"), now_ms, changed, sizeof changed);
-	printf("generation %" PRId64 ", %s ago\n", num(o, "generation"), changed);
+	ago_text(text(o, "changed"), now_ms, changed, sizeof changed);
+	printf("generation %" PRId64 ", %s\n", num(o, "generation"), changed);
 	json_array_foreach(json_object_get(o, "services"), a, s) {
-		age_text(text(s, "proof"), now_ms, age, sizeof age);
-		printf("%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s  (proof %s ago)\n", text(s, "service"),
+		ago_text(text(s, "proof"), now_ms, age, sizeof age);
+		say(0, "%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s  (proof %s)", text(s, "service"),
 		    num(s, "up"), num(s, "disabled"), num(s, "held"), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
 		    age);
 		if (text(s, "note")[0])
@@ -235,11 +285,11 @@ render_topology(const json_t *o, int64_t now_ms)
 		json_array_foreach(json_object_get(s, "instances"), b, i) {
 			age_text(text(i, "since"), now_ms, age, sizeof age);
 			address_text(i, addr, sizeof addr);
-			printf("  |- %-24s %s%s%s  weight %" PRId64 "  %s\n", addr, text(i, "state"), text(i, "guard")[0] ? ":" : "",
+			say(2, "|- %-24s %s%s%s  weight %" PRId64 "  %s", addr, text(i, "state"), text(i, "guard")[0] ? ":" : "",
 			    text(i, "guard"), num(i, "weight"), age);
 		}
 		json_array_foreach(json_object_get(s, "targets"), b, i)
-			printf("  `> %-24s %s generation %" PRId64 "\n", text(i, "target"), text(i, "state"),
+			say(2, "`> %-24s %s generation %" PRId64, text(i, "target"), text(i, "state"),
 			    num(i, "applied_generation"));
 	}
 }
@@ -261,7 +311,7 @@ render_history(const json_t *rows, int64_t now_ms)
 {
 	const json_t *g, *v;
 	size_t i, k;
-	char line[512], age[32];
+	char line[128], age[32];
 
 	if (json_array_size(rows) == 0)
 		printf("(none)\n");
@@ -269,8 +319,8 @@ render_history(const json_t *rows, int64_t now_ms)
 		const json_t *changes = json_object_get(g, "changes");
 		int64_t seen = parse_time(text(g, "seen")), committed = parse_time(text(g, "committed"));
 
-		age_text(text(g, "seen"), now_ms, age, sizeof age);
-		printf("generation %" PRId64 "  %s (%s ago)\n", num(g, "generation"), text(g, "seen"), age);
+		ago_text(text(g, "seen"), now_ms, age, sizeof age);
+		printf("generation %" PRId64 "  %s (%s)\n", num(g, "generation"), text(g, "seen"), age);
 		print_wrapped(text(g, "cause"), 2);
 		json_array_foreach(changes, k, v) {
 			if (k == 10) {
@@ -280,13 +330,19 @@ render_history(const json_t *rows, int64_t now_ms)
 			print_change(v, 2);
 		}
 		if (committed > 0)
-			printf("  stored after %" PRId64 "ms", committed - seen);
+			say(2, "stored after %" PRId64 "ms", committed - seen);
 		json_array_foreach(json_object_get(g, "targets"), k, v) {
-			snprintf(line, sizeof line, "%s%s applied +%" PRId64 "ms verified +%" PRId64 "ms", committed > 0 || k ? "; " : "  ",
-			    text(v, "target"), parse_time(text(v, "applied")) - seen, parse_time(text(v, "verified")) - seen);
-			fputs(line, stdout);
+			int64_t applied = parse_time(text(v, "applied")), verified = parse_time(text(v, "verified"));
+
+			if (applied == 0)
+				snprintf(line, sizeof line, "not applied");
+			else if (verified == 0)
+				snprintf(line, sizeof line, "applied +%" PRId64 "ms", applied - seen);
+			else
+				snprintf(line, sizeof line, "applied +%" PRId64 "ms verified +%" PRId64 "ms", applied - seen,
+				    verified - seen);
+			say(2, "%s %s", text(v, "target"), line);
 		}
-		putchar('\n');
 	}
 }
 
@@ -300,13 +356,13 @@ render_why(const json_t *o, int64_t now_ms)
 	json_array_foreach(json_object_get(o, "instances"), a, i) {
 		const char *state = text(i, "state"), *guard = text(i, "guard");
 
-		age_text(text(i, "since"), now_ms, age, sizeof age);
-		printf("%s of service %s is %s%s%s since %s (%s ago), weight %" PRId64 "\n", text(o, "address"),
+		ago_text(text(i, "since"), now_ms, age, sizeof age);
+		say(0, "%s of service %s is %s%s%s since %s (%s), weight %" PRId64, text(o, "address"),
 		    text(i, "service"), state, guard[0] ? ":" : "", guard, text(i, "since"), age, num(i, "weight"));
 		text_format_duration(num(i, "missing_ms"), missing, sizeof missing);
 		json_array_foreach(json_object_get(i, "listed_by"), b, v) {
-			age_text(text(v, "proof"), now_ms, age, sizeof age);
-			printf("  listed by %s, last proof %s ago\n", text(v, "name"), age);
+			ago_text(text(v, "proof"), now_ms, age, sizeof age);
+			say(2, "listed by %s, last proof %s", text(v, "name"), age);
 		}
 		json_array_foreach(json_object_get(i, "not_listed_by"), b, v) {
 			snprintf(line, sizeof line, "not listed by %s: last round %s (%s)", text(v, "name"), text(v, "evidence"),
@@ -337,9 +393,9 @@ render_why(const json_t *o, int64_t now_ms)
 		}
 	}
 	if (json_array_size(json_object_get(o, "instances")) == 0)
-		printf("%s is no instance now\n", text(o, "address"));
+		say(0, "%s is no instance now", text(o, "address"));
 	json_array_foreach(json_object_get(o, "destinations"), a, v)
-		printf("  in %s as %s: desired %s, Kamailio says %s\n", text(v, "target"), text(v, "uri"),
+		say(2, "in %s as %s: desired %s, Kamailio says %s", text(v, "target"), text(v, "uri"),
 		    text(v, "desired")[0] ? text(v, "desired") : "nothing", text(v, "actual")[0] ? text(v, "actual") : "not there");
 	json_array_foreach(json_object_get(o, "history"), a, g) {
 		const json_t *ch;
@@ -363,7 +419,7 @@ render_config(const json_t *rows, int64_t now_ms)
 	size_t i;
 
 	json_array_foreach(rows, i, v)
-		printf("%s: %s  (%s)\n", text(v, "key"), text(v, "value"), text(v, "origin"));
+		say(0, "%s: %s  (%s)", text(v, "key"), text(v, "value"), text(v, "origin"));
 }
 
 void
@@ -374,6 +430,12 @@ render_messages(const json_t *rows, int64_t now_ms)
 
 	json_array_foreach(rows, i, v)
 		printf("%s\n", json_string_value(v));
+}
+
+void
+render_done(const json_t *o, int64_t now_ms)
+{
+	say(0, "%s %s", text(o, "service"), text(o, "done"));
 }
 
 void

@@ -18,7 +18,9 @@
 #include "control/control.h"
 
 #define PEERS_MAX 32
-#define OUTPUT_MAX (16u << 20) /* unread answers of one peer; over it the peer is dropped */
+#define PEER_REQS_MAX 8        /* under way at once; more of one peer wait their turn */
+#define OUTPUT_PAUSE (1u << 20) /* unread answers of one peer; over it no request of its is taken */
+#define OUTPUT_MAX (16u << 20)  /* over it the peer is dropped */
 #define WAIT_TICK_MS 100
 #define FRAMES_PER_TURN 16
 
@@ -28,7 +30,10 @@ struct peer {
 	struct bufferevent *bev; /* NULL: gone */
 	char name[32];
 	struct control_req *reqs;
+	size_t n_reqs;
+	int64_t active_ms; /* of its last request, or of its coming */
 	bool closing; /* after what is queued has been sent */
+	struct loop_later doom;
 };
 
 struct control_req {
@@ -52,13 +57,24 @@ struct control {
 	int fd;
 	struct loop_io io;
 	struct loop_timer tick;
-	struct loop_timer reopen;
+	struct loop_timer reopen; /* accepting paused */
 	struct peer *peers;
 	size_t n_peers;
 	struct control_req *waiting;
 };
 
 /* ---- answers ---- */
+
+static void drop(struct peer *);
+
+static void
+on_doom(void *arg)
+{
+	struct peer *p = arg;
+
+	log_warnx("ctl", "a peer (%s) does not read its answers: dropped", p->name);
+	drop(p);
+}
 
 static void
 send_line(struct peer *p, json_t *takes)
@@ -72,6 +88,9 @@ send_line(struct peer *p, json_t *takes)
 		if (evbuffer_get_length(out) + strlen(text) <= OUTPUT_MAX) {
 			evbuffer_add(out, text, strlen(text));
 			evbuffer_add(out, "\n", 1);
+		} else {
+			/* not below whoever makes this answer */
+			loop_later(p->ct->app->loop, &p->doom, on_doom, p);
 		}
 	}
 	free(text);
@@ -81,6 +100,21 @@ void
 control_data(struct control_req *r, json_t *takes)
 {
 	send_line(r->peer, json_pack("{s:o}", "data", takes));
+}
+
+/* There may be room again for a request that waits in the peer's input. */
+static void
+go_on(struct peer *p)
+{
+	if (p->bev != NULL && !p->closing && evbuffer_get_length(bufferevent_get_input(p->bev)) > 0)
+		bufferevent_trigger(p->bev, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+}
+
+static bool
+has_room(const struct peer *p)
+{
+	return !p->closing && p->n_reqs < PEER_REQS_MAX &&
+	    evbuffer_get_length(bufferevent_get_output(p->bev)) < OUTPUT_PAUSE;
 }
 
 static void
@@ -108,6 +142,10 @@ free_req(struct control_req *r)
 	if (r->streaming)
 		log_unhook(log_line, r);
 	unlink_req(r);
+	if (r->peer != NULL) {
+		r->peer->n_reqs--;
+		go_on(r->peer);
+	}
 	json_decref(r->args);
 	free(r->wait_arg);
 	free(r);
@@ -217,6 +255,13 @@ log_line(void *arg, enum log_level level, const char *sub, const char *text)
 void
 control_stream_log(struct control_req *r)
 {
+	const struct control_req *other;
+
+	for (other = r->peer ? r->peer->reqs : NULL; other != NULL; other = other->next)
+		if (other->streaming) {
+			control_end(r, EXIT_REFUSED, "this connection watches already");
+			return;
+		}
 	r->streaming = true;
 	log_hook(log_line, r);
 }
@@ -237,14 +282,15 @@ drop(struct peer *p)
 			free_req(r);
 		/* others are with the worker and end by themselves */
 	}
+	loop_later_cancel(ct->app->loop, &p->doom);
 	bufferevent_free(p->bev);
+	p->bev = NULL;
 	for (at = &ct->peers; *at != NULL; at = &(*at)->next)
 		if (*at == p) {
 			*at = p->next;
 			break;
 		}
 	ct->n_peers--;
-	loop_io_want(&ct->io, LOOP_READ);
 	loop_free_later(ct->app->loop, p);
 }
 
@@ -291,6 +337,8 @@ dispatch(struct peer *p, const char *line, size_t len)
 		r->args = args ? json_incref(json_object_get(req, "args")) : json_array();
 		r->next = p->reqs;
 		p->reqs = r;
+		p->n_reqs++;
+		p->active_ms = loop_now_ms(p->ct->app->loop);
 		cmd->handle(r);
 	}
 	json_decref(req);
@@ -305,7 +353,7 @@ on_read(struct bufferevent *bev, void *arg)
 	char *line;
 	int n;
 
-	for (n = 0; n < FRAMES_PER_TURN && !p->closing; n++) {
+	for (n = 0; n < FRAMES_PER_TURN && has_room(p); n++) {
 		line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF);
 		if (line == NULL) {
 			if (evbuffer_get_length(in) >= CONTROL_LINE_MAX)
@@ -315,8 +363,8 @@ on_read(struct bufferevent *bev, void *arg)
 		dispatch(p, line, len);
 		free(line);
 	}
-	if (n == FRAMES_PER_TURN && evbuffer_get_length(in) > 0)
-		bufferevent_trigger(bev, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+	if (n == FRAMES_PER_TURN)
+		go_on(p);
 }
 
 static void
@@ -326,6 +374,8 @@ on_written(struct bufferevent *bev, void *arg)
 
 	if (p->closing)
 		drop(p);
+	else
+		go_on(p);
 }
 
 static void
@@ -343,9 +393,27 @@ on_reopen(void *arg)
 	loop_io_want(&ct->io, LOOP_READ);
 }
 
+/* Who has been idle for longest makes room for a new one: connections that nobody uses must not lock c4ctl out. */
+static bool
+make_room(struct control *ct)
+{
+	struct peer *p, *idle = NULL;
+
+	if (ct->n_peers < PEERS_MAX)
+		return true;
+	for (p = ct->peers; p != NULL; p = p->next) /* the newest first */
+		if (p->reqs == NULL && (idle == NULL || p->active_ms <= idle->active_ms))
+			idle = p;
+	if (idle == NULL)
+		return false;
+	drop(idle);
+	return true;
+}
+
 static void
 on_accept(void *arg, int fd, int what)
 {
+	static const char full[] = "{\"exit\":5,\"error\":\"too many connections to c4d's control socket are busy\"}\n";
 	struct control *ct = arg;
 	struct ucred cred = { 0 };
 	socklen_t len = sizeof cred;
@@ -361,8 +429,14 @@ on_accept(void *arg, int fd, int what)
 		}
 		return;
 	}
+	if (!make_room(ct)) {
+		(void)!send(s, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		close(s);
+		return;
+	}
 	p = xcalloc(1, sizeof *p);
 	p->ct = ct;
+	p->active_ms = loop_now_ms(ct->app->loop);
 	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
 		snprintf(p->name, sizeof p->name, "uid %ld", (long)cred.uid);
 	p->bev = loop_bufferevent(ct->app->loop, s);
@@ -376,8 +450,7 @@ on_accept(void *arg, int fd, int what)
 	bufferevent_enable(p->bev, EV_READ | EV_WRITE);
 	p->next = ct->peers;
 	ct->peers = p;
-	if (++ct->n_peers >= PEERS_MAX)
-		loop_io_want(&ct->io, 0); /* until one leaves */
+	ct->n_peers++;
 }
 
 /* ---- life ---- */
@@ -387,11 +460,14 @@ listen_at(const char *path, const char *group)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct group *gr;
+	struct stat st;
 	mode_t mask;
 	int fd, probe, rc, err;
 
 	if (strlen(path) >= sizeof sun.sun_path)
 		return -ENAMETOOLONG;
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return -EEXIST; /* connect() would say of it what it says of a dead one's socket */
 	strcpy(sun.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -440,6 +516,10 @@ control_new(struct control **out, struct app *app, const char *path, const char 
 		log_error("ctl", "another c4d answers at %s: stop it, or give this one its own control.socket", path);
 		return fd;
 	}
+	if (fd == -EEXIST) {
+		log_error("ctl", "%s is there and is no socket: move it away, or set another control.socket", path);
+		return fd;
+	}
 	if (fd < 0) {
 		log_error("ctl", "cannot listen at %s: %s (control.socket; does the directory exist, and may c4d write there?)",
 		    path, strerror(-fd));
@@ -472,6 +552,7 @@ control_free(struct control *ct)
 	while (ct->peers != NULL) {
 		struct evbuffer *o = bufferevent_get_output(ct->peers->bev);
 
+		(void)evbuffer_unfreeze(o, 1); /* the bufferevent keeps its front to itself */
 		(void)evbuffer_write(o, bufferevent_getfd(ct->peers->bev)); /* what fits, without waiting */
 		drop(ct->peers);
 	}

@@ -222,9 +222,8 @@ show_targets(const struct app *a)
 	return rows;
 }
 
-/* "sbc" means all targets of that Kamailio, "sbc/1" one. */
-static bool
-target_wanted(const char *only, const char *name)
+bool
+show_target_wanted(const char *only, const char *name)
 {
 	size_t len = only ? strlen(only) : 0;
 
@@ -237,7 +236,7 @@ filter_rows(json_t *rows, const char *only)
 	size_t i = 0;
 
 	while (i < json_array_size(rows))
-		if (target_wanted(only, jsonx_get_text(json_array_get(rows, i), "target")))
+		if (show_target_wanted(only, jsonx_get_text(json_array_get(rows, i), "target")))
 			i++;
 		else
 			json_array_remove(rows, i);
@@ -312,7 +311,7 @@ ctl_show_dispatcher(struct control_req *r)
 		for (k = 0; k < c->n_sets; k++) {
 			char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
 
-			found |= target_wanted(control_arg(r, 0), target);
+			found |= show_target_wanted(control_arg(r, 0), target);
 			free(target);
 		}
 		some = show_destinations(a->dispatchers[i]);
@@ -742,10 +741,12 @@ on_why(void *arg, json_t *history)
 	const struct topo *t = platform_now(a->platform);
 	json_t *o = json_object(), *found = json_array();
 	struct topo_addr addr;
+	char text[TOPO_ADDR_TEXT];
 	size_t i, k;
 
 	if (topo_addr_parse(control_arg(r, 0), &addr) != 0)
 		memset(&addr, 0, sizeof addr);
+	topo_addr_format(&addr, text);
 	for (i = 0; i < t->n; i++) {
 		const struct topo_instance *inst = topo_find_instance(&t->services[i], &addr);
 		const struct conf_service *c = platform_conf(a->platform, t->services[i].name);
@@ -779,13 +780,13 @@ on_why(void *arg, json_t *history)
 		json_array_append_new(found, io);
 	}
 	k = json_array_size(found) + json_array_size(history);
-	jsonx_set_text(o, "address", control_arg(r, 0));
+	jsonx_set_text(o, "address", text);
 	json_object_set_new(o, "instances", found);
 	json_object_set_new(o, "destinations", where_in_force(a, &addr));
 	json_object_set_new(o, "history", history);
 	control_data(r, o);
 	if (k == 0)
-		control_end(r, EXIT_NO, "%s is no instance of any service and is not in the history", control_arg(r, 0));
+		control_end(r, EXIT_NO, "%s is no instance of any service and is not in the history", text);
 	else
 		control_end(r, EXIT_DONE, NULL);
 }

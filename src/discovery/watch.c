@@ -12,7 +12,7 @@
 #define HOME_MS 30000      /* the first server is preferred: try it again after this long */
 #define TARGETS_MAX 64     /* targets without an address that one round asks for */
 #define ADDRS_PER_TARGET 8
-#define COST_SHARE 8       /* smoothing of the measured time */
+#define COST_ROUNDS 8      /* the quickest of so many rounds is what a round costs the agent */
 
 struct asker;
 
@@ -51,7 +51,8 @@ struct asker {
 	int64_t left_home_ms;
 	unsigned failures;
 	bool again; /* asked to ask while asking */
-	int64_t cost_us;
+	int64_t recent_us[COST_ROUNDS]; /* a ring */
+	unsigned n_recent;
 	int64_t delay_ms;
 	int64_t took_us;
 	size_t size_bytes, n_srv;
@@ -60,6 +61,7 @@ struct asker {
 	/* the round under way */
 	bool asking;
 	int64_t started_us, started_ms;
+	int64_t answered_us; /* when its last answer came: time-outs are no work of the agent's */
 	size_t outstanding;
 	struct round round;
 	struct question *questions; /* list, canary, tags */
@@ -121,6 +123,24 @@ watch_tag_name(const char *name, const char *tag, const char *domain)
 
 /* ---- pace ---- */
 
+/*
+ * What holds a round up (our own pause, a question that times out, the first connection) is no work of the
+ * agent's, and would keep us from asking for minutes: only what every recent round took counts.
+ */
+static int64_t
+cost_us(const struct asker *ak)
+{
+	int64_t least = ak->recent_us[0];
+	size_t i;
+
+	if (ak->n_recent < COST_ROUNDS)
+		return 0;
+	for (i = 1; i < COST_ROUNDS; i++)
+		if (ak->recent_us[i] < least)
+			least = ak->recent_us[i];
+	return least;
+}
+
 double
 watch_stretch(const struct watch *w)
 {
@@ -128,7 +148,7 @@ watch_stretch(const struct watch *w)
 	size_t i;
 
 	for (i = 0; i < w->n; i++)
-		share += (double)w->askers[i].cost_us / (double)(w->askers[i].conf->interval_ms * 1000);
+		share += (double)cost_us(&w->askers[i]) / (double)(w->askers[i].conf->interval_ms * 1000);
 	share = share * 100 / (double)w->conf->budget;
 	return share > 1 ? share : 1;
 }
@@ -216,8 +236,8 @@ finish_round(struct asker *ak)
 	ak->size_bytes = ak->round.list.size_bytes;
 	ak->n_srv = ak->round.list.n_srv;
 	ak->rounds[ev]++;
-	if (ev != EVIDENCE_NOTHING) /* a time-out costs the agent nothing that we could measure */
-		ak->cost_us += (ak->took_us - ak->cost_us) / (ak->cost_us ? COST_SHARE : 1);
+	if (ev != EVIDENCE_NOTHING)
+		ak->recent_us[ak->n_recent++ % COST_ROUNDS] = ak->answered_us - ak->started_us;
 	log_debug("dns", "%s: %s via %s: %s (%s) took=%lldus", ak->conf->name, ak->name, server, evidence_name(ev), why,
 	    (long long)ak->took_us);
 	ak->failures = failed ? ak->failures + 1 : 0;
@@ -268,6 +288,8 @@ on_address(struct asker *ak, struct target *t, int which, int err, unsigned epoc
 	size_t i;
 
 	t->lk[which] = NULL;
+	if (err == 0)
+		ak->answered_us = loop_now_us(ak->w->loop);
 	for (i = 0; err == 0 && msg->rcode == DNS_NOERROR && i < msg->n_addr; i++)
 		/* a CNAME may stand between: every address of the answer is the target's */
 		if (t->n[which] < ADDRS_PER_TARGET && msg->addr[i].addr.family == (which == 0 ? 4 : 6))
@@ -387,6 +409,7 @@ on_answer(void *arg, int err, unsigned epoch, const struct dns_msg *msg)
 	/* A channel that was rebuilt in between may have reached another process: not the same server. */
 	a->server = (int)(epoch * 64 + ak->server);
 	if (msg != NULL) {
+		ak->answered_us = loop_now_us(ak->w->loop);
 		a->truncated = msg->truncated;
 		a->size_bytes = msg->size_bytes;
 		a->n_srv = msg->n_srv;

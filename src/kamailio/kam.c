@@ -217,16 +217,21 @@ fail_calls(struct kam *k, int err)
 		call_fail(k, c, -ECONNRESET);
 }
 
-/* Once per loss, and for the first attempt that fails; further failures are only counted. */
+/*
+ * Logged once per loss, and for the first attempt that fails; further failures are only counted. When the reason
+ * changes meanwhile (it closed the connection; now nobody listens), the owner is told the newer one.
+ */
 static void
 tell_down(struct kam *k, int err, const char *why)
 {
-	if (k->told == TOLD_DOWN)
+	if (k->told == TOLD_DOWN && strcmp(k->down_why, why) == 0)
 		return;
-	log_warnx("kam", "%s: %s; %s", k->name, k->told == TOLD_UP ? "lost" : "not reachable", why);
+	if (k->told != TOLD_DOWN) {
+		log_warnx("kam", "%s: %s; %s", k->name, k->told == TOLD_UP ? "lost" : "not reachable", why);
+		k->lost_ms = loop_now_ms(k->loop);
+		k->attempts = 0;
+	}
 	k->told = TOLD_DOWN;
-	k->lost_ms = loop_now_ms(k->loop);
-	k->attempts = 0;
 	k->down_due = true;
 	k->down_err = err;
 	snprintf(k->down_why, sizeof k->down_why, "%s", why);

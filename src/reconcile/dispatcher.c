@@ -78,7 +78,7 @@ struct dispatcher {
 	size_t next;
 	unsigned verifies;
 	bool file_busy, rpc_busy;
-	bool replan;              /* what the plan was made from has changed meanwhile */
+	bool rereading, reread;   /* the file, before somebody's destinations are taken for ours */
 	bool acted;               /* a set_state or a reload went out since the last read-back */
 	int64_t applied_wall_ms;
 	uint64_t passes;
@@ -87,7 +87,9 @@ struct dispatcher {
 	int64_t window_ms;        /* monotonic; when the next one may go */
 	int64_t delta_ms;         /* configured or learned */
 	int64_t accepted_ms;      /* the last one that Kamailio took; 0 none on this connection */
-	bool refused;             /* since then at least one was refused */
+	bool waited;              /* since then one stood waiting for the window to open */
+	bool refused;             /* at least one was refused */
+	bool longer;              /* the first of them had waited: Kamailio's window is longer than ours */
 	uint64_t reload_generation;
 	bool after_reload;        /* the next read-back is compared with `before` */
 	struct ds_entries before;
@@ -262,7 +264,7 @@ static void
 log_repair(const struct set *s, const struct dsp_step *step)
 {
 	if (step->op == DSP_ENABLE)
-		log_notice("target", "%s: somebody disabled %s; it is enabled again (to take it out: c4ctl drain)", s->name,
+		log_notice("target", "%s: somebody disabled %s; it is enabled again (to take it out: maintenance at Consul; c4ctl drain is to come)", s->name,
 		    step->uri);
 	else
 		log_notice("target", "%s: somebody changed the set (%s %s); it is put right", s->name, dsp_op_name(step->op),
@@ -409,8 +411,8 @@ hash_block(const struct dispatcher *d, const struct ds_entries *e)
 }
 
 /*
- * Nothing is proven yet (a first start with Consul down), and the file says what was taken over from it: it stays
- * as it is, to the byte.
+ * Nothing is proven yet (a first start with Consul down), and the file says what was taken over from
+ * it: it stays as it is, to the byte.
  */
 static bool
 only_adopted(const struct dispatcher *d)
@@ -442,7 +444,7 @@ store_file(struct dispatcher *d)
 
 	if (d->n_refs == 0 || only_adopted(d))
 		return;
-	/* What Kamailio is about to read must be right now, whoever has been at the file since we looked. */
+	/* What Kamailio is about to read must be right, whoever has been at the file since we looked. */
 	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d);
 	dsp_file_entries(&d->desired, &d->states, d->conf->probing, &block);
 	hash = hash_block(d, &block);
@@ -490,24 +492,30 @@ on_set_state(void *arg, int err, const struct binrpc_msg *msg)
 	step_next(d);
 }
 
+/*
+ * All that shall take calls has yet to come with the reload: until then what is there must go on, or the set
+ * would be empty for as long as the window is shut. The reload's list disables it in the same instant.
+ */
+static bool
+is_last_resort(const struct dispatcher *d, int set)
+{
+	size_t i, active = 0, to_come = 0;
+
+	for (i = 0; i < d->desired.n; i++)
+		active += d->desired.v[i].set == set && !(d->desired.v[i].flags & DS_DISABLED);
+	for (i = 0; i < d->plan.n; i++)
+		to_come += d->plan.v[i].set == set && d->plan.v[i].op == DSP_ADD && d->plan.v[i].active;
+	return active > 0 && to_come == active;
+}
+
 static void
 step_next(struct dispatcher *d)
 {
 	while (kam_is_up(d->kam) && d->next < d->plan.n) {
 		const struct dsp_step *s = &d->plan.v[d->next++];
-		const struct dsp_step *t;
 		struct buf body = { 0 };
-		bool absent = false;
-		size_t i;
 
-		if (s->state == NULL)
-			continue;
-		/* what is not there yet comes with the reload, its state in the file */
-		for (i = 0; i < d->plan.n && !absent; i++) {
-			t = &d->plan.v[i];
-			absent = t->op == DSP_ADD && t->set == s->set && strcmp(t->uri, s->uri) == 0;
-		}
-		if (absent)
+		if (s->state == NULL || (s->op == DSP_DISABLE && is_last_resort(d, s->set)))
 			continue;
 		binrpc_begin(&body, "dispatcher.set_state");
 		binrpc_add_str(&body, s->state);
@@ -521,18 +529,21 @@ step_next(struct dispatcher *d)
 	pass_join(d);
 }
 
+/*
+ * A refusal right at the end of our window says that Kamailio's is longer; any other time it may be
+ * somebody else's reload that closed it. Kamailio counts whole seconds.
+ */
 static void
 learn_delta(struct dispatcher *d)
 {
 	int64_t took = now_ms(d) - d->accepted_ms;
 
-	/* Refused though our own last one was long enough ago: Kamailio's window is longer than we thought. */
-	if (d->refused && d->accepted_ms > 0 && took > d->delta_ms && took <= WINDOW_LEARN_MAX_MS) {
-		d->delta_ms = took;
+	if (d->longer && d->accepted_ms > 0 && took > d->delta_ms && took <= WINDOW_LEARN_MAX_MS) {
+		d->delta_ms = (took + 999) / 1000 * 1000;
 		log_notice("target", "%s: Kamailio takes a reload every %" PRId64 "ms only; set reload_delta accordingly",
-		    d->conf->name, took);
+		    d->conf->name, d->delta_ms);
 	}
-	d->refused = false;
+	d->waited = d->refused = d->longer = false;
 	d->accepted_ms = now_ms(d);
 }
 
@@ -548,6 +559,8 @@ on_reload(void *arg, int err, const struct binrpc_msg *msg)
 		/* The newest list goes with the next try, not this one again. */
 		d->counts.faults++;
 		d->counts.window_waits++;
+		if (!d->refused)
+			d->longer = d->waited;
 		d->refused = true;
 		d->window_ms = now_ms(d) + WINDOW_PROBE_MS;
 		log_info("target", "%s: reload refused (Ongoing reload); trying again with the newest list", d->conf->name);
@@ -601,7 +614,7 @@ pass_join(struct dispatcher *d)
 	}
 	if (d->plan.structural > 0 && d->file_error[0] == '\0') {
 		/* The window is too dear to spend on an old list, or on what another connection read. */
-		if (platform_now(d->deps.platform) != d->topo || d->replan || !d->was_read) {
+		if (platform_now(d->deps.platform) != d->topo || !d->was_read) {
 			d->dirty = true;
 			pass_end(d);
 			return;
@@ -614,6 +627,7 @@ pass_join(struct dispatcher *d)
 			reload(d);
 			return;
 		}
+		d->waited = true;
 		d->counts.window_waits++;
 	}
 	if (d->acted && d->verifies++ < VERIFY_MAX)
@@ -641,9 +655,21 @@ check_stuck(struct dispatcher *d)
 			s = &d->plan.v[i];
 	d->stuck_until_ms = now_ms(d) + STUCK_RETRY_MS;
 	snprintf(d->reload_error, sizeof d->reload_error,
-	    "Kamailio said Ok to dispatcher.reload but does not hold the list (%s %s, %zu in all): does its list_file name %s, "
+	    "Kamailio said Ok to dispatcher.reload but does not hold the list (%s %s, %zu in all): does its list_file name %s, does it listen on that address family, "
 	    "and what does its log say of that URI? Next try in 60s, or c4ctl resync",
 	    dsp_op_name(s->op), s->uri, d->plan.structural, d->conf->list_file);
+}
+
+/* Kamailio holds what neither we nor the file want, as far as we know: it may have been edited just now. */
+static bool
+wants_reread(struct dispatcher *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->plan.n; i++)
+		if (d->plan.v[i].op == DSP_REMOVE && !find_set(d, d->plan.v[i].set)->conf->exclusive)
+			return !d->reread;
+	return false;
 }
 
 static void
@@ -660,6 +686,11 @@ pass_plan(struct dispatcher *d)
 		pass_end(d);
 		return;
 	}
+	if (wants_reread(d)) {
+		d->rereading = d->reread = d->file_busy = true;
+		listfile_load(d->file, true);
+		return;
+	}
 	if (d->was_read) {
 		check_stuck(d);
 		filter_plan(d);
@@ -669,7 +700,6 @@ pass_plan(struct dispatcher *d)
 	}
 	d->next = 0;
 	d->acted = false;
-	d->replan = false;
 	d->rpc_busy = true;
 	store_file(d);
 	step_next(d);
@@ -826,6 +856,7 @@ pass_begin(void *arg)
 	d->running = true;
 	d->dirty = false;
 	d->verifies = 0;
+	d->reread = false;
 	d->applied_wall_ms = 0;
 	if (!d->loaded) {
 		d->file_busy = true;
@@ -858,22 +889,10 @@ on_file_loaded(struct dispatcher *d)
 	}
 }
 
-static bool
-same_entries(const struct ds_entries *a, const struct ds_entries *b)
-{
-	size_t i;
-
-	for (i = 0; a->n == b->n && i < a->n; i++)
-		if (a->v[i].set != b->v[i].set || strcmp(a->v[i].uri, b->v[i].uri) != 0)
-			return false;
-	return a->n == b->n;
-}
-
 static void
 on_file(void *arg, const struct listfile_result *r)
 {
 	struct dispatcher *d = arg;
-	struct ds_entries foreign = { 0 };
 	bool was_failing = d->file_error[0] != '\0';
 	size_t i;
 
@@ -891,15 +910,18 @@ on_file(void *arg, const struct listfile_result *r)
 	}
 	copy_entries(&d->filed, &r->all);
 	d->file_bad = r->bad;
+	ds_entries_clear(&d->foreign);
 	for (i = 0; i < r->all.n; i++) {
 		d->filed.v[i].ours = r->all.v[i].ours;
 		if (!r->all.v[i].ours)
-			ds_entries_add(&foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
+			ds_entries_add(&d->foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
 			    r->all.v[i].attrs);
 	}
-	d->replan = d->loaded && !same_entries(&d->foreign, &foreign);
-	ds_entries_clear(&d->foreign);
-	d->foreign = foreign;
+	if (d->rereading) {
+		d->rereading = false;
+		pass_plan(d);
+		return;
+	}
 	if (d->loaded) {
 		pass_join(d);
 		return;
@@ -933,7 +955,7 @@ on_up(void *arg, const struct kam_ident *id, bool restarted)
 	if (restarted) { /* another process: its window is open, and nothing we know of it holds */
 		d->window_ms = 0;
 		d->accepted_ms = 0;
-		d->refused = false;
+		d->waited = d->refused = d->longer = false;
 		d->delta_ms = d->conf->reload_delta_ms;
 	}
 	for (i = 0; i < d->n_sets; i++)

@@ -296,6 +296,7 @@ step(struct dsp_plan *p, enum dsp_op op, const struct ds_entry *e, const char *s
 	s->uri = xstrdup(e->uri);
 	s->state = state;
 	s->detail = detail;
+	s->active = !(e->flags & DS_DISABLED);
 	p->structural += state == NULL;
 }
 
@@ -345,6 +346,26 @@ compare(struct dsp_plan *p, const struct ds_entry *want, const struct ds_entry *
 		step(p, DSP_ENABLE, want, want->flags & DS_PROBING ? "ap" : "a", NULL);
 }
 
+/* In this order no set is empty in between, not even for one RPC. */
+static void
+enable_first(struct dsp_plan *p)
+{
+	static const int rank[] = {
+		[DSP_ENABLE] = 0, [DSP_ADD] = 1, [DSP_REMOVE] = 1, [DSP_CHANGE] = 1, [DSP_TWICE] = 1, [DSP_DISABLE] = 2,
+	};
+	struct dsp_step *v = xcalloc(p->n, sizeof *v);
+	size_t i, n = 0;
+	int r;
+
+	for (r = 0; r <= 2; r++)
+		for (i = 0; i < p->n; i++)
+			if (rank[p->v[i].op] == r)
+				v[n++] = p->v[i];
+	free(p->v);
+	p->v = v;
+	p->cap = p->n;
+}
+
 void
 dsp_make_plan(const struct ds_entries *desired, const struct ds_entries *actual, const struct ds_entries *foreign,
     const struct ds_set_ref *sets, size_t n_sets, struct dsp_plan *out)
@@ -363,7 +384,7 @@ dsp_make_plan(const struct ds_entries *desired, const struct ds_entries *actual,
 	for (i = 0; i < have.n; i++) {
 		const struct ds_set_ref *set = find_set(sets, n_sets, have.v[i]->set);
 
-		if (set == NULL)
+		if (set == NULL || (!set->exclusive && index_find(&theirs, have.v[i]) != NULL))
 			continue;
 		if (i > 0 && key_cmp(&have.v[i - 1], &have.v[i]) == 0) {
 			step(out, DSP_TWICE, have.v[i], NULL, NULL);
@@ -371,10 +392,9 @@ dsp_make_plan(const struct ds_entries *desired, const struct ds_entries *actual,
 		}
 		if (index_find(&want, have.v[i]) != NULL)
 			continue;
-		if (!set->exclusive && index_find(&theirs, have.v[i]) != NULL)
-			continue;
 		step(out, DSP_REMOVE, have.v[i], NULL, NULL);
 	}
+	enable_first(out);
 	free(want.v);
 	free(have.v);
 	free(theirs.v);
@@ -419,10 +439,10 @@ dsp_file_entries(const struct ds_entries *desired, const struct ds_entries *stat
 		if (s != NULL && !(d->flags & DS_DISABLED)) {
 			unsigned bits = s->flags & (DS_INACTIVE | DS_TRYING | DS_PROBING);
 
-			if (bits & DS_INACTIVE)
-				bits |= DS_PROBING;
 			if (!probing || all)
 				bits &= ~(unsigned)DS_INACTIVE;
+			if (bits & DS_INACTIVE)
+				bits |= DS_PROBING;
 			flags |= bits;
 		}
 		ds_entries_add(out, d->set, d->uri, flags, d->priority, d->attrs);

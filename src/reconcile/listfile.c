@@ -19,7 +19,7 @@ struct listfile {
 	listfile_cb *cb;
 	void *arg;
 	bool busy;
-	bool gone; /* freed while a job was under way: its end frees us */
+	bool gone; /* freed while a job was under way: a last job, behind it, frees us */
 };
 
 struct job {
@@ -27,6 +27,7 @@ struct job {
 	struct listfile *lf;
 	bool take_lock;
 	bool store;
+	bool release; /* the last one: whoever comes next for this file must find it unlocked */
 	struct ds_set_ref *sets;
 	size_t n_sets;
 	struct ds_entries ours;
@@ -47,6 +48,14 @@ fill_error(struct job *j, int err, const char *what, const char *path)
 	    strerror(-err), remedy);
 }
 
+static void
+unlock(struct listfile *lf)
+{
+	if (lf->lock_fd >= 0)
+		close(lf->lock_fd);
+	lf->lock_fd = -1;
+}
+
 /* Somebody removed the lock's file, or its whole directory: what we hold would keep nobody away. */
 static void
 drop_void_lock(struct listfile *lf)
@@ -55,10 +64,8 @@ drop_void_lock(struct listfile *lf)
 
 	if (lf->lock_fd < 0 || fstat(lf->lock_fd, &held) != 0)
 		return;
-	if (stat(lf->lock_path, &there) == 0 && there.st_dev == held.st_dev && there.st_ino == held.st_ino)
-		return;
-	close(lf->lock_fd);
-	lf->lock_fd = -1;
+	if (stat(lf->lock_path, &there) != 0 || there.st_dev != held.st_dev || there.st_ino != held.st_ino)
+		unlock(lf);
 }
 
 static void
@@ -94,6 +101,10 @@ job_run(struct worker_job *wj)
 	size_t len = 0;
 	int err;
 
+	if (j->release) {
+		unlock(j->lf);
+		return;
+	}
 	if (j->take_lock)
 		lock(j);
 	err = file_read(path, LIST_MAX_BYTES, &old, &len);
@@ -114,8 +125,7 @@ job_run(struct worker_job *wj)
 		err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, &text, &bad_uri);
 		if (err != 0) {
 			j->r.err = err;
-			if (err == -EMSGSIZE)
-				snprintf(j->r.error, sizeof j->r.error, err == -EMSGSIZE ?
+			snprintf(j->r.error, sizeof j->r.error, err == -EMSGSIZE ?
 			    "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); shorten uri or attrs in the configuration" :
 			    "%s: Kamailio would not read the line of %.200s back as it is meant (of at most %d bytes, without blanks or #); "
 			    "correct uri or attrs in the configuration",
@@ -139,8 +149,7 @@ job_run(struct worker_job *wj)
 static void
 listfile_destroy(struct listfile *lf)
 {
-	if (lf->lock_fd >= 0)
-		close(lf->lock_fd);
+	unlock(lf);
 	free(lf->lock_path);
 	free(lf->path);
 	free(lf);
@@ -153,9 +162,9 @@ job_done(struct worker_job *wj)
 	struct listfile *lf = j->lf;
 
 	lf->busy = false;
-	if (lf->gone)
+	if (j->release)
 		listfile_destroy(lf);
-	else
+	else if (!lf->gone)
 		lf->cb(lf->arg, &j->r);
 	ds_entries_clear(&j->r.all);
 	ds_entries_clear(&j->ours);
@@ -192,12 +201,18 @@ listfile_new(struct worker *worker, const char *path, listfile_cb *cb, void *arg
 void
 listfile_free(struct listfile *lf)
 {
+	struct job *j;
+
 	if (lf == NULL)
 		return;
-	if (lf->busy)
-		lf->gone = true;
-	else
+	if (!lf->busy) {
 		listfile_destroy(lf);
+		return;
+	}
+	lf->gone = true;
+	j = new_job(lf);
+	j->release = true;
+	worker_submit(lf->worker, WORKER_URGENT, &j->job);
 }
 
 bool

@@ -236,7 +236,8 @@ publish(struct platform *p, const struct service *only, const char *cause, bool 
 		log_info("topo", "generation=%" PRIu64 " changes=%zu cause=\"%s\"", t->generation, n, cause);
 		/* the store is told before any target is */
 		if (p->store != NULL)
-			store_put_generation(p->store, before, t, t->wall_ms, cause);
+			/* generation 0 grows by each set that is adopted: its record is their sum */
+			store_put_generation(p->store, first ? NULL : before, t, t->wall_ms, cause);
 	}
 	topo_unref(before);
 	if (n > 0 || first)
@@ -328,14 +329,7 @@ platform_adopted(const struct platform *p, const char *target)
 	for (i = 0; i < p->n_adopted; i++)
 		if (strcmp(p->adopted[i], target) == 0)
 			return true;
-	return false;
-}
-
-static void
-remember_adopted(struct platform *p, const char *target)
-{
-	p->adopted = xgrow(p->adopted, p->n_adopted, &p->cap_adopted, sizeof *p->adopted);
-	p->adopted[p->n_adopted++] = xstrdup(target);
+	return p->store != NULL && store_adopted(p->store, target);
 }
 
 void
@@ -343,7 +337,8 @@ platform_note_adopted(struct platform *p, const char *target)
 {
 	if (platform_adopted(p, target))
 		return;
-	remember_adopted(p, target);
+	p->adopted = xgrow(p->adopted, p->n_adopted, &p->cap_adopted, sizeof *p->adopted);
+	p->adopted[p->n_adopted++] = xstrdup(target);
 	if (p->store != NULL)
 		store_put_adopted(p->store, target);
 }
@@ -439,22 +434,6 @@ restore_instance(void *arg, const char *service, const struct topo_instance *ins
 	}
 }
 
-/* Read now, before the loop runs: later the store is the worker's. */
-static void
-load_adopted(struct platform *p, const struct conf *conf)
-{
-	size_t i, k;
-
-	for (i = 0; i < conf->n_kamailios; i++)
-		for (k = 0; k < conf->kamailios[i]->n_sets; k++) {
-			char *target = xasprintf("%s/%s", conf->kamailios[i]->name, conf->kamailios[i]->sets[k]->name);
-
-			if (store_adopted(p->store, target))
-				remember_adopted(p, target);
-			free(target);
-		}
-}
-
 int
 platform_new(struct platform **out, struct loop *loop, struct store *store, const struct conf *conf,
     platform_changed_cb *changed, void *arg)
@@ -476,7 +455,6 @@ platform_new(struct platform **out, struct loop *loop, struct store *store, cons
 	for (i = 0; i < p->n; i++)
 		p->now->services[i].name = xstrdup(p->services[i]->name);
 	if (store != NULL) {
-		load_adopted(p, conf);
 		store_load(store, restore_instance, p);
 		for (i = 0; i < p->n; i++) {
 			struct service *s = p->services[i];
@@ -565,6 +543,9 @@ platform_set_conf(struct platform *p, const struct conf *conf)
 	}
 	for (j = 0; j < p->n; j++) {
 		log_notice("topo", "%s: no longer configured; its destinations stay as they are", p->services[j]->name);
+		/* known without an instance would mean "empty" to the targets, should it come back */
+		if (p->store != NULL)
+			store_put_service(p->store, p->services[j]->name, &(struct store_service){ 0 });
 		service_free(p->services[j]);
 	}
 	free(p->services);

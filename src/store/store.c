@@ -14,6 +14,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "store/record.h"
+#include "store/verify.h"
 
 #define DB_FILE "topology.mdb"
 #define LOCK_FILE "c4d.lock"
@@ -45,7 +46,6 @@ struct db {
 	MDB_env *env;
 	MDB_dbi dbi[T_COUNT];
 	bool readonly; /* the file system refuses writing: good for reading only */
-	bool late;     /* opened after the start: what it held was not loaded and is not ours to mix with */
 	char *path;
 	int64_t size_bytes;
 	int64_t keep_ms;
@@ -82,6 +82,7 @@ struct commit_job {
 	struct ops ops;
 	int err;
 	int inject;
+	char *aside; /* the new name of a file that was in the way */
 	char text[256];
 	int64_t used_bytes;
 };
@@ -147,28 +148,13 @@ db_close(struct db *db)
 }
 
 /*
- * A data file that is shorter than its own page count would be read past its end: SIGBUS. Sparse zeros in the
- * missing place make LMDB say MDB_CORRUPTED instead.
+ * Without LMDB's own lock file: a map of it could not be backed on a full disk, which is a SIGBUS at the start.
+ * Our lock keeps other processes away, and one thread at a time uses the environment.
  */
-static void
-db_pad(struct db *db)
-{
-	MDB_envinfo info;
-	MDB_stat ms;
-	struct stat st;
-	off_t need;
-
-	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &ms) != 0)
-		return;
-	need = (off_t)(info.me_last_pgno + 1) * (off_t)ms.ms_psize;
-	if (stat(db->path, &st) == 0 && st.st_size < need)
-		(void)!truncate(db->path, need);
-}
-
 static int
 db_open(struct db *db, bool readonly)
 {
-	unsigned flags = readonly ? MDB_RDONLY | MDB_NOLOCK : 0;
+	unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | (readonly ? MDB_RDONLY : 0);
 	MDB_txn *txn = NULL;
 	int rc, i;
 
@@ -180,12 +166,9 @@ db_open(struct db *db, bool readonly)
 	mdb_env_set_maxdbs(db->env, T_COUNT);
 	mdb_env_set_mapsize(db->env, (size_t)db->size_bytes);
 	db->readonly = readonly;
-	rc = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS | flags, 0600);
-	if (rc == 0) {
-		if (!readonly)
-			db_pad(db);
+	rc = mdb_env_open(db->env, db->path, flags, 0600);
+	if (rc == 0)
 		rc = mdb_txn_begin(db->env, NULL, readonly ? MDB_RDONLY : 0, &txn);
-	}
 	for (i = 0; rc == 0 && i < T_COUNT; i++)
 		rc = mdb_dbi_open(txn, table_names[i], readonly ? 0 : MDB_CREATE, &db->dbi[i]);
 	if (rc == 0) {
@@ -196,6 +179,18 @@ db_open(struct db *db, bool readonly)
 		mdb_txn_abort(txn);
 	if (rc != 0)
 		db_close(db);
+	return rc;
+}
+
+/* The same; a file that it made and could not complete (a full disk) does not stay. */
+static int
+db_open_new(struct db *db)
+{
+	bool existed = access(db->path, F_OK) == 0;
+	int rc = db_open(db, false);
+
+	if (rc != 0 && !existed)
+		(void)unlink(db->path);
 	return rc;
 }
 
@@ -218,33 +213,38 @@ db_get(struct db *db, enum table table, const void *key, size_t klen, struct buf
 	return rc;
 }
 
+static uint64_t
+key_generation(const MDB_val *k)
+{
+	struct reader r = { k->mv_data, k->mv_size, false };
+
+	return get_u64(&r);
+}
+
 static void
 db_prune(struct db *db, MDB_txn *txn)
 {
-	MDB_stat st;
 	MDB_cursor *cur;
 	MDB_val k, v;
-	int64_t now = wall_ms(), surplus;
-	int n = 0;
+	int64_t now = wall_ms();
+	uint64_t newest = 0;
+	int n;
 	bool old = true; /* times in front: their difference went with the last commit's share */
 
-	if (mdb_stat(txn, db->dbi[T_HISTORY], &st) != 0 ||
-	    mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) != 0)
+	if (mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) != 0)
 		return;
-	/* about two records a generation; an estimate is good enough for a bound */
-	surplus = (int64_t)st.ms_entries - 2 * db->keep_max;
-	while (n < PRUNE_PER_COMMIT && mdb_cursor_get(cur, &k, &v, MDB_FIRST) == 0) {
+	if (mdb_cursor_get(cur, &k, &v, MDB_LAST) == 0)
+		newest = key_generation(&k);
+	for (n = 0; n < PRUNE_PER_COMMIT && mdb_cursor_get(cur, &k, &v, MDB_FIRST) == 0; n++) {
 		struct reader r = { v.mv_data, v.mv_size, false };
 
 		if (k.mv_size == 9) { /* a generation's difference begins it; its times follow it */
 			(void)get_u8(&r);
-			old = (int64_t)get_u64(&r) < now - db->keep_ms;
+			old = (int64_t)get_u64(&r) < now - db->keep_ms ||
+			    key_generation(&k) + (uint64_t)db->keep_max <= newest;
 		}
-		if (!old && n >= surplus)
+		if (!old || mdb_cursor_del(cur, 0) != 0)
 			break;
-		if (mdb_cursor_del(cur, 0) != 0)
-			break;
-		n++;
 	}
 	mdb_cursor_close(cur);
 }
@@ -260,8 +260,6 @@ db_apply(struct db *db, const struct ops *ops)
 	rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 	if (rc != 0)
 		return rc;
-	if (db->late)
-		rc = mdb_drop(txn, db->dbi[T_INSTANCES], 0);
 	for (i = 0; rc == 0 && i < ops->n; i++) {
 		struct op *op = &ops->v[i];
 		MDB_val k = { op->key.len, op->key.s }, v = { op->val.len, op->val.s };
@@ -285,10 +283,7 @@ db_apply(struct db *db, const struct ops *ops)
 		return rc;
 	}
 	db_prune(db, txn);
-	rc = mdb_txn_commit(txn);
-	if (rc == 0)
-		db->late = false;
-	return rc;
+	return mdb_txn_commit(txn);
 }
 
 static int64_t
@@ -304,12 +299,33 @@ db_used(struct db *db)
 
 /* ---- commits ---- */
 
-/* The directory could not be locked or written when c4d started: perhaps now. */
+/* Gives the data file another name, which is returned; NULL: it could not (errno says why). */
+static char *
+move_away(const char *path, const char *why)
+{
+	char *to = xasprintf("%s.%s-%lld", path, why, (long long)(wall_ms() / 1000)), *next;
+
+	while (access(to, F_OK) == 0) {
+		next = xasprintf("%s+", to);
+		free(to);
+		to = next;
+	}
+	if (rename(path, to) == 0)
+		return to;
+	free(to);
+	return NULL;
+}
+
+/*
+ * The directory could not be locked or written when c4d started: perhaps now. What was read then goes on. A file
+ * that was not is not ours to mix with: its generations have the same numbers as those made meanwhile.
+ */
 static int
-db_reopen(struct store *st)
+db_reopen(struct store *st, char **aside)
 {
 	struct db *db = &st->db;
 	bool was_readonly = db->readonly && db->env != NULL;
+	struct stat sb;
 	pid_t holder;
 	char *lock;
 	int rc = 0;
@@ -323,11 +339,14 @@ db_reopen(struct store *st)
 		if (st->lock_fd < 0)
 			rc = -st->lock_fd;
 	}
+	if (rc == 0 && !was_readonly && stat(db->path, &sb) == 0 && sb.st_size > 0) {
+		*aside = move_away(db->path, "earlier");
+		if (*aside == NULL)
+			rc = errno;
+	}
 	if (rc == 0)
-		rc = db_open(db, false);
-	if (rc == 0)
-		db->late = !was_readonly;
-	else if (was_readonly)
+		rc = db_open_new(db);
+	if (rc != 0 && was_readonly)
 		(void)!db_open(db, true);
 	return rc;
 }
@@ -344,7 +363,7 @@ commit_run(struct worker_job *wj)
 		return;
 	}
 	if (db->env == NULL || db->readonly)
-		rc = db_reopen(job->st);
+		rc = db_reopen(job->st, &job->aside);
 	if (rc == 0)
 		rc = db_apply(db, &job->ops);
 	while (rc == MDB_MAP_FULL && db->size_bytes < (int64_t)1 << 40) {
@@ -429,6 +448,14 @@ fail(struct store *st, int err, const char *text)
 }
 
 static void
+note_aside(struct store *st, char *takes, const char *why)
+{
+	log_warnx("store", "%s was set aside as %s (%s); c4d begins a new one", st->db.path, takes, why);
+	free(st->set_aside);
+	st->set_aside = takes;
+}
+
+static void
 commit_done(struct worker_job *wj)
 {
 	struct commit_job *job = CONTAINER_OF(wj, struct commit_job, job);
@@ -436,6 +463,8 @@ commit_done(struct worker_job *wj)
 	size_t i;
 
 	st->busy = false;
+	if (job->aside != NULL)
+		note_aside(st, job->aside, "it could not be read when c4d started");
 	if (job->err == 0) {
 		st->commits++;
 		st->used_bytes = job->used_bytes;
@@ -502,21 +531,16 @@ on_retry(void *arg)
 
 /* ---- opening ---- */
 
-static void
-set_aside(struct store *st, const char *why)
+/* 0, or errno: then the file stays, and can't be used. */
+static int
+set_aside(struct store *st, const char *why, const char *text)
 {
-	char *to = xasprintf("%s.%s-%lld", st->db.path, why, (long long)(wall_ms() / 1000));
-	char *lock = xasprintf("%s-lock", st->db.path);
+	char *to = move_away(st->db.path, why);
 
-	if (rename(st->db.path, to) == 0) {
-		log_warnx("store", "%s was set aside as %s (%s); c4d begins a new one", st->db.path, to, why);
-		free(st->set_aside);
-		st->set_aside = to;
-		to = NULL;
-	}
-	(void)unlink(lock);
-	free(lock);
-	free(to);
+	if (to == NULL)
+		return errno;
+	note_aside(st, to, text);
+	return 0;
 }
 
 static bool
@@ -531,67 +555,51 @@ same_machine(struct store *st)
 	return same;
 }
 
-/*
- * Reads every record once, so that damage shows now and not at three in the morning: a page of the history or
- * of the list of free pages that is gone would make every later commit fail.
- */
 static int
-db_walk(struct db *db)
+try_open(struct store *st, bool *again)
 {
-	MDB_dbi dbi[T_COUNT + 2] = { 0, 1 }; /* LMDB's own: free pages, and the names of the tables */
-	MDB_txn *txn;
-	MDB_cursor *cur;
-	MDB_val k, v;
-	size_t i;
+	const char *why = NULL;
 	int rc;
 
-	memcpy(dbi + 2, db->dbi, sizeof db->dbi);
-	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
-	if (rc != 0)
-		return rc;
-	for (i = 0; rc == 0 && i < T_COUNT + 2; i++) {
-		rc = mdb_cursor_open(txn, dbi[i], &cur);
-		if (rc != 0)
-			break;
-		while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
-			;
-		mdb_cursor_close(cur);
-		if (rc == MDB_NOTFOUND)
-			rc = 0;
+	*again = true;
+	if (store_verify(st->db.path, &why) == -EBADMSG)
+		return set_aside(st, "corrupt", why);
+	rc = db_open_new(&st->db);
+	if (rc == 0 && !same_machine(st)) {
+		db_close(&st->db);
+		return set_aside(st, "other-machine", "another machine made it");
 	}
-	mdb_txn_abort(txn);
+	if (store_err(rc) == -EBADMSG || rc == EINVAL)
+		return set_aside(st, "corrupt", mdb_strerror(rc));
+	*again = false;
 	return rc;
+}
+
+/* The directory can't be written: the last generation can be served all the same. */
+static void
+open_readonly(struct store *st)
+{
+	const char *why;
+
+	if (store_verify(st->db.path, &why) != 0 || db_open(&st->db, true) != 0)
+		return;
+	if (!same_machine(st))
+		db_close(&st->db);
 }
 
 static void
 open_db(struct store *st)
 {
 	int tries, rc = 0;
-	int dead;
+	bool again = true;
 
-	for (tries = 0; tries < 2; tries++) {
-		rc = db_open(&st->db, false);
-		if (rc == 0)
-			rc = db_walk(&st->db);
-		if (rc == 0 && same_machine(st))
-			break;
-		if (rc == 0) {
-			db_close(&st->db);
-			set_aside(st, "other-machine");
-			continue;
-		}
-		db_close(&st->db);
-		if (store_err(rc) != -EBADMSG && rc != EINVAL)
-			break;
-		set_aside(st, "corrupt");
-	}
+	for (tries = 0; tries < 3 && rc == 0 && again; tries++)
+		rc = try_open(st, &again);
 	if (st->db.env == NULL) {
-		fail(st, store_err(rc), mdb_strerror(rc));
-		/* The last generation can be served all the same. */
-		(void)!db_open(&st->db, true);
+		fail(st, rc ? store_err(rc) : -EIO, mdb_strerror(rc ? rc : EIO));
+		open_readonly(st);
 		return;
 	}
-	(void)mdb_reader_check(st->db.env, &dead);
 	st->used_bytes = db_used(&st->db);
 }
 
@@ -647,7 +655,7 @@ store_open(struct store **out, struct loop *loop, struct worker *worker, const s
 	}
 	if (st->lock_fd < 0) {
 		fail(st, st->lock_fd, strerror(-st->lock_fd));
-		(void)!db_open(&st->db, true);
+		open_readonly(st);
 	} else {
 		open_db(st);
 	}

@@ -1,5 +1,6 @@
 """The first start beside what consul-template left, and `c4d plan`, which changes nothing."""
 import hashlib
+import json
 import os
 
 import pytest
@@ -37,10 +38,20 @@ def make_rig(lab, consul, make_c4d, lines, over=None, probing=False):
 	return Rig(lab, consul, sbc, make_c4d, over=over)
 
 
+def away(lab, instances, **kw):
+	"""A Consul that is down, and knows these: at its start it lists them all at once."""
+	consul = Consul(lab).start()
+	for host, port in instances:
+		consul.register("router", host, port, check=False, **kw)
+	until(lambda: len(consul.srv("router").srv) == len(instances), 10, "Consul has them")
+	consul.stop()
+	return consul
+
+
 def test_first_start_with_consul_down_touches_nothing(lab, make_c4d):
 	"""Then Consul comes: its instances are converted, the others leave by evidence, one step after the other."""
 	hosts = [lab.ip() for _ in range(4)]
-	consul = Consul(lab)
+	consul = away(lab, [(h, 5060) for h in hosts[:3]], weight=4)
 	r = make_rig(lab, consul, make_c4d, lines_of(hosts), {"services": {"router": {"remove_hold": "3s"}}})
 	uris = [f"sip:{h}:5060" for h in hosts]
 	before, listed = list_text(r.sbc), r.sbc.dispatcher()
@@ -52,8 +63,7 @@ def test_first_start_with_consul_down_touches_nothing(lab, make_c4d):
 	# a restart remembers that and does no more
 	r.c4d.restart()
 	holds(lambda: list_text(r.sbc) == before and r.sbc.dispatcher() == listed, 1.0, "nothing is touched")
-	consul.start(wait=False)
-	until(lambda: [consul.register("router", h, 5060, weight=4) for h in hosts[:3]], 20, "Consul takes them")
+	consul.start()
 	gone = uris[3]
 	until(lambda: r.sbc.disabled() == {gone}, 15, "what Consul does not know is disabled at once")
 	assert r.entries()[gone] & 4
@@ -109,15 +119,14 @@ def test_host_names_and_what_only_kamailio_holds(lab, consul, make_c4d):
 
 def test_a_dead_one_is_adopted_as_dead(lab, make_c4d):
 	"""Kamailio knows it is dead: the file learns it only when something else is proven."""
-	consul = Consul(lab)
 	good, dead = SipPeer(lab), SipPeer(lab, alive=False)
+	consul = away(lab, [(p.ip, p.port) for p in (good, dead)])
 	r = make_rig(lab, consul, make_c4d, [f"1 {p.uri} 16 10" for p in (good, dead)], probing=True)
 	until(lambda: r.sbc.flags() == {good.uri: "AP", dead.uri: "IP"}, 10, "one is dead")
 	before = list_text(r.sbc)
 	r.c4d.start()
 	holds(lambda: list_text(r.sbc) == before, 0.5, "nothing is touched")
-	consul.start(wait=False)
-	until(lambda: [consul.register("router", p.ip, p.port) for p in (good, dead)], 20, "Consul takes them")
+	consul.start()
 	until(lambda: {d.attrs for d in r.sbc.dispatcher()[1]} == {"weight=1"}, 10, "converted", every=0.002)
 	assert r.sbc.flags() == {good.uri: "AP", dead.uri: "IP"}, "and still dead"
 
@@ -129,7 +138,8 @@ def rows(got):
 
 
 def plan_json(c4d):
-	return c4d._call([c4d.binary, "-f", "json", "plan", "-c", c4d.conf], 20.0, None, "json")
+	got = c4d.plan("-f", "json")
+	return got._replace(data=json.loads(got.out))
 
 
 def test_plan_changes_nothing(lab, consul, make_c4d):

@@ -90,6 +90,7 @@ def test_ongoing_reload_is_retried_with_the_newest_list(rig):
 	assert r.count("faults") >= 1
 	r.converged()
 	assert r.count("reloads") - reloads == 1
+	assert "takes a reload every" not in r.c4d.log(), "that was not Kamailio's own window"
 
 
 def test_kamailio_s_own_window_is_learned(rig):
@@ -100,7 +101,7 @@ def test_kamailio_s_own_window_is_learned(rig):
 	b = r.add()
 	r.lists(a, b)
 	said = r.c4d.wait_log(r"takes a reload every (\d+)ms only; set reload_delta", 5)
-	assert 2500 <= int(said.group(1)) < 6000
+	assert said.group(1) in ("3000", "4000"), "whole seconds, as Kamailio counts; never less than its own"
 	r.quiet()
 	faults = r.count("faults")
 	c = r.add()
@@ -214,8 +215,8 @@ def test_not_exclusive_leaves_the_others_lines_of_the_set(rig):
 	before = {k: r.count(k) for k in ("reloads", "set_states", "file_writes")}
 	holds(lambda: {k: r.count(k) for k in before} == before, 1.0, "peace")
 	r.gone(a)
-	r.lists(b, theirs, more)
-	assert "somebody else" not in r.c4d.log()
+	until(lambda: r.sbc.flags() == {a: "DX", b: "AX", theirs: "AX", more: "AX"}, 5, "ours alone goes")
+	assert "somebody" not in r.c4d.log()
 
 
 def two_sets(**over):
@@ -347,8 +348,8 @@ def test_kamailio_restart_is_a_full_reconcile(rig, how):
 
 def test_weight_tag_and_ipv6(lab, rig):
 	# without a socket of that family Kamailio refuses the destination
-	r = rig(cfg=("listen=udp:LISTEN\n", "listen=udp:LISTEN\n"
-		f"listen=udp:[::1]:{lab.port('::1', 20000 + os.getpid() % 10000)}\n"), over={"services": {"router": {"tags": ["primary"]}}, "kamailio": {"sbc": {"dispatcher": {"1": {
+	six = f"listen=udp:[::1]:{lab.port('::1', 20000 + os.getpid() % 10000)}\n"
+	r = rig(cfg=("listen=udp:LISTEN\n", f"listen=udp:LISTEN\n{six}"), over={"services": {"router": {"tags": ["primary"]}}, "kamailio": {"sbc": {"dispatcher": {"1": {
 		"priority": 5, "tag": {"primary": {"priority": 10}}}}}}})
 	a, b = r.add(weight=7), r.add(address="fd00::7", port=5062, weight=200)
 

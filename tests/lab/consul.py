@@ -97,8 +97,8 @@ class Consul:
 				raise Ended(f"{self.name} ended at its start")
 			if not self.http("GET", "/v1/status/leader"):
 				return False
-			if self.acl:
-				return True
+			if self.acl:  # the tokens come a moment after the leader
+				return self.http("GET", "/v1/acl/token/self")
 			return self.srv("consul").srv
 		until(answers, timeout, lambda: f"{self.name} has a leader and answers DNS\n{self.proc.log_tail()}")
 

@@ -66,6 +66,8 @@ add_line(char *text)
 	free(*at);
 	*at = xasprintf("%s  %s", when, text);
 	free(when);
+	if (getenv("SIM_TRACE") != NULL)
+		printf("    | %s\n", *at);
 }
 
 void
@@ -85,7 +87,7 @@ trace_print(void)
 {
 	size_t i = n_lines > SHOWN ? n_lines - SHOWN : 0;
 
-	for (; i < n_lines; i++)
+	for (; i < n_lines && getenv("SIM_TRACE") == NULL; i++)
 		printf("    | %s\n", lines[i % LINES]);
 }
 
@@ -167,7 +169,7 @@ emit(enum log_level level, const char *sub, int err, const char *fmt, va_list ap
 	char text[2048];
 	size_t len;
 
-	if (level == LOG_L_DEBUG)
+	if (!log_wants(sub, level))
 		return;
 	vsnprintf(text, sizeof text, fmt, ap);
 	len = strlen(text);
@@ -204,7 +206,7 @@ log_init(enum log_level level)
 bool
 log_wants(const char *sub, enum log_level level)
 {
-	return level != LOG_L_DEBUG;
+	return level != LOG_L_DEBUG || getenv("SIM_TRACE") != NULL;
 }
 
 int

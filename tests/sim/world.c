@@ -238,7 +238,7 @@ world_check_file(const char *path, const char *was_text, const char *is_text)
 	}
 	for (i = 0; i < is.n; i++) {
 		check_set(path, &is, is.v[i].set, &any, &live);
-		if (any && !live && is.v[i].ours)
+		if (any && !live)
 			sim_fail("%s: set %d is inactive as a whole", path, is.v[i].set);
 	}
 	ds_entries_clear(&was);

@@ -76,7 +76,10 @@ fx_setup(void **state)
 	strcpy(f->dir, "/tmp/c4d-unit-XXXXXX");
 	if (mkdtemp(f->dir) == NULL)
 		return -1;
-	f->conf = (struct store_conf){ .dir = f->dir, .machine_id = MACHINE, .size_bytes = 64 << 20, .keep_ms = 90 * DAY_MS,
+	f->conf = (struct store_conf){ .dir = f->dir,
+		.machine_id = MACHINE,
+		.size_bytes = 64 << 20,
+		.keep_ms = 90 * DAY_MS,
 		.keep_max = 10000 };
 	log_init(LOG_L_ERROR);
 	(void)!log_set(NULL, "error");
@@ -163,7 +166,9 @@ fx_look(void *arg)
 FX void
 fx_await(struct fx *f, fx_cond *cond, void *arg)
 {
-	struct fx_wait w = { .loop = f->loop, .cond = cond, .arg = arg, .end_ms = loop_now_ms(f->loop) + AWAIT_MS };
+	struct fx_wait w = {
+		.loop = f->loop, .cond = cond, .arg = arg, .end_ms = loop_now_ms(f->loop) + AWAIT_MS
+	};
 
 	loop_timer_init(&w.timer, f->loop, fx_look, &w);
 	loop_timer_start(&w.timer, 0);
@@ -215,19 +220,24 @@ fx_history(struct fx *f, const char *service, const char *address, size_t limit)
 
 	store_history(f->st, service, address, limit, fx_take_json, &all);
 	fx_await(f, fx_has_json, &all);
-	json_array_foreach(all, i, g) {
-		buf_printf(&b, "%" JSON_INTEGER_FORMAT " %s:", json_integer_value(json_object_get(g, "generation")),
+	json_array_foreach(all, i, g)
+	{
+		buf_printf(&b, "%" JSON_INTEGER_FORMAT " %s:",
+		    json_integer_value(json_object_get(g, "generation")),
 		    json_string_value(json_object_get(g, "cause")));
-		json_array_foreach(json_object_get(g, "changes"), k, v) {
+		json_array_foreach(json_object_get(g, "changes"), k, v)
+		{
 			const char *from = json_string_value(json_object_get(v, "from"));
 			const char *to = json_string_value(json_object_get(v, "to"));
 
-			buf_printf(&b, " %s %s:%" JSON_INTEGER_FORMAT " %s>%s", json_string_value(json_object_get(v, "service")),
-			    json_string_value(json_object_get(v, "address")), json_integer_value(json_object_get(v, "port")),
-			    from ? from : "new", to ? to : "removed");
+			buf_printf(&b, " %s %s:%" JSON_INTEGER_FORMAT " %s>%s",
+			    json_string_value(json_object_get(v, "service")),
+			    json_string_value(json_object_get(v, "address")),
+			    json_integer_value(json_object_get(v, "port")), from ? from : "new",
+			    to ? to : "removed");
 		}
 		json_array_foreach(json_object_get(g, "targets"), k, v)
-			buf_printf(&b, " @%s", json_string_value(json_object_get(v, "target")));
+		    buf_printf(&b, " @%s", json_string_value(json_object_get(v, "target")));
 		buf_puts(&b, "\n");
 	}
 	json_decref(all);
@@ -235,7 +245,8 @@ fx_history(struct fx *f, const char *service, const char *address, size_t limit)
 }
 
 FX void
-assert_history(struct fx *f, const char *service, const char *address, size_t limit, const char *want)
+assert_history(
+    struct fx *f, const char *service, const char *address, size_t limit, const char *want)
 {
 	char *got = fx_history(f, service, address, limit);
 
@@ -281,7 +292,9 @@ topo_of(uint64_t generation, const char *text)
 		s->known = true;
 		cap = 0;
 		while ((word = strtok_r(NULL, " ", &inner)) != NULL) {
-			struct topo_instance i = { .weight = 1, .priority = 1, .generation = generation };
+			struct topo_instance i = {
+				.weight = 1, .priority = 1, .generation = generation
+			};
 			char *slash = strchr(word, '/');
 
 			if (strcmp(word, "?") == 0) {

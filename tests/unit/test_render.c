@@ -1,0 +1,528 @@
+/*
+ * render: the plain output, word for word; and whatever the daemon sends, 80 columns.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "control/control.h"
+
+#define NOW 1795222800000LL /* 2026-11-21T01:00:00Z */
+
+struct shown {
+	render_fn *render; /* NULL: a table of `columns` */
+	const struct column *columns;
+	const char *json;
+};
+
+/* What it prints to standard output. `json` is in single quotes, for reading. */
+static char *
+capture(const struct shown *s)
+{
+	char *text = xstrdup(s->json), *p, out[65536];
+	FILE *tmp = tmpfile();
+	json_error_t error;
+	json_t *j;
+	int saved;
+	size_t n;
+
+	for (p = text; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	j = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	if (j == NULL)
+		fail_msg("%s: %s", text, error.text);
+	free(text);
+	assert_non_null(tmp);
+	fflush(stdout);
+	saved = dup(1);
+	assert_int_equal(dup2(fileno(tmp), 1), 1);
+	if (s->render != NULL)
+		s->render(j, NOW);
+	else
+		render_table(s->columns, j, NOW);
+	fflush(stdout);
+	assert_int_equal(dup2(saved, 1), 1);
+	close(saved);
+	rewind(tmp);
+	n = fread(out, 1, sizeof out - 1, tmp);
+	out[n] = '\0';
+	fclose(tmp);
+	json_decref(j);
+	return xstrdup(out);
+}
+
+static void
+assert_shows(const struct shown *s, const char *want)
+{
+	char *got = capture(s);
+
+	if (strcmp(got, want) != 0)
+		fail_msg("%s:\n--- got\n%s--- want\n%s", s->json, got, want);
+	free(got);
+}
+
+static void
+assert_fits(const struct shown *s)
+{
+	char *got = capture(s), *line = got, *end;
+
+	for (; *line; line = end + 1) {
+		end = strchr(line, '\n');
+		assert_non_null(end); /* the last line ends too */
+		if (end - line > 80)
+			fail_msg("%d columns: %.*s", (int)(end - line), (int)(end - line), line);
+	}
+	free(got);
+}
+
+static const struct column *
+columns_of(const char *command)
+{
+	const struct command *c = command_by_name(command);
+
+	assert_non_null(c);
+	assert_non_null(c->columns);
+	return c->columns;
+}
+
+/* ---- tables ---- */
+
+static void
+tables(void **state)
+{
+	static const struct {
+		const char *command, *json, *want;
+	} rows[] = {
+		{ "show instances", "[]", "(none)\n" },
+		{ "show instances",
+		    "[{'service':'router','address':'10.0.0.1','port':5060,'weight':1,'tags':['blue','primary'],'state':'up','guard':'',"
+		    "'since':'2026-11-21T00:59:59.500Z','generation':12,'source':'dns'},"
+		    "{'service':'rtp','address':'::1','port':2223,'weight':10,'tags':[],'state':'held','guard':'shrink',"
+		    "'since':'2026-11-20T22:58:00.000Z','generation':3,'source':'store'}]",
+		    "SERVICE ADDRESS  PORT  W TAGS         STATE GUARD  SINCE GEN SOURCE\n"
+		    "router  10.0.0.1 5060  1 blue,primary up    -      0.5s   12 dns\n"
+		    "rtp     ::1      2223 10 -            held  shrink 2h02m   3 store\n" },
+		{ "show targets",
+		    "[{'target':'sbc/1','kind':'dispatcher','state':'failed','desired_generation':7,'applied_generation':5,'pending':2,"
+		    "'since':null,'last_error':'cannot write /var/lib/c4d/kamailio/dispatcher.list: No space left on device (make room; "
+		    "c4d tries again by itself)'}]",
+		    "TARGET KIND       STATE  DESIRED APPLIED PENDING SINCE\n"
+		    "sbc/1  dispatcher failed       7       5       2 never\n"
+		    "    cannot write /var/lib/c4d/kamailio/dispatcher.list: No space left on device\n"
+		    "    (make room; c4d tries again by itself)\n" },
+		{ "show services",
+		    "[{'service':'router','up':3,'disabled':0,'held':1,'min_instances':1,'frozen':true,'evidence':'complete',"
+		    "'proof':'2026-11-21T00:56:40.000Z','note':''},{'service':'rtp','frozen':false}]",
+		    "SERVICE UP DISABLED HELD MIN FROZEN EVIDENCE PROOF\n"
+		    "router   3        0    1   1 yes    complete 3m20s\n"
+		    "rtp      -        -    -   - no     -        never\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct shown s = { NULL, columns_of(rows[i].command), rows[i].json };
+
+		assert_shows(&s, rows[i].want);
+	}
+}
+
+static void
+ages(void **state)
+{
+	static const struct column columns[] = { { "AGE", "at", COLUMN_AGE }, { NULL, NULL, 0 } };
+	static const struct {
+		const char *at, *want;
+	} rows[] = {
+		{ "null", "never" },
+		{ "''", "never" },
+		{ "'yesterday'", "never" },
+		{ "7", "never" },
+		{ "'2026-11-21T01:00:00.000Z'", "0.0s" },
+		{ "'2026-11-21T01:00:05.000Z'", "0.0s" }, /* a clock that is ahead of ours */
+		{ "'2026-11-21T00:59:59.850Z'", "0.1s" },
+		{ "'2026-11-21T00:59:50.001Z'", "9.9s" },
+		{ "'2026-11-21T00:59:50.000Z'", "10s" },
+		{ "'2026-11-21T00:59:00.001Z'", "59s" },
+		{ "'2026-11-21T00:59:00Z'", "1m00s" },
+		{ "'2026-11-21T00:00:01.000Z'", "59m59s" },
+		{ "'2026-11-21T00:00:00.000Z'", "1h00m" },
+		{ "'2026-11-20T01:00:00.001Z'", "23h59m" },
+		{ "'2026-11-20T01:00:00.000Z'", "1d00h" },
+		{ "'2025-11-21T01:00:00.000Z'", "365d00h" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char *json = xasprintf("[{'at':%s}]", rows[i].at),
+		     *want = xasprintf("AGE\n%s\n", rows[i].want);
+		struct shown s = { NULL, columns, json };
+
+		assert_shows(&s, want);
+		free(json);
+		free(want);
+	}
+}
+
+/* The widest column gives way and says so; what is not too wide is not cut. */
+static void
+wide_cells_give_way(void **state)
+{
+	static const struct column columns[] = {
+		{ "A", "a", COLUMN_TEXT },
+		{ "N", "n", COLUMN_NUMBER },
+		{ "B", "b", COLUMN_TEXT },
+		{ NULL, NULL, 0 },
+	};
+	static const struct {
+		size_t a, b; /* lengths */
+		size_t a_shown, b_shown;
+	} rows[] = {
+		{ 1, 1, 1, 1 },
+		{ 20, 20, 20, 20 },
+		{ 37, 40, 37, 40 },
+		{ 38, 40, 38, 39 },
+		{ 100, 10, 67, 10 },
+		{ 300, 300, 38, 39 },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char a[400] = "", b[400] = "", json[1000], *got, *line;
+		struct shown s = { NULL, columns, json };
+
+		memset(a, 'a', rows[i].a);
+		memset(b, 'b', rows[i].b);
+		snprintf(json, sizeof json, "[{'a':'%s','n':1,'b':'%s'}]", a, b);
+		got = capture(&s);
+		line = strchr(got, '\n') + 1;
+		assert_int_equal(strcspn(line, " "), rows[i].a_shown);
+		assert_int_equal(strlen(strrchr(line, ' ')) - 2, rows[i].b_shown);
+		assert_int_equal(
+		    memchr(line, '~', rows[i].a_shown) != NULL, rows[i].a_shown < rows[i].a);
+		assert_int_equal(line[strlen(line) - 2] == '~', rows[i].b_shown < rows[i].b);
+		free(got);
+		assert_fits(&s);
+	}
+}
+
+/* Every table of a command with the longest texts and numbers that it can be given. */
+static void
+all_tables_fit(void **state)
+{
+	char long_text[301], words[301];
+	size_t i, k, n = 0;
+
+	memset(long_text, 'x', 300);
+	long_text[300] = '\0';
+	for (i = 0; i < 300; i++)
+		words[i] = i % 11 == 10 ? ' ' : 'w';
+	words[300] = '\0';
+	for (i = 0; i < n_commands; i++) {
+		const struct column *c = commands[i].columns;
+		struct shown s = { NULL, c, NULL };
+		struct buf b = { 0 };
+
+		if (c == NULL)
+			continue;
+		n++;
+		buf_puts(&b, "[{");
+		for (k = 0; c[k].key != NULL; k++) {
+			buf_printf(&b, "%s'%s':", k ? "," : "", c[k].key);
+			if (c[k].kind == COLUMN_NUMBER)
+				buf_puts(&b, "65535");
+			else if (c[k].kind == COLUMN_AGE)
+				buf_puts(&b, "'2023-01-01T00:00:00.000Z'");
+			else if (c[k].kind == COLUMN_LIST)
+				buf_printf(&b, "['%s','%s']", long_text, long_text);
+			else
+				buf_printf(&b, "'%s'", k % 2 ? words : long_text);
+		}
+		buf_puts(&b, "},{}]");
+		s.json = b.s;
+		assert_fits(&s);
+		buf_free(&b);
+	}
+	assert_true(n >= 5);
+}
+
+/* ---- the rest ---- */
+
+static void
+status(void **state)
+{
+	static const struct {
+		const char *json, *want;
+	} rows[] = {
+		{ "{'version':'0.1.0','started':'2026-11-20T20:00:00.000Z','pid':42,'generation':7,'changed':'2026-11-21T00:56:40.000Z',"
+		  "'last_proof':'2026-11-21T00:59:59.700Z','problems':[],'services':{'count':3,'up':10,'disabled':1,'held':0},"
+		  "'targets':{'converged':2,'pending':0,'window':0,'unreachable':0,'failed':0},"
+		  "'kamailio':[{'name':'sbc','up':true,'version':'kamailio 5.6.3 (x86_64/linux)','reloads':4,'set_states':9}],"
+		  "'store':{'state':'ok','commits':12,'used_bytes':45056}}",
+		    "c4d 0.1.0: all is well\n"
+		    "running    5h00m, pid 42, generation 7 (3m20s ago)\n"
+		    "services   3: 10 up, 1 disabled, 0 held; last proof from DNS 0.3s ago\n"
+		    "targets    2 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
+		    "kamailio   sbc: kamailio 5.6.3 (x86_64/linux), 4 reloads, 9 set_states\n"
+		    "store      ok, 12 commits, 44K used\n" },
+		{ "{'version':'0.1.0','started':'2026-11-21T00:59:58.000Z','pid':42,'generation':0,'changed':null,'last_proof':null,"
+		  "'problems':[{'problem':'kamailio sbc is not reachable','hint':'is it running, and may c4d open its socket? See "
+		  "kamailio.sbc.binrpc in the configuration'}],'services':{'count':1,'up':0,'disabled':0,'held':0},"
+		  "'targets':{'converged':0,'pending':0,'window':0,'unreachable':1,'failed':0},"
+		  "'kamailio':[{'name':'sbc','up':false}],'store':{'state':'failing','commits':0,'used_bytes':0}}",
+		    "c4d 0.1.0: 1 problem\n"
+		    "! kamailio sbc is not reachable\n"
+		    "  -> is it running, and may c4d open its socket? See kamailio.sbc.binrpc in the\n"
+		    "  configuration\n"
+		    "running    2.0s, pid 42, generation 0 (never)\n"
+		    "services   1: 0 up, 0 disabled, 0 held; last proof from DNS never\n"
+		    "targets    0 converged, 0 pending, 0 window, 1 unreachable, 0 failed\n"
+		    "kamailio   sbc: not reachable\n"
+		    "store      failing, 0 commits, 0K used\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct shown s = { render_status, NULL, rows[i].json };
+
+		assert_shows(&s, rows[i].want);
+	}
+}
+
+static void
+topology(void **state)
+{
+	static const struct shown s = { render_topology, NULL,
+		"{'generation':7,'changed':'2026-11-21T00:59:00.000Z','services':["
+		"{'service':'router','up':1,'disabled':0,'held':1,'frozen':true,'proof':'2026-11-21T00:59:58.000Z','note':'',"
+		"'instances':[{'address':'10.0.0.1','port':5060,'state':'up','guard':'','weight':1,'since':'2026-11-21T00:00:00.000Z'},"
+		"{'address':'2001:db8::1','port':5060,'state':'held','guard':'shrink','weight':10,'since':'2026-11-21T00:59:55.000Z'}],"
+		"'targets':[{'target':'sbc/1','state':'converged','applied_generation':7}]},"
+		"{'service':'rtp','up':0,'disabled':0,'held':0,'frozen':false,'proof':null,'note':'never had an instance: its targets are "
+		"left alone'}]}" };
+
+	assert_shows(&s, "generation 7, 1m00s ago\n"
+			 "router  1 up, 0 disabled, 1 held, frozen  (proof 2.0s ago)\n"
+			 "  |- 10.0.0.1:5060            up  weight 1  1h00m\n"
+			 "  |- [2001:db8::1]:5060       held:shrink  weight 10  5.0s\n"
+			 "  `> sbc/1                    converged generation 7\n"
+			 "rtp  0 up, 0 disabled, 0 held  (proof never)\n"
+			 "    never had an instance: its targets are left alone\n");
+}
+
+static void
+history(void **state)
+{
+	static const char change[] =
+	    "{'service':'router','address':'10.0.0.1','port':5060,'from':'up','to':'held','guard':'empty'}";
+	static const struct shown none = { render_history, NULL, "[]" };
+	static const struct shown s = { render_history, NULL,
+		"[{'generation':7,'seen':'2026-11-21T00:59:50.000Z','committed':'2026-11-21T00:59:50.012Z',"
+		"'cause':'complete list of router.service.consul from 127.0.0.1:8600 (2 listed)','changes':["
+		"{'service':'router','address':'10.0.0.1','port':5060,'from':null,'to':'up'},"
+		"{'service':'rtp','address':'::1','port':2223,'from':'disabled','to':null}],"
+		"'targets':[{'target':'sbc/1','applied':'2026-11-21T00:59:50.030Z','verified':'2026-11-21T00:59:50.031Z'},"
+		"{'target':'router/10','applied':'2026-11-21T00:59:50.040Z','verified':null},"
+		"{'target':'lost/1','applied':null,'verified':null}]},"
+		"{'generation':6,'seen':'2026-11-21T00:00:00.000Z','committed':null,'cause':'c4ctl hold router by uid 0','changes':[],"
+		"'targets':[]}]" };
+	struct buf b = { 0 };
+	struct shown many = { render_history, NULL, NULL };
+	char *got;
+	size_t i;
+
+	assert_shows(&none, "(none)\n");
+	assert_shows(&s, "generation 7  2026-11-21T00:59:50.000Z (10s ago)\n"
+			 "  complete list of router.service.consul from 127.0.0.1:8600 (2 listed)\n"
+			 "  router 10.0.0.1:5060 new -> up\n"
+			 "  rtp [::1]:2223 disabled -> removed\n"
+			 "  stored after 12ms\n"
+			 "  sbc/1 applied +30ms verified +31ms\n"
+			 "  router/10 applied +40ms\n"
+			 "  lost/1 not applied\n"
+			 "generation 6  2026-11-21T00:00:00.000Z (1h00m ago)\n"
+			 "  c4ctl hold router by uid 0\n");
+	buf_puts(&b, "[{'generation':1,'seen':null,'committed':null,'cause':'c','changes':[");
+	for (i = 0; i < 12; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", change);
+	buf_puts(&b, "],'targets':[]}]");
+	many.json = b.s;
+	got = capture(&many);
+	assert_non_null(strstr(got,
+	    "  router 10.0.0.1:5060 up -> held:empty\n  ... and 2 more (-f json shows all)\n"));
+	free(got);
+	buf_free(&b);
+}
+
+static void
+why(void **state)
+{
+	static const struct shown s = {
+		render_why, NULL,
+		"{'address':'10.0.0.1:5060','instances':[{'service':'router','state':'held','guard':'shrink',"
+		"'since':'2026-11-21T00:59:00.000Z','weight':1,'missing_ms':61000,'shrink_hold_ms':60000,'source':'store',"
+		"'listed_by':[{'name':'router.service.dc2.consul','proof':'2026-11-21T00:59:59.000Z'}],"
+		"'not_listed_by':[{'name':'router.service.dc1.consul','evidence':'complete','why':'a whole list'}]}],"
+		"'destinations':[{'target':'sbc/1','uri':'sip:10.0.0.1:5060','desired':'AX','actual':''}],"
+		"'history':[{'generation':3,'seen':'2026-11-21T00:59:00.000Z','cause':'complete list','changes':["
+		"{'service':'router','address':'10.0.0.1','port':5060,'from':'up','to':'held','guard':'shrink'},"
+		"{'service':'router','address':'10.0.0.2','port':5060,'from':'up','to':'held','guard':'shrink'}]}]}"
+	};
+	static const struct shown gone = {
+		render_why, NULL,
+		"{'address':'[::1]:5060','instances':[],'destinations':[],'history':[{'generation':3,'seen':'2026-11-21T00:59:00.000Z',"
+		"'cause':'proven absence','changes':[{'service':'router','address':'::1','port':5060,'from':'disabled','to':null}]}]}"
+	};
+
+	assert_shows(&s,
+	    "10.0.0.1:5060 of service router is held:shrink since 2026-11-21T00:59:00.000Z\n"
+	    "(1m00s ago), weight 1\n"
+	    "  listed by router.service.dc2.consul, last proof 1.0s ago\n"
+	    "  not listed by router.service.dc1.consul: last round complete (a whole list)\n"
+	    "  known from the store: DNS has not spoken of it since c4d started\n"
+	    "  missing for 1m1s; held because too many left at once, until 1m or: c4ctl\n"
+	    "  approve router\n"
+	    "  in sbc/1 as sip:10.0.0.1:5060: desired AX, Kamailio says not there\n"
+	    "  2026-11-21T00:59:00.000Z generation 3: up -> held:shrink, by complete list\n");
+	assert_shows(&gone,
+	    "[::1]:5060 is no instance now\n"
+	    "  2026-11-21T00:59:00.000Z generation 3: disabled -> removed, by proven absence\n");
+}
+
+static void
+other_renderers(void **state)
+{
+	static const struct {
+		render_fn *render;
+		const char *json, *want;
+	} rows[] = {
+		{ render_config,
+		    "[{'key':'state','value':'/var/lib/c4d','origin':'default'},{'key':'services.router.interval','value':'1s',"
+		    "'origin':'/etc/c4d/c4d.yml:12'}]",
+		    "state: /var/lib/c4d  (default)\nservices.router.interval: 1s  (/etc/c4d/c4d.yml:12)\n" },
+		{ render_messages, "['one','two']", "one\ntwo\n" },
+		{ render_messages, "[]", "" },
+		{ render_event,
+		    "{'time':'2026-11-21T00:59:00.000Z','level':'notice','subsystem':'topo','text':'router: 10.0.0.1:5060 up'}",
+		    "2026-11-21T00:59:00.000Z notice  topo: router: 10.0.0.1:5060 up\n" },
+		{ render_diff, "[]", "no difference\n" },
+		{ render_diff,
+		    "[{'target':'sbc/1','where':'kamailio','op':'change','uri':'sip:10.0.0.1:5060','detail':'priority 0 -> 5'}]",
+		    "TARGET WHERE    STEP   DESTINATION\n"
+		    "sbc/1  kamailio change sip:10.0.0.1:5060\n"
+		    "    priority 0 -> 5\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct shown s = { rows[i].render, NULL, rows[i].json };
+
+		assert_shows(&s, rows[i].want);
+	}
+}
+
+#define LONG63 "a-service-name-that-is-as-long-as-it-may-be-which-is-63-bytes-xx"
+#define IP6 "2001:db8:1234:5678:9abc:def0:1234:5678"
+#define NAME255 LONG63 "." LONG63 "." LONG63 ".service.a-datacenter.consul"
+
+/* As long as the texts can be, and nothing where something should be: no line is wider than 80,
+ * nothing crashes. */
+static void
+everything_fits(void **state)
+{
+	static const struct shown rows[] = {
+		{ render_status, NULL,
+		    "{'version':'0.1.0','started':'2020-01-01T00:00:00Z','pid':4194304,'generation':12345678901,"
+		    "'changed':'2020-01-01T00:00:00Z','last_proof':'2020-01-01T00:00:00Z','problems':[{'problem':'" NAME255
+		    "','hint':'" NAME255
+		    "'}],'services':{'count':10000,'up':100000,'disabled':100000,'held':100000},'targets':{'converged':100000,"
+		    "'pending':100000,'window':100000,'unreachable':100000,'failed':100000},'kamailio':[{'name':'" LONG63
+		    "','up':true,"
+		    "'version':'" NAME255
+		    "','reloads':123456789,'set_states':123456789},{'name':'" LONG63 "'}],"
+		    "'store':{'state':'failing','commits':123456789012,'used_bytes':1099511627776}}" },
+		{ render_topology, NULL,
+		    "{'generation':12345678901,'changed':'2020-01-01T00:00:00Z','services':[{'service':'" LONG63
+		    "',"
+		    "'up':100000,'disabled':100000,'held':100000,'frozen':true,'proof':'2020-01-01T00:00:00Z','note':'" NAME255
+		    "',"
+		    "'instances':[{'address':'" IP6
+		    "','port':65535,'state':'suppressed','guard':'shrink','weight':65535,"
+		    "'since':'2020-01-01T00:00:00Z'}],'targets':[{'target':'" LONG63
+		    "/2147483647','state':'unreachable',"
+		    "'applied_generation':12345678901}]}]}" },
+		{ render_history, NULL,
+		    "[{'generation':12345678901,'seen':'2020-01-01T00:00:00.000Z','committed':'2021-01-01T00:00:00Z',"
+		    "'cause':'complete list of " NAME255 " from [" IP6
+		    "]:65535 (1024 listed)','changes':[{'service':'" LONG63 "',"
+		    "'address':'" IP6
+		    "','port':65535,'from':'suppressed','to':'disabled','guard':'shrink'}],'targets':[{'target':'" LONG63
+		    "/2147483647','applied':'2021-01-01T00:00:00Z','verified':'2021-01-01T00:00:00Z'},{'target':'" LONG63
+		    "/2147483647','applied':'2021-01-01T00:00:00Z','verified':'2021-01-01T00:00:00Z'}]}]" },
+		{ render_why, NULL,
+		    "{'address':'[" IP6 "]:65535','instances':[{'service':'" LONG63
+		    "','state':'suppressed','guard':'empty',"
+		    "'since':'2020-01-01T00:00:00.000Z','weight':65535,'missing_ms':123456789012,'source':'adopted','listed_by':[{'name':'" NAME255
+		    "','proof':'2020-01-01T00:00:00Z'}],'not_listed_by':[{'name':'" NAME255
+		    "','evidence':'nothing','why':'" NAME255
+		    "'}]}],'destinations':[{'target':'" LONG63 "/2147483647','uri':'sip:[" IP6
+		    "]:65535;transport=tls','desired':'AP',"
+		    "'actual':'IP'}],'history':[{'generation':12345678901,'seen':'2020-01-01T00:00:00.000Z','cause':'complete list of " NAME255
+		    "','changes':[{'service':'x','address':'" IP6
+		    "','port':65535,'from':'up','to':'held','guard':'empty'}]}]}" },
+		{ render_why, NULL, "{'address':'" NAME255 "','instances':[]}" },
+		{ render_config, NULL,
+		    "[{'key':'services." LONG63 ".names','value':'" NAME255 " " NAME255
+		    "','origin':'/etc/c4d/conf.d/" LONG63 ".yml:123456'}]" },
+		{ render_diff, NULL,
+		    "[{'target':'" LONG63
+		    "/1','where':'kamailio','op':'duplicate','uri':'sip:" NAME255
+		    "','detail':'" NAME255 "'}]" },
+		{ render_status, NULL, "{}" },
+		{ render_topology, NULL, "{}" },
+		{ render_topology, NULL, "{'services':[{'instances':[{}],'targets':[{}]}]}" },
+		{ render_history, NULL, "[{}]" },
+		{ render_history, NULL, "[{'changes':[{}],'targets':[{}]}]" },
+		{ render_why, NULL, "{}" },
+		{ render_why, NULL,
+		    "{'instances':[{}],'destinations':[{}],'history':[{'changes':[{}]}]}" },
+		{ render_config, NULL, "[{}]" },
+		{ render_diff, NULL, "[{}]" },
+		{ render_event, NULL, "{}" },
+		{ render_status, NULL, "[]" },
+		{ render_history, NULL, "{}" },
+		{ render_why, NULL, "[1]" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++)
+		assert_fits(&rows[i]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tables),
+		cmocka_unit_test(ages),
+		cmocka_unit_test(wide_cells_give_way),
+		cmocka_unit_test(all_tables_fit),
+		cmocka_unit_test(status),
+		cmocka_unit_test(topology),
+		cmocka_unit_test(history),
+		cmocka_unit_test(why),
+		cmocka_unit_test(other_renderers),
+		cmocka_unit_test(everything_fits),
+	};
+
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	return cmocka_run_group_tests_name("render", tests, NULL, NULL);
+}
