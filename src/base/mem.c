@@ -43,7 +43,12 @@ xstrdup(const char *s)
 char *
 xstrndup(const char *s, size_t n)
 {
-	return check(strndup(s, n));
+	size_t len = strnlen(s, n);
+	char *copy = check(malloc(len + 1));
+
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 char *

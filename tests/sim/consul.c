@@ -309,7 +309,8 @@ add_srv(struct dns_msg *m, const struct row *r, const char *target, const struct
 {
 	struct dns_srv *srv;
 
-	m->srv = xrealloc(m->srv, m->n_srv + 1, sizeof *m->srv);
+	if ((m->n_srv & (m->n_srv - 1)) == 0) /* by doubling */
+		m->srv = xrealloc(m->srv, m->n_srv ? m->n_srv * 2 : 1, sizeof *m->srv);
 	srv = &m->srv[m->n_srv++];
 	memset(srv, 0, sizeof *srv);
 	srv->priority = r->priority;
@@ -318,7 +319,8 @@ add_srv(struct dns_msg *m, const struct row *r, const char *target, const struct
 	snprintf(srv->target, sizeof srv->target, "%s", target);
 	if (addr == NULL)
 		return;
-	m->addr = xrealloc(m->addr, m->n_addr + 1, sizeof *m->addr);
+	if ((m->n_addr & (m->n_addr - 1)) == 0)
+		m->addr = xrealloc(m->addr, m->n_addr ? m->n_addr * 2 : 1, sizeof *m->addr);
 	memset(&m->addr[m->n_addr], 0, sizeof *m->addr);
 	snprintf(m->addr[m->n_addr].owner, sizeof m->addr->owner, "%s", target);
 	m->addr[m->n_addr].addr = *addr;
