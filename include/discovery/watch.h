@@ -4,8 +4,8 @@
  * server on one channel; targets without an address in the answer are asked for at its end. Which
  * server is asked changes between rounds only.
  *
- * Pace: `interval` +-10 % is the floor. All intervals are stretched by one factor so that the time the agent spends
- * on our questions stays under `budget` percent. After a round that proved nothing the next server is asked at once;
+ * Pace: `interval` +-10 % is the floor. Intervals are stretched so that the time the agent spends on all our questions
+ * stays under `budget` percent of a core; names that cost little are not slowed down by those that cost much. After a round that proved nothing the next server is asked at once;
  * when each had its turn the delay doubles up to max(interval, 2 s).
  * The callback runs from the loop; the round is lent.
  */
@@ -47,7 +47,7 @@ size_t watch_count(const struct watch *);
 void watch_view(const struct watch *, size_t i, struct watch_view *);
 /* How many names had a round since the start: for `c4d plan`. */
 size_t watch_answered(const struct watch *);
-double watch_stretch(const struct watch *); /* 1: none */
+double watch_stretch(const struct watch *); /* of the most stretched name; 1: none */
 
 /* "_router._primary.service.dc1.consul" of "router.service.dc1.consul"; NULL: can't be asked. Free it. */
 char *watch_tag_name(const char *name, const char *tag, const char *domain);

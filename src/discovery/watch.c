@@ -141,23 +141,60 @@ cost_us(const struct asker *ak)
 	return least;
 }
 
+/* Percent of a core that the agent would spend on this name at its configured interval. */
+static double
+share(const struct asker *ak)
+{
+	return (double)cost_us(ak) * 100 / (double)(ak->conf->interval_ms * 1000);
+}
+
+/*
+ * What each name may cost: names that cost little take what they need, and the others share the rest evenly, so
+ * that a slow one (a far datacenter) does not slow down those that cost nothing.
+ */
+static double
+fair_share(const struct watch *w)
+{
+	double budget = (double)w->conf->budget, cap = budget / (double)w->n, used;
+	size_t i, over, was = w->n + 1;
+
+	/* each turn gives what is left over to fewer names, until none drops out any more */
+	for (;; was = over) {
+		for (i = over = 0, used = 0; i < w->n; i++) {
+			if (share(&w->askers[i]) > cap)
+				over++;
+			else
+				used += share(&w->askers[i]);
+		}
+		if (over == 0 || over == was)
+			return cap;
+		cap = (budget - used) / (double)over;
+	}
+}
+
+static double
+stretch_of(const struct asker *ak, double cap)
+{
+	return share(ak) > cap ? share(ak) / cap : 1;
+}
+
 double
 watch_stretch(const struct watch *w)
 {
-	double share = 0;
+	double cap = w->n > 0 ? fair_share(w) : 1, most = 1;
 	size_t i;
 
 	for (i = 0; i < w->n; i++)
-		share += (double)cost_us(&w->askers[i]) / (double)(w->askers[i].conf->interval_ms * 1000);
-	share = share * 100 / (double)w->conf->budget;
-	return share > 1 ? share : 1;
+		if (stretch_of(&w->askers[i], cap) > most)
+			most = stretch_of(&w->askers[i], cap);
+	return most;
 }
 
 static void
 schedule(struct asker *ak)
 {
 	struct watch *w = ak->w;
-	int64_t interval = (int64_t)((double)ak->conf->interval_ms * watch_stretch(w));
+	int64_t interval = (int64_t)((double)ak->conf->interval_ms * stretch_of(ak, fair_share(w)));
 	int64_t elapsed = loop_now_ms(w->loop) - ak->started_ms;
 	int64_t delay, cap = interval > RETRY_CAP_MS ? interval : RETRY_CAP_MS;
 	size_t cycles;

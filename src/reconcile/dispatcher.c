@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "kamailio/kam.h"
-#include "reconcile/listfile.h"
+#include "reconcile/dispatcher_int.h"
 
 #define FILE_CHECK_MS 5000     /* the file is compared at least this often, whoever edits it */
 #define FILE_RETRY_MS 2000     /* after it could not be written or locked */
@@ -16,98 +15,10 @@
 #define WINDOW_PROBE_MS 500    /* "Ongoing reload" though our window was over: somebody else reloads */
 #define WINDOW_LEARN_MAX_MS 60000
 #define STUCK_RETRY_MS 60000
-#define REPAIR_SPAN_MS 60000   /* the same repair this often in this time: somebody else changes the set */
-#define REPAIR_MAX 3
 #define VERIFY_MAX 4           /* read-backs within one pass */
-
-struct repair {
-	char *key;
-	int64_t at_ms[REPAIR_MAX];
-	unsigned n;
-};
-
-struct set {
-	const struct conf_set *conf;
-	char name[TARGET_NAME_MAX];
-	enum target_state state;
-	int64_t since_ms;
-	char error[512];
-	uint64_t applied;   /* generation last read back as in force; 0 after a reconnect */
-	uint64_t recorded;  /* the newest whose times the history has: the first proof counts */
-	size_t pending;
-	bool adopted_file;  /* what the file held has been taken over */
-	bool adopted;       /* and what Kamailio held */
-	int64_t backoff_ms; /* monotonic; 0 none */
-	struct repair *repairs;
-	size_t n_repairs, cap_repairs;
-};
-
-struct dispatcher {
-	struct dispatcher_deps deps;
-	const struct conf_kamailio *conf;
-	struct kam *kam;
-	struct listfile *file;
-	struct loop_timer timer;
-	struct loop_later begin;
-	struct set *sets;
-	size_t n_sets;
-	char down_why[256];
-	bool heard;         /* a first attempt to connect has ended, either way */
-
-	/* what is known */
-	bool loaded;              /* the file has been read once */
-	bool was_read;            /* Kamailio has been read on this connection */
-	struct ds_entries actual; /* the last read-back */
-	struct ds_entries states; /* Kamailio's states as last seen there, or at the start in the file */
-	struct ds_entries filed;  /* what the file holds, all sets */
-	struct ds_entries foreign;
-	char file_error[512];
-	bool file_locked_out;     /* another c4d manages it */
-	size_t file_bad;          /* lines that Kamailio stumbles over */
-	uint64_t file_hash;       /* of the block that is in the file; 0 unknown */
-	int64_t file_checked_ms;
-	bool sockets_known;
-
-	/* the pass under way */
-	bool running, dirty;
-	struct topo *topo;
-	struct ds_entries desired;
-	struct ds_set_ref *refs;
-	size_t n_refs;
-	struct dsp_plan plan;
-	size_t next;
-	unsigned verifies;
-	bool file_busy, rpc_busy;
-	bool rereading, reread;   /* the file, before somebody's destinations are taken for ours */
-	bool acted;               /* a set_state or a reload went out since the last read-back */
-	int64_t applied_wall_ms;
-	uint64_t passes;
-
-	/* reloads */
-	int64_t window_ms;        /* monotonic; when the next one may go */
-	int64_t delta_ms;         /* configured or learned */
-	int64_t accepted_ms;      /* the last one that Kamailio took; 0 none on this connection */
-	bool waited;              /* since then one stood waiting for the window to open */
-	bool refused;             /* at least one was refused */
-	bool longer;              /* the first of them had waited: Kamailio's window is longer than ours */
-	uint64_t reload_generation;
-	bool after_reload;        /* the next read-back is compared with `before` */
-	struct ds_entries before;
-	int64_t stuck_until_ms;
-	char reload_error[512];
-	char list_error[256];
-	uint64_t start_generation;
-	struct dispatcher_counts counts;
-};
 
 static void pass_read(struct dispatcher *);
 static void pass_join(struct dispatcher *);
-
-static int64_t
-now_ms(const struct dispatcher *d)
-{
-	return loop_now_ms(d->deps.loop);
-}
 
 static void
 copy_entries(struct ds_entries *to, const struct ds_entries *from)
@@ -130,115 +41,6 @@ find_set(struct dispatcher *d, int id)
 	return NULL;
 }
 
-/* ---- how each set is shown ---- */
-
-static void
-set_show(struct dispatcher *d, struct set *s, enum target_state state, const char *error)
-{
-	bool changed = s->state != state;
-	bool news = strcmp(s->error, error) != 0 && error[0];
-
-	if (changed) {
-		s->state = state;
-		s->since_ms = loop_wall_ms(d->deps.loop);
-	}
-	if (error != s->error)
-		snprintf(s->error, sizeof s->error, "%s", error);
-	if (d->deps.dry || !(changed || news))
-		return;
-	if (state == TARGET_FAILED)
-		log_error("target", "%s failed: %s", s->name, error);
-	else if (state == TARGET_UNREACHABLE)
-		log_warnx("target", "%s unreachable: %s", s->name, error);
-	else if (changed && state == TARGET_CONVERGED)
-		log_notice("target", "%s converged generation=%" PRIu64, s->name, s->applied);
-	else if (changed)
-		log_info("target", "%s %s%s%s", s->name, target_state_name(state), error[0] ? ": " : "", error);
-}
-
-static size_t
-count_steps(const struct dispatcher *d, int set, bool *structural)
-{
-	size_t i, n = 0;
-
-	*structural = false;
-	for (i = 0; i < d->plan.n; i++) {
-		if (d->plan.v[i].set != set)
-			continue;
-		n++;
-		*structural |= d->plan.v[i].state == NULL;
-	}
-	return n;
-}
-
-static bool
-is_ref(const struct dispatcher *d, int set)
-{
-	size_t i;
-
-	for (i = 0; i < d->n_refs; i++)
-		if (d->refs[i].id == set)
-			return true;
-	return false;
-}
-
-static void
-set_verified(struct dispatcher *d, struct set *s)
-{
-	uint64_t generation = d->topo->generation;
-
-	if (generation > s->recorded && d->deps.store != NULL && generation > d->start_generation) {
-		store_put_times(d->deps.store, generation, s->name,
-		    d->applied_wall_ms ? d->applied_wall_ms : loop_wall_ms(d->deps.loop), loop_wall_ms(d->deps.loop));
-		s->recorded = generation;
-	}
-	s->applied = generation;
-}
-
-static void
-show_sets(struct dispatcher *d)
-{
-	char text[512];
-	bool structural;
-	size_t i;
-
-	/* Not tried yet, or a call just failed with its connection: on_down() comes soon and knows why. */
-	if (!kam_is_up(d->kam) && (!d->heard || d->down_why[0] == '\0'))
-		return;
-	for (i = 0; i < d->n_sets; i++) {
-		struct set *s = &d->sets[i];
-
-		s->pending = d->topo ? count_steps(d, (int)s->conf->id, &structural) : 0;
-		if (d->file_locked_out) {
-			set_show(d, s, TARGET_FAILED, d->file_error);
-		} else if (d->topo == NULL) {
-			set_show(d, s, TARGET_PENDING, "");
-		} else if (!is_ref(d, (int)s->conf->id)) {
-			snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", s->conf->service);
-			set_show(d, s, kam_is_up(d->kam) ? TARGET_PENDING : TARGET_UNREACHABLE,
-			    kam_is_up(d->kam) ? text : d->down_why);
-		} else if (s->backoff_ms > now_ms(d)) {
-			set_show(d, s, TARGET_FAILED, s->error);
-		} else if (d->file_error[0]) {
-			/* what set_state can do was done all the same */
-			if (kam_is_up(d->kam) && d->was_read && s->pending == 0)
-				set_verified(d, s);
-			set_show(d, s, TARGET_FAILED, d->file_error);
-		} else if (!kam_is_up(d->kam)) {
-			set_show(d, s, TARGET_UNREACHABLE, d->down_why);
-		} else if (d->reload_error[0] && structural) {
-			set_show(d, s, TARGET_FAILED, d->reload_error);
-		} else if (!d->was_read) {
-			set_show(d, s, d->list_error[0] ? TARGET_FAILED : TARGET_PENDING, d->list_error);
-		} else if (s->pending > 0) {
-			set_show(d, s, structural && d->window_ms > now_ms(d) ? TARGET_WINDOW : TARGET_PENDING, "");
-		} else {
-			set_verified(d, s);
-			set_show(d, s, TARGET_CONVERGED, "");
-		}
-	}
-}
-
 /* ---- the pass: read, plan, act, read back ---- */
 
 static void
@@ -249,7 +51,7 @@ pass_end(struct dispatcher *d)
 
 	d->running = false;
 	d->passes++;
-	show_sets(d);
+	dispatcher_show_sets(d);
 	/* The last change is never lost: whatever keeps us from it, the timer comes back to it. */
 	if (structural && d->window_ms > now && d->window_ms - now < delay)
 		delay = d->window_ms - now;
@@ -271,56 +73,21 @@ log_repair(const struct set *s, const struct dsp_step *step)
 		    step->uri);
 }
 
-/* What is known of this repair; one that was long ago gives its place. Takes the key. */
-static struct repair *
-find_repair(struct set *s, char *takes_key, int64_t now)
-{
-	struct repair *r, *free_one = NULL;
-	size_t i;
-
-	for (i = 0; i < s->n_repairs; i++) {
-		r = &s->repairs[i];
-		if (strcmp(r->key, takes_key) == 0) {
-			free(takes_key);
-			return r;
-		}
-		if (r->n == 0 || now - r->at_ms[r->n - 1] > REPAIR_SPAN_MS)
-			free_one = r;
-	}
-	if (free_one == NULL) {
-		s->repairs = xgrow(s->repairs, s->n_repairs, &s->cap_repairs, sizeof *s->repairs);
-		free_one = &s->repairs[s->n_repairs++];
-	} else {
-		free(free_one->key);
-	}
-	memset(free_one, 0, sizeof *free_one);
-	free_one->key = takes_key;
-	return free_one;
-}
-
 /* False: the same repair was needed too often; the set is left alone for a while. */
 static bool
 note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
 {
-	int64_t now = now_ms(d);
-	struct repair *r = find_repair(s,
-	    step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri), now);
+	char *key = step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri);
 
-	if (r->n == REPAIR_MAX) {
-		memmove(r->at_ms, r->at_ms + 1, (REPAIR_MAX - 1) * sizeof r->at_ms[0]);
-		r->n--;
-	}
-	r->at_ms[r->n++] = now;
 	d->counts.repairs++;
-	if (r->n < REPAIR_MAX || now - r->at_ms[0] > REPAIR_SPAN_MS) {
+	if (!repair_note(&s->repairs, key, now_ms(d))) {
 		log_repair(s, step);
 		return true;
 	}
-	s->backoff_ms = now + REPAIR_SPAN_MS;
+	s->backoff_ms = now_ms(d) + REPAIR_SPAN_MS;
 	snprintf(s->error, sizeof s->error,
 	    "somebody else changes set %s (%s %s, %d times in 60s): stop them; next try in 60s, or c4ctl resync %s",
 	    s->conf->name, dsp_op_name(step->op), step->uri, REPAIR_MAX, s->name);
-	r->n = 0;
 	return false;
 }
 
@@ -1037,7 +804,7 @@ dispatcher_start(struct dispatcher *d)
 void
 dispatcher_free(struct dispatcher *d)
 {
-	size_t i, k;
+	size_t i;
 
 	if (d == NULL)
 		return;
@@ -1047,9 +814,7 @@ dispatcher_free(struct dispatcher *d)
 	listfile_free(d->file);
 	topo_unref(d->topo);
 	for (i = 0; i < d->n_sets; i++) {
-		for (k = 0; k < d->sets[i].n_repairs; k++)
-			free(d->sets[i].repairs[k].key);
-		free(d->sets[i].repairs);
+		repair_forget(&d->sets[i].repairs);
 	}
 	free(d->sets);
 	free(d->refs);
@@ -1083,124 +848,16 @@ dispatcher_kick(struct dispatcher *d)
 void
 dispatcher_resync(struct dispatcher *d)
 {
-	size_t i, k;
+	size_t i;
 
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
 
 		s->backoff_ms = 0;
 		s->applied = 0;
-		for (k = 0; k < s->n_repairs; k++)
-			s->repairs[k].n = 0;
+		repair_forget(&s->repairs);
 	}
 	d->stuck_until_ms = 0;
 	d->file_hash = 0;
 	dispatcher_kick(d);
-}
-
-const struct conf_kamailio *
-dispatcher_conf(const struct dispatcher *d)
-{
-	return d->conf;
-}
-
-size_t
-dispatcher_targets(const struct dispatcher *d)
-{
-	return d->n_sets;
-}
-
-void
-dispatcher_view(const struct dispatcher *d, size_t i, struct target_view *v)
-{
-	const struct set *s = &d->sets[i];
-	int64_t left = d->window_ms - now_ms(d);
-
-	memset(v, 0, sizeof *v);
-	snprintf(v->name, sizeof v->name, "%s", s->name);
-	v->kind = "dispatcher";
-	v->state = s->state;
-	v->desired_generation = platform_generation(d->deps.platform);
-	v->applied_generation = s->applied;
-	/* between the change and the pass that brings it about */
-	if (v->state == TARGET_CONVERGED && v->applied_generation != v->desired_generation)
-		v->state = TARGET_PENDING;
-	v->pending = s->pending;
-	v->last_error = s->error;
-	v->since_ms = s->since_ms;
-	v->window_ms = left > 0 ? left : 0;
-}
-
-uint64_t
-dispatcher_passes(const struct dispatcher *d)
-{
-	return d->passes;
-}
-
-bool
-dispatcher_was_read(const struct dispatcher *d)
-{
-	return d->was_read;
-}
-
-bool
-dispatcher_is_up(const struct dispatcher *d)
-{
-	return kam_is_up(d->kam);
-}
-
-const char *
-dispatcher_down_why(const struct dispatcher *d)
-{
-	return d->down_why;
-}
-
-const char *
-dispatcher_version(const struct dispatcher *d)
-{
-	return kam_ident(d->kam)->version;
-}
-
-const char *
-dispatcher_up_since(const struct dispatcher *d)
-{
-	return kam_ident(d->kam)->up_since;
-}
-
-void
-dispatcher_desired(const struct dispatcher *d, struct ds_entries *out)
-{
-	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
-	size_t n;
-
-	dsp_desired(d->conf, platform_now(d->deps.platform), out, refs, &n);
-	free(refs);
-}
-
-const struct ds_entries *
-dispatcher_actual(const struct dispatcher *d)
-{
-	return &d->actual;
-}
-
-void
-dispatcher_diff(const struct dispatcher *d, struct dsp_plan *kamailio, struct dsp_plan *file)
-{
-	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
-	struct ds_entries desired = { 0 };
-	size_t n;
-
-	dsp_desired(d->conf, platform_now(d->deps.platform), &desired, refs, &n);
-	if (kamailio != NULL && d->was_read)
-		dsp_make_plan(&desired, &d->actual, &d->foreign, refs, n, kamailio);
-	if (file != NULL && d->loaded)
-		dsp_make_plan(&desired, &d->filed, &d->foreign, refs, n, file);
-	ds_entries_clear(&desired);
-	free(refs);
-}
-
-void
-dispatcher_counts(const struct dispatcher *d, struct dispatcher_counts *out)
-{
-	*out = d->counts;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,67 +13,12 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "store/record.h"
+#include "store/store_int.h"
 #include "store/verify.h"
 
 #define DB_FILE "topology.mdb"
 #define LOCK_FILE "c4d.lock"
 #define OPS_KEEP_MAX 20000  /* records that wait while the disk is full; the oldest history goes first */
-#define PRUNE_PER_COMMIT 200
-#define HISTORY_COMMITTED_AT 9 /* offset of the commit time in a history record: after version and seen */
-
-enum table { T_META, T_INSTANCES, T_HISTORY, T_ROUTING, T_CDR, T_REGISTRATIONS, T_COUNT };
-static const char *const table_names[T_COUNT] = {
-	"meta", "instances", "history", "routing", "cdr", "registrations",
-};
-
-struct op {
-	enum table table;
-	struct buf key;
-	struct buf val;
-	bool del;
-	uint64_t order; /* of being asked for: the later one of a key wins */
-};
-
-struct ops {
-	struct op *v;
-	size_t n;
-	size_t cap;
-};
-
-/* The open environment. After start-up only the worker thread touches it. */
-struct db {
-	MDB_env *env;
-	MDB_dbi dbi[T_COUNT];
-	bool readonly; /* the file system refuses writing: good for reading only */
-	char *path;
-	int64_t size_bytes;
-	int64_t keep_ms;
-	int64_t keep_max;
-};
-
-struct store {
-	struct loop *loop;
-	struct worker *worker;
-	struct loop_timer retry;
-	struct store_conf conf;
-	char *dir;
-	char *machine_id;
-	struct db db;
-	int lock_fd;
-	struct ops pending;
-	bool busy; /* a commit is with the worker */
-	bool flushing; /* the end: what comes goes to the worker at once, behind what is there */
-	uint64_t order;
-	uint64_t commits, failures;
-	int64_t used_bytes;
-	bool failing;
-	char why[512];
-	char *set_aside;
-	char **adopted; /* as in the file: the loop thread asks while the worker may be reopening it */
-	size_t n_adopted, cap_adopted;
-	int fail_err;
-	unsigned fail_n;
-};
 
 struct commit_job {
 	struct worker_job job;
@@ -86,38 +30,6 @@ struct commit_job {
 	char text[256];
 	int64_t used_bytes;
 };
-
-static int64_t
-wall_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* LMDB's own codes become errno values here and nowhere else. */
-static int
-store_err(int rc)
-{
-	switch (rc) {
-	case 0:
-		return 0;
-	case MDB_MAP_FULL:
-		return -ENOSPC;
-	case MDB_INVALID:
-	case MDB_CORRUPTED:
-	case MDB_VERSION_MISMATCH:
-	case MDB_PAGE_NOTFOUND:
-	case MDB_INCOMPATIBLE:
-	case MDB_PANIC:
-		return -EBADMSG;
-	case MDB_NOTFOUND:
-		return -ENOENT;
-	default:
-		return rc > 0 ? -rc : -EIO;
-	}
-}
 
 static void
 op_clear(struct op *op)
@@ -137,173 +49,13 @@ ops_clear(struct ops *ops)
 	memset(ops, 0, sizeof *ops);
 }
 
-/* ---- the environment ---- */
-
-static void
-db_close(struct db *db)
-{
-	if (db->env != NULL)
-		mdb_env_close(db->env);
-	db->env = NULL;
-}
-
-/*
- * Without LMDB's own lock file: a map of it could not be backed on a full disk, which is a SIGBUS at the start.
- * Our lock keeps other processes away, and one thread at a time uses the environment.
- */
-static int
-db_open(struct db *db, bool readonly)
-{
-	unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | (readonly ? MDB_RDONLY : 0);
-	MDB_txn *txn = NULL;
-	int rc, i;
-
-	rc = mdb_env_create(&db->env);
-	if (rc != 0) {
-		db->env = NULL;
-		return rc;
-	}
-	mdb_env_set_maxdbs(db->env, T_COUNT);
-	mdb_env_set_mapsize(db->env, (size_t)db->size_bytes);
-	db->readonly = readonly;
-	rc = mdb_env_open(db->env, db->path, flags, 0600);
-	if (rc == 0)
-		rc = mdb_txn_begin(db->env, NULL, readonly ? MDB_RDONLY : 0, &txn);
-	for (i = 0; rc == 0 && i < T_COUNT; i++)
-		rc = mdb_dbi_open(txn, table_names[i], readonly ? 0 : MDB_CREATE, &db->dbi[i]);
-	if (rc == 0) {
-		rc = mdb_txn_commit(txn); /* frees it in any case */
-		txn = NULL;
-	}
-	if (txn != NULL)
-		mdb_txn_abort(txn);
-	if (rc != 0)
-		db_close(db);
-	return rc;
-}
-
-/* The same; a file that it made and could not complete (a full disk) does not stay. */
-static int
-db_open_new(struct db *db)
-{
-	bool existed = access(db->path, F_OK) == 0;
-	int rc = db_open(db, false);
-
-	if (rc != 0 && !existed)
-		(void)unlink(db->path);
-	return rc;
-}
-
-static int
-db_get(struct db *db, enum table table, const void *key, size_t klen, struct buf *out)
-{
-	MDB_txn *txn;
-	MDB_val k = { klen, (void *)(uintptr_t)key }, v;
-	int rc;
-
-	if (db->env == NULL)
-		return MDB_NOTFOUND;
-	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
-	if (rc != 0)
-		return rc;
-	rc = mdb_get(txn, db->dbi[table], &k, &v);
-	if (rc == 0)
-		buf_add(out, v.mv_data, v.mv_size);
-	mdb_txn_abort(txn);
-	return rc;
-}
-
-static uint64_t
-key_generation(const MDB_val *k)
-{
-	struct reader r = { k->mv_data, k->mv_size, false };
-
-	return get_u64(&r);
-}
-
-static void
-db_prune(struct db *db, MDB_txn *txn)
-{
-	MDB_cursor *cur;
-	MDB_val k, v;
-	int64_t now = wall_ms();
-	uint64_t newest = 0;
-	int n;
-	bool old = true; /* times in front: their difference went with the last commit's share */
-
-	if (mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) != 0)
-		return;
-	if (mdb_cursor_get(cur, &k, &v, MDB_LAST) == 0)
-		newest = key_generation(&k);
-	for (n = 0; n < PRUNE_PER_COMMIT && mdb_cursor_get(cur, &k, &v, MDB_FIRST) == 0; n++) {
-		struct reader r = { v.mv_data, v.mv_size, false };
-
-		if (k.mv_size == 9) { /* a generation's difference begins it; its times follow it */
-			(void)get_u8(&r);
-			old = (int64_t)get_u64(&r) < now - db->keep_ms ||
-			    key_generation(&k) + (uint64_t)db->keep_max <= newest;
-		}
-		if (!old || mdb_cursor_del(cur, 0) != 0)
-			break;
-	}
-	mdb_cursor_close(cur);
-}
-
-static int
-db_apply(struct db *db, const struct ops *ops)
-{
-	MDB_txn *txn;
-	int64_t now = wall_ms();
-	size_t i;
-	int rc;
-
-	rc = mdb_txn_begin(db->env, NULL, 0, &txn);
-	if (rc != 0)
-		return rc;
-	for (i = 0; rc == 0 && i < ops->n; i++) {
-		struct op *op = &ops->v[i];
-		MDB_val k = { op->key.len, op->key.s }, v = { op->val.len, op->val.s };
-
-		if (op->del) {
-			rc = mdb_del(txn, db->dbi[op->table], &k, NULL);
-			if (rc == MDB_NOTFOUND)
-				rc = 0;
-			continue;
-		}
-		if (op->table == T_HISTORY && op->key.len == 9 && op->val.len > HISTORY_COMMITTED_AT + 8) {
-			int b;
-
-			for (b = 0; b < 8; b++)
-				op->val.s[HISTORY_COMMITTED_AT + b] = (char)(uint8_t)((uint64_t)now >> (56 - 8 * b));
-		}
-		rc = mdb_put(txn, db->dbi[op->table], &k, &v, 0);
-	}
-	if (rc != 0) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
-	db_prune(db, txn);
-	return mdb_txn_commit(txn);
-}
-
-static int64_t
-db_used(struct db *db)
-{
-	MDB_envinfo info;
-	MDB_stat st;
-
-	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &st) != 0)
-		return 0;
-	return (int64_t)(info.me_last_pgno + 1) * st.ms_psize;
-}
-
 /* ---- commits ---- */
 
 /* Gives the data file another name, which is returned; NULL: it could not (errno says why). */
 static char *
 move_away(const char *path, const char *why)
 {
-	char *to = xasprintf("%s.%s-%lld", path, why, (long long)(wall_ms() / 1000)), *next;
+	char *to = xasprintf("%s.%s-%lld", path, why, (long long)(store_wall_ms() / 1000)), *next;
 
 	while (access(to, F_OK) == 0) {
 		next = xasprintf("%s+", to);
@@ -773,33 +525,6 @@ store_adopted(struct store *st, const char *target)
 
 /* ---- writing ---- */
 
-json_t *
-store_change_json(const struct topo_change *ch)
-{
-	const struct topo_instance *i = ch->after ? ch->after : ch->before;
-	json_t *o = json_object();
-	char ip[TOPO_ADDR_TEXT];
-
-	topo_addr_format_ip(&i->addr, ip);
-	jsonx_set_text(o, "service", ch->service);
-	jsonx_set_text(o, "address", ip);
-	jsonx_set_int(o, "port", i->addr.port);
-	jsonx_set_text(o, "from", ch->before ? topo_state_name(ch->before->state) : NULL);
-	jsonx_set_text(o, "to", ch->after ? topo_state_name(ch->after->state) : NULL);
-	if (ch->after != NULL && ch->after->guard != GUARD_NONE)
-		jsonx_set_text(o, "guard", topo_guard_name(ch->after->guard));
-	if (ch->after != NULL && (ch->before == NULL || ch->before->weight != ch->after->weight))
-		jsonx_set_int(o, "weight", ch->after->weight);
-	if (ch->after != NULL && (ch->before == NULL || ch->before->priority != ch->after->priority))
-		jsonx_set_int(o, "priority", ch->after->priority);
-	if (ch->after != NULL &&
-	    strcmp(ch->after->tags ? ch->after->tags : "", ch->before && ch->before->tags ? ch->before->tags : "") != 0)
-		jsonx_set_text(o, "tags", ch->after->tags ? ch->after->tags : "");
-	if (i->addr.family == 0)
-		jsonx_set_text(o, "line", i->origin);
-	return o;
-}
-
 struct put_ctx {
 	struct store *st;
 	json_t *changes;
@@ -880,145 +605,6 @@ store_put_times(struct store *st, uint64_t generation, const char *target, int64
 	put_u64(&op->val, (uint64_t)applied_ms);
 	put_u64(&op->val, (uint64_t)verified_ms);
 	submit(st);
-}
-
-/* ---- history ---- */
-
-struct history_job {
-	struct worker_job job;
-	struct store *st;
-	char *service;
-	char *address;
-	size_t limit;
-	store_history_cb *cb;
-	void *arg;
-	json_t *out;
-};
-
-static bool
-change_matches(const json_t *change, const char *service, const char *address)
-{
-	const char *s = jsonx_get_text(change, "service"), *a = jsonx_get_text(change, "address");
-	char text[TOPO_ADDR_TEXT + 8];
-
-	if (service[0] && (s == NULL || strcmp(s, service) != 0))
-		return false;
-	if (!address[0])
-		return true;
-	snprintf(text, sizeof text, a && strchr(a, ':') ? "[%s]:%lld" : "%s:%lld", a ? a : "",
-	    (long long)json_integer_value(json_object_get(change, "port")));
-	return strcmp(text, address) == 0;
-}
-
-static bool
-body_matches(const json_t *changes, const char *service, const char *address)
-{
-	const json_t *ch;
-	size_t i;
-
-	if (!service[0] && !address[0])
-		return true;
-	json_array_foreach(changes, i, ch)
-		if (change_matches(ch, service, address))
-			return true;
-	return false;
-}
-
-static void
-history_run(struct worker_job *wj)
-{
-	struct history_job *job = CONTAINER_OF(wj, struct history_job, job);
-	struct db *db = &job->st->db;
-	MDB_txn *txn;
-	MDB_cursor *cur;
-	MDB_val k, v;
-	json_t *targets = json_array();
-	uint64_t targets_of = 0;
-	int rc;
-
-	job->out = json_array();
-	if (db->env == NULL || mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0) {
-		json_decref(targets);
-		return;
-	}
-	if (mdb_cursor_open(txn, db->dbi[T_HISTORY], &cur) == 0) {
-		for (rc = mdb_cursor_get(cur, &k, &v, MDB_LAST); rc == 0 && json_array_size(job->out) < job->limit;
-		     rc = mdb_cursor_get(cur, &k, &v, MDB_PREV)) {
-			struct reader kr = { k.mv_data, k.mv_size, false }, r = { v.mv_data, v.mv_size, false };
-			uint64_t gen = get_u64(&kr);
-			bool is_times = get_u8(&kr) == 1;
-			int64_t first, second;
-			json_t *o;
-
-			if (get_u8(&r) != RECORD_VERSION)
-				continue;
-			first = (int64_t)get_u64(&r);
-			second = (int64_t)get_u64(&r);
-			if (r.bad || kr.bad)
-				continue;
-			if (gen != targets_of) /* times whose difference is not there */
-				json_array_clear(targets);
-			targets_of = gen;
-			o = json_object();
-			if (is_times) { /* keys order them after the difference, so backwards they come first */
-				char *name = xstrndup((const char *)kr.p, kr.left);
-
-				jsonx_set_text(o, "target", name);
-				jsonx_set_time(o, "applied", first);
-				jsonx_set_time(o, "verified", second);
-				json_array_insert_new(targets, 0, o);
-				free(name);
-				continue;
-			}
-			{
-				json_t *body = json_loadb((const char *)r.p, r.left, JSON_REJECT_DUPLICATES, NULL);
-
-				jsonx_set_int(o, "generation", (int64_t)gen);
-				jsonx_set_time(o, "seen", first);
-				jsonx_set_time(o, "committed", second);
-				json_object_set(o, "cause", json_object_get(body, "cause"));
-				json_object_set(o, "changes", json_object_get(body, "changes"));
-				json_object_set_new(o, "targets", targets);
-				targets = json_array();
-				if (body != NULL &&
-				    body_matches(json_object_get(body, "changes"), job->service, job->address))
-					json_array_append_new(job->out, o);
-				else
-					json_decref(o);
-				json_decref(body);
-			}
-		}
-		mdb_cursor_close(cur);
-	}
-	mdb_txn_abort(txn);
-	json_decref(targets);
-}
-
-static void
-history_done(struct worker_job *wj)
-{
-	struct history_job *job = CONTAINER_OF(wj, struct history_job, job);
-
-	job->cb(job->arg, job->out);
-	free(job->service);
-	free(job->address);
-	free(job);
-}
-
-void
-store_history(struct store *st, const char *service, const char *address, size_t limit, store_history_cb *cb, void *arg)
-{
-	struct history_job *job = xcalloc(1, sizeof *job);
-
-	job->job.run = history_run;
-	job->job.done = history_done;
-	job->st = st;
-	job->service = xstrdup(service ? service : "");
-	job->address = xstrdup(address ? address : "");
-	job->limit = limit;
-	job->cb = cb;
-	job->arg = arg;
-	worker_submit(st->worker, WORKER_NORMAL, &job->job);
 }
 
 void

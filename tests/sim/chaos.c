@@ -274,6 +274,7 @@ static void
 act_restart(void)
 {
 	bool crash = pick(2);
+	size_t i;
 
 	disturb("c4d %s", crash ? "crashes" : "is restarted");
 	world_stop(crash);
@@ -284,6 +285,9 @@ act_restart(void)
 	/* it knows what the store and the lists hold: that is less when the disk was full */
 	memset(was_active, 0, sizeof was_active);
 	world_start();
+	/* a crash may have kept a release from the store */
+	for (i = 0; c4d.platform != NULL && i < platform_now(c4d.platform)->n; i++)
+		healthy &= !platform_now(c4d.platform)->services[i].frozen;
 	disturbed_us = clock_now_us();
 }
 

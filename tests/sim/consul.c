@@ -312,7 +312,6 @@ add_srv(struct dns_msg *m, const struct row *r, const char *target, const struct
 	if ((m->n_srv & (m->n_srv - 1)) == 0) /* by doubling */
 		m->srv = xrealloc(m->srv, m->n_srv ? m->n_srv * 2 : 1, sizeof *m->srv);
 	srv = &m->srv[m->n_srv++];
-	memset(srv, 0, sizeof *srv);
 	srv->priority = r->priority;
 	srv->weight = r->weight;
 	srv->port = r->addr.port;
@@ -351,6 +350,8 @@ answer_srv(const struct zone *z, struct dns_msg *m)
 
 	m->rcode = z->rcode;
 	m->truncated = z->truncated;
+	m->srv = xcalloc(z->n + z->extra, sizeof *m->srv);
+	m->addr = xcalloc(z->n + z->extra, sizeof *m->addr);
 	for (i = 0; z->rcode == DNS_NOERROR && i < z->n; i++)
 		add_row(m, z, &z->rows[i]);
 	for (i = 0; i < z->extra; i++) {

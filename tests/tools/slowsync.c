@@ -3,7 +3,9 @@
  * disk under load. Each call is noted in the file SLOWSYNC_LOG: "NAME THREAD NANOSECONDS", the (monotonic) time of its
  * end. A call by the process' first thread is a call by c4d's loop: the test wants none.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

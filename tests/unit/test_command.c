@@ -72,7 +72,7 @@ words_find_their_command(void **state)
 		{ "show nothing", NULL, 0, "show what?" },
 		{ "show topologyy", NULL, 0, "show what?" },
 		{ "show ''", NULL, 0, "show what?" },
-		{ "statuss", NULL, 0, "no such command: statuss (c4ctl help lists them)" },
+		{ "statusx", NULL, 0, "no such command: statusx (c4ctl help lists them)" },
 		{ "Status", NULL, 0, "no such command: Status" },
 		{ "topology", NULL, 0, "no such command: topology" },
 		{ "holdd", NULL, 0, "no such command: holdd" },

@@ -1,0 +1,76 @@
+/*
+ * store_int: what the store's files share. LMDB is seen here and in them, nowhere else.
+ */
+#ifndef STORE_STORE_INT_H
+#define STORE_STORE_INT_H
+
+#include <lmdb.h>
+
+#include "base/text.h"
+#include "store/store.h"
+
+#define HISTORY_COMMITTED_AT 9 /* offset of the commit time in a history record: after version and seen */
+
+enum table { T_META, T_INSTANCES, T_HISTORY, T_ROUTING, T_CDR, T_REGISTRATIONS, T_COUNT };
+
+struct op {
+	enum table table;
+	struct buf key;
+	struct buf val;
+	bool del;
+	uint64_t order; /* of being asked for: the later one of a key wins */
+};
+
+struct ops {
+	struct op *v;
+	size_t n;
+	size_t cap;
+};
+
+/* The open environment. After start-up only the worker thread touches it. */
+struct db {
+	MDB_env *env;
+	MDB_dbi dbi[T_COUNT];
+	bool readonly; /* the file system refuses writing: good for reading only */
+	char *path;
+	int64_t size_bytes;
+	int64_t keep_ms;
+	int64_t keep_max;
+};
+
+struct store {
+	struct loop *loop;
+	struct worker *worker;
+	struct loop_timer retry;
+	struct store_conf conf;
+	char *dir;
+	char *machine_id;
+	struct db db;
+	int lock_fd;
+	struct ops pending;
+	bool busy; /* a commit is with the worker */
+	bool flushing; /* the end: what comes goes to the worker at once, behind what is there */
+	uint64_t order;
+	uint64_t commits, failures;
+	int64_t used_bytes;
+	bool failing;
+	char why[512];
+	char *set_aside;
+	char **adopted; /* as in the file: the loop thread asks while the worker may be reopening it */
+	size_t n_adopted, cap_adopted;
+	int fail_err;
+	unsigned fail_n;
+};
+
+int64_t store_wall_ms(void);
+int store_err(int rc); /* LMDB's own codes become errno values here and nowhere else */
+
+/* db.c. All return LMDB's codes. */
+void db_close(struct db *);
+int db_open(struct db *, bool readonly);
+int db_open_new(struct db *); /* for writing; a file that it made and could not complete (a full disk) does not stay */
+int db_get(struct db *, enum table, const void *key, size_t klen, struct buf *out);
+int db_apply(struct db *, const struct ops *); /* one transaction */
+int64_t db_used(struct db *);
+
+#endif
