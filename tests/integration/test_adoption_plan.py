@@ -66,7 +66,7 @@ def test_first_start_with_consul_down_touches_nothing(lab, make_c4d):
 	consul.start()
 	gone = uris[3]
 	until(lambda: r.sbc.disabled() == {gone}, 15, "what Consul does not know is disabled at once")
-	assert r.entries()[gone] & 4
+	until(lambda: r.entries()[gone] & 4, 5, "the file says so, too")
 	until(lambda: {d.uri: (d.flags, d.priority, d.attrs) for d in r.sbc.dispatcher()[1]} ==
 		{u: ("AX", 0, "weight=4") for u in uris[:3]}, 15, "converted; after remove_hold the last one leaves")
 	assert "removed after being disabled" in r.c4d.log()

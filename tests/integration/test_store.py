@@ -41,12 +41,22 @@ def in_own_mounts(lab, c4d, script):
 	c4d.binary = path
 
 
+def with_machine_id(lab, c4d, binary, text):
+	"""c4d (its real `binary`) starts as on a machine with this id; also where /etc/machine-id is missing."""
+	path, etc = lab.path("machine-id"), lab.path("etc")
+	with open(path, "w") as f:
+		f.write(text)
+	c4d.binary = binary
+	in_own_mounts(lab, c4d, f"[ -e /etc/machine-id ] || {{ cp -a /etc/. '{etc}'; : > '{etc}/machine-id'; "
+		f"mount --bind '{etc}' /etc; }}\nmount --bind '{path}' /etc/machine-id")
+
+
 def inside(c4d, path):
 	return f"/proc/{c4d.proc.pid}/root{path}"
 
 
 def mount_inside(c4d, *args):
-	subprocess.run(["nsenter", "-t", str(c4d.proc.pid), "-m", "mount", *args], check=True, capture_output=True)
+	subprocess.run(["nsenter", "-t", str(c4d.proc.pid), "-m", "-r", "mount", *args], check=True, capture_output=True)
 
 
 def fill(path):
@@ -250,15 +260,15 @@ def test_store_of_another_machine(lab, make_c4d):
 	"""A cloned VM does not act as its parent."""
 	fake = FakeDns(lab)
 	keys = three(fake)
-	c4d = make_c4d(watching(fake, {"router": EAGER})).start()
+	c4d = make_c4d(watching(fake, {"router": EAGER}))
+	binary = c4d.binary
+	with_machine_id(lab, c4d, binary, "fedcba9876543210fedcba9876543210\n")
+	c4d.start()
 	is_up(c4d, "router", *keys)
 	committed(c4d)
 	c4d.stop()
 	fake.stop()
-	other = lab.path("machine-id")
-	with open(other, "w") as f:
-		f.write("0123456789abcdef0123456789abcdef\n")
-	in_own_mounts(lab, c4d, f"mount --bind '{other}' /etc/machine-id")
+	with_machine_id(lab, c4d, binary, "0123456789abcdef0123456789abcdef\n")
 	c4d.start()
 	path = os.path.join(c4d.state, FILE)
 	found = glob.glob(f"{path}.other-machine-*")
@@ -277,12 +287,9 @@ def test_machine_without_id(lab, make_c4d):
 	"""A machine without an id (a container) has a store like any other."""
 	fake = FakeDns(lab)
 	keys = three(fake)
-	empty = lab.path("machine-id")
-	with open(empty, "w"):
-		pass
 	c4d = make_c4d(watching(fake, {"router": EAGER}))
 	real = c4d.binary
-	in_own_mounts(lab, c4d, f"mount --bind '{empty}' /etc/machine-id")
+	with_machine_id(lab, c4d, real, "")
 	c4d.start()
 	is_up(c4d, "router", *keys)
 	committed(c4d)
