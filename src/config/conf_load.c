@@ -10,33 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "config/conf_int.h"
-
-/* Where a key was last set; line 0: never, it has its default. */
-struct mark {
-	size_t file;
-	int line;
-	int *elements; /* of a list: the line of each */
-	bool bad; /* was given, but wrongly: say no more about it */
-};
-
-/* A section of the configuration while it is loaded: its object, and where everything came from. */
-struct sect {
-	enum conf_scope_id scope;
-	void *obj; /* owned by the conf */
-	char *path; /* "services.router"; "" for the root */
-	struct mark at;
-	struct mark *marks; /* one per row of conf_keys */
-	struct sect **kids;
-	size_t n_kids, cap_kids;
-};
-
-struct loader {
-	struct conf *conf;
-	struct conf_errors errs;
-	struct sect *root;
-	bool broken; /* a file could not be read: what is missing may stand there */
-};
+#include "config/conf_load_int.h"
 
 static struct sect *
 sect_new(enum conf_scope_id scope, void *obj, char *path)
@@ -65,14 +39,14 @@ sect_free(struct sect *s)
 	free(s);
 }
 
-static char *
-join(const char *path, const char *key)
+char *
+conf_join(const char *path, const char *key)
 {
 	return xasprintf("%s%s%s", path, *path && *key ? "." : "", key);
 }
 
-static const struct mark *
-mark_of(const struct sect *s, const char *key)
+const struct mark *
+conf_mark_of(const struct sect *s, const char *key)
 {
 	size_t i;
 
@@ -83,10 +57,10 @@ mark_of(const struct sect *s, const char *key)
 }
 
 /* Where to point when `key` is wrong: where it was set, else where its section begins. */
-static const struct mark *
-place_of(const struct sect *s, const char *key)
+const struct mark *
+conf_place_of(const struct sect *s, const char *key)
 {
-	const struct mark *m = mark_of(s, key);
+	const struct mark *m = conf_mark_of(s, key);
 
 	return m->line ? m : &s->at;
 }
@@ -118,15 +92,8 @@ edit_distance(const char *a, const char *b)
 	return row[lb];
 }
 
-/* The nearest of what was offered so far; near enough is a third of the letters. */
-struct hint {
-	const char *wanted;
-	size_t distance;
-	char best[64];
-};
-
-static void
-hint_offer(struct hint *h, const char *word, size_t len)
+void
+conf_hint_offer(struct hint *h, const char *word, size_t len)
 {
 	char text[64];
 	size_t d;
@@ -142,8 +109,8 @@ hint_offer(struct hint *h, const char *word, size_t len)
 	}
 }
 
-static void
-hint_add(const struct hint *h, struct buf *text)
+void
+conf_hint_add(const struct hint *h, struct buf *text)
 {
 	buf_printf(text, "; did you mean '%s'?", h->best);
 }
@@ -167,21 +134,21 @@ unknown_key(struct loader *l, size_t file, int line, const struct sect *s, const
 {
 	struct hint h = { .wanted = key };
 	struct buf text = { 0 };
-	char *path = join(s->path, group), *full = join(path, key), q[100];
+	char *path = conf_join(s->path, group), *full = conf_join(path, key), q[100];
 	size_t i, skip = *group ? strlen(group) + 1 : 0;
 
 	for (i = 0; i < conf_n_keys; i++)
 		if (conf_keys[i].scope == s->scope &&
 		    strncmp(conf_keys[i].name, group, strlen(group)) == 0 &&
 		    (*group == '\0' || conf_keys[i].name[skip - 1] == '.'))
-			hint_offer(
+			conf_hint_offer(
 			    &h, conf_keys[i].name + skip, strcspn(conf_keys[i].name + skip, "."));
 	for (i = 1; i < CONF_N_SCOPES && *group == '\0'; i++)
 		if (conf_scopes[i].parent == s->scope)
-			hint_offer(&h, conf_scopes[i].key, strlen(conf_scopes[i].key));
+			conf_hint_offer(&h, conf_scopes[i].key, strlen(conf_scopes[i].key));
 	buf_printf(&text, "unknown key '%s'", conf_quote(full, q));
 	if (h.best[0])
-		hint_add(&h, &text);
+		conf_hint_add(&h, &text);
 	else if (strchr(key, '.') != NULL)
 		buf_puts(&text, "; write nested keys as nested sections, without dots");
 	conf_error(&l->errs, file, line, "%s", text.s);
@@ -342,7 +309,7 @@ apply(struct loader *l, size_t file, struct sect *s, const struct conf_key *k,
 {
 	struct mark *m = &s->marks[k - conf_keys];
 	const struct conf_node *node = pair->value;
-	char *path = join(s->path, k->name), what[100];
+	char *path = conf_join(s->path, k->name), what[100];
 	bool is_list = k->type == CT_LIST, ok = false;
 
 	free(m->elements);
@@ -382,8 +349,8 @@ wants_map(struct loader *l, size_t file, int line, const char *path, const struc
 	return false;
 }
 
-static struct sect *
-find_kid(const struct sect *s, enum conf_scope_id scope, const char *name)
+struct sect *
+conf_find_kid(const struct sect *s, enum conf_scope_id scope, const char *name)
 {
 	size_t i;
 
@@ -412,7 +379,7 @@ walk_sections(struct loader *l, size_t file, struct sect *s, enum conf_scope_id 
 
 	for (i = 0; i < node->n; i++) {
 		const struct conf_pair *pair = &node->pairs[i];
-		char *sub = join(path, pair->key), q[100];
+		char *sub = conf_join(path, pair->key), q[100];
 		struct buf why = { 0 };
 		struct sect *kid;
 
@@ -421,7 +388,7 @@ walk_sections(struct loader *l, size_t file, struct sect *s, enum conf_scope_id 
 		} else if (!conf_scopes[scope].check_name(pair->key, &why)) {
 			conf_error(&l->errs, file, pair->line, "%s: %s", conf_quote(sub, q), why.s);
 		} else {
-			kid = find_kid(s, scope, pair->key);
+			kid = conf_find_kid(s, scope, pair->key);
 			if (kid == NULL) {
 				kid = add_kid(s, scope, pair->key, sub);
 				kid->at.file = file;
@@ -439,7 +406,7 @@ static void
 walk_pair(
     struct loader *l, size_t file, struct sect *s, const char *group, const struct conf_pair *pair)
 {
-	char *name = join(group, pair->key), *path = NULL;
+	char *name = conf_join(group, pair->key), *path = NULL;
 	size_t i;
 
 	if (pair->value->kind == NODE_BAD)
@@ -450,7 +417,7 @@ walk_pair(
 			apply(l, file, s, &conf_keys[i], pair);
 			goto out;
 		}
-	path = join(s->path, name);
+	path = conf_join(s->path, name);
 	for (i = 1; i < CONF_N_SCOPES; i++)
 		if (conf_scopes[i].parent == s->scope && strcmp(conf_scopes[i].key, name) == 0) {
 			if (wants_map(l, file, pair->line, path, pair->value))
@@ -477,282 +444,6 @@ walk(struct loader *l, size_t file, struct sect *s, const char *group, const str
 		walk_pair(l, file, s, group, &map->pairs[i]);
 }
 
-/* What the whole tells. */
-
-struct service_name {
-	enum { NAME_SERVICE, NAME_TAGGED, NAME_QUERY, NAME_OTHER, NAME_FOREIGN } kind;
-	size_t first_len; /* of the first label */
-};
-
-/* Which of Consul's kinds of names is it: NAME.service..., TAG.NAME.service..., NAME.query...? */
-static struct service_name
-classify_name(const char *name, const char *domain)
-{
-	struct service_name out = { NAME_FOREIGN, strcspn(name, ".") };
-	size_t len = strlen(name), dlen = strlen(domain), label = 0;
-	const char *p = name, *end;
-
-	if (len < dlen + 2 || name[len - dlen - 1] != '.' || strcmp(name + len - dlen, domain) != 0)
-		return out;
-	end = name + len - dlen - 1;
-	out.kind = NAME_OTHER;
-	for (; p < end; p += strcspn(p, ".") + 1, label++) {
-		size_t n = strcspn(p, ".");
-
-		if (label >= 1 && n == 7 && strncmp(p, "service", n) == 0) {
-			out.kind = label == 1 && name[0] != '_' ? NAME_SERVICE : NAME_TAGGED;
-			break;
-		}
-		if (label >= 1 && n == 5 && strncmp(p, "query", n) == 0) {
-			out.kind = NAME_QUERY;
-			break;
-		}
-	}
-	return out;
-}
-
-static void
-check_names(struct loader *l, const struct sect *s, struct conf_service *service)
-{
-	const struct mark *m = mark_of(s, "names");
-	const char *domain = l->conf->domain;
-	char q[100];
-	size_t i;
-
-	if (service->names.n == 0) {
-		char *name = xasprintf("%s.service.%s", service->name, domain);
-
-		conf_strlist_add(&service->names, name);
-		free(name);
-		return;
-	}
-	if (m->bad || mark_of(l->root, "consul.domain")->bad)
-		return;
-	for (i = 0; i < service->names.n; i++) {
-		const char *name = conf_quote(service->names.v[i], q);
-
-		switch (classify_name(service->names.v[i], domain).kind) {
-		case NAME_FOREIGN:
-			conf_error(&l->errs, m->file, m->elements[i],
-			    "%s.names '%s': is not under consul.domain '%s', so no "
-			    "answer could be checked against Consul's own; correct the name or "
-			    "consul.domain",
-			    s->path, name, domain);
-			break;
-		case NAME_OTHER:
-			conf_error(&l->errs, m->file, m->elements[i],
-			    "%s.names '%s': is not the name of a service or prepared "
-			    "query; write SERVICE.service.%s, SERVICE.service.DC.%s or "
-			    "QUERY.query.%s",
-			    s->path, name, domain, domain, domain);
-			break;
-		default:
-			break;
-		}
-	}
-}
-
-/* Can all names of the service be asked for `tag`? If not, say it at `at`. */
-static bool
-check_askable(struct loader *l, const struct sect *s, const struct conf_service *service,
-    const char *tag, size_t file, int line, const char *path)
-{
-	const char *why = NULL, *name = NULL;
-	char q[100];
-	size_t i;
-
-	if (mark_of(s, "names")->bad || mark_of(l->root, "consul.domain")->bad)
-		return true; /* reported; what the name will be is open */
-	for (i = 0; i < service->names.n && why == NULL; i++) {
-		struct service_name n;
-
-		name = service->names.v[i];
-		n = classify_name(name, l->conf->domain);
-		if (n.kind == NAME_QUERY)
-			why = "a prepared query, which cannot be asked by tag";
-		else if (n.kind == NAME_TAGGED)
-			why = "asked by a tag already";
-		else if (n.kind == NAME_SERVICE &&
-			 (n.first_len > 62 || strlen(name) + strlen(tag) + 3 > 253))
-			why = "too long to be asked by this tag";
-	}
-	if (why == NULL)
-		return true;
-	conf_error(&l->errs, file, line,
-	    "%s '%s': %s has the name %s, which is %s; remove the tag or that name", path, tag,
-	    s->path, conf_quote(name, q), why);
-	return false;
-}
-
-static void
-check_service(struct loader *l, const struct sect *s)
-{
-	struct conf_service *service = s->obj;
-	const struct mark *m;
-	char *path = join(s->path, "tags");
-	size_t i;
-
-	check_names(l, s, service);
-	m = mark_of(s, "tags");
-	for (i = 0; i < service->tags.n && !m->bad; i++)
-		if (!check_askable(
-			l, s, service, service->tags.v[i], m->file, m->elements[i], path))
-			break;
-	free(path);
-	if (service->min_instances > service->max_instances && !mark_of(s, "min_instances")->bad &&
-	    !mark_of(s, "max_instances")->bad) {
-		m = mark_of(s, "min_instances");
-		if (m->line == 0)
-			m = place_of(s, "max_instances");
-		conf_error(&l->errs, m->file, m->line,
-		    "%s: min_instances %d is more than max_instances %d; lower the one "
-		    "or raise the other",
-		    s->path, (int)service->min_instances, (int)service->max_instances);
-	}
-	service->prefixes = xcalloc(service->networks.n, sizeof *service->prefixes);
-	for (i = 0; i < service->networks.n; i++)
-		if (topo_prefix_parse(service->networks.v[i], &service->prefixes[i]) != 0)
-			abort(); /* the table's check took it */
-}
-
-static bool
-strlist_has(const struct strlist *l, const char *s)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		if (strcmp(l->v[i], s) == 0)
-			return true;
-	return false;
-}
-
-/* The tags of a set are asked for at its service. */
-static void
-check_set_tags(struct loader *l, const struct sect *s, const struct sect *service_sect)
-{
-	struct conf_service *service = service_sect->obj;
-	size_t i;
-
-	for (i = 0; i < s->n_kids; i++) {
-		const struct sect *kid = s->kids[i];
-		const char *tag = ((struct conf_set_tag *)kid->obj)->name;
-		char *path;
-
-		if (strlist_has(&service->tags, tag))
-			continue;
-		path = join(s->path, "tag");
-		if (check_askable(
-			l, service_sect, service, tag, kid->at.file, kid->at.line, path)) {
-			if (service->tags.n >= CONF_TAGS_MAX)
-				conf_error(&l->errs, kid->at.file, kid->at.line,
-				    "%s '%s': %s would be asked for more than %d tags; "
-				    "use fewer",
-				    path, tag, service_sect->path, CONF_TAGS_MAX);
-			else
-				conf_strlist_add(&service->tags, tag);
-		}
-		free(path);
-	}
-}
-
-static void
-check_set(struct loader *l, const struct sect *s)
-{
-	struct conf_set *set = s->obj;
-	const struct mark *m = mark_of(s, "service");
-	const struct sect *service;
-	struct hint h = { .wanted = set->service };
-	struct buf text = { 0 };
-	size_t i;
-
-	if (text_parse_int(set->name, 1, INT32_MAX, &set->id) != 0)
-		abort(); /* check_set_id() took it */
-	if (set->service == NULL) {
-		if (!m->bad)
-			conf_error(&l->errs, s->at.file, s->at.line,
-			    "%s: needs a service, whose instances it holds", s->path);
-		return;
-	}
-	service = find_kid(l->root, SC_SERVICE, set->service);
-	if (service != NULL) {
-		check_set_tags(l, s, service);
-		return;
-	}
-	for (i = 0; i < l->conf->n_services; i++)
-		hint_offer(&h, l->conf->services[i]->name, strlen(l->conf->services[i]->name));
-	buf_printf(&text, "%s.service '%s': is not among the services", s->path, set->service);
-	if (h.best[0])
-		hint_add(&h, &text);
-	else
-		buf_printf(&text, "; add services.%s", set->service);
-	conf_error(&l->errs, m->file, m->line, "%s", text.s);
-	buf_free(&text);
-}
-
-/* Two Kamailios must not share what `key` names. */
-static void
-check_shared(struct loader *l, const struct sect *s, const char *key, const char *value,
-    const struct sect *other, const char *other_value)
-{
-	const struct mark *m = place_of(s, key), *first = place_of(other, key);
-
-	if (value == NULL || other_value == NULL || strcmp(value, other_value) != 0)
-		return;
-	conf_error(&l->errs, m->file, m->line,
-	    "%s.%s '%s': is that of %s as well (%s:%d); each Kamailio needs its own", s->path, key,
-	    value, other->path, l->errs.files[first->file], first->line);
-}
-
-static void
-check_kamailio(struct loader *l, const struct sect *s, size_t before)
-{
-	const struct conf_kamailio *kam = s->obj;
-	size_t i;
-
-	if (kam->n_sets > 0 && kam->list_file == NULL && !mark_of(s, "list_file")->bad)
-		conf_error(&l->errs, s->at.file, s->at.line,
-		    "%s: has dispatcher sets but no list_file; set it to the "
-		    "dispatcher module's list_file",
-		    s->path);
-	for (i = 0; i < s->n_kids; i++)
-		check_set(l, s->kids[i]);
-	for (i = 0; i < before; i++) {
-		const struct sect *other = l->root->kids[i];
-		const struct conf_kamailio *o = other->obj;
-
-		if (other->scope != SC_KAMAILIO)
-			continue;
-		check_shared(l, s, "binrpc", kam->binrpc, other, o->binrpc);
-		check_shared(l, s, "list_file", kam->list_file, other, o->list_file);
-	}
-}
-
-static int
-text_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void
-check_whole(struct loader *l)
-{
-	const struct sect *root = l->root;
-	size_t i;
-
-	for (i = 0; i < root->n_kids; i++)
-		if (root->kids[i]->scope == SC_SERVICE)
-			check_service(l, root->kids[i]);
-	for (i = 0; i < root->n_kids; i++)
-		if (root->kids[i]->scope == SC_KAMAILIO)
-			check_kamailio(l, root->kids[i], i);
-	for (i = 0; i < l->conf->n_services; i++) {
-		struct strlist *tags = &l->conf->services[i]->tags;
-
-		if (tags->n > 1)
-			qsort(tags->v, tags->n, sizeof *tags->v, text_cmp);
-	}
-}
-
 /* The table of show config. */
 
 static void
@@ -766,7 +457,7 @@ add_item(struct loader *l, size_t *cap, const struct sect *s, const struct conf_
 	size_t i;
 
 	/* What a tag does not say is the set's. */
-	if (s->scope == SC_TAG && !conf_key_is_set(k, s->obj))
+	if (s->scope == SC_TAG && parent != NULL && !conf_key_is_set(k, s->obj))
 		for (i = 0; i < conf_n_keys; i++)
 			if (conf_keys[i].scope == SC_SET &&
 			    strcmp(conf_keys[i].name, k->name) == 0) {
@@ -776,7 +467,7 @@ add_item(struct loader *l, size_t *cap, const struct sect *s, const struct conf_
 			}
 	l->conf->items = xgrow(l->conf->items, l->conf->n_items, cap, sizeof *l->conf->items);
 	item = &l->conf->items[l->conf->n_items++];
-	item->path = join(s->path, k->name);
+	item->path = conf_join(s->path, k->name);
 	item->value = conf_key_format(from, owner->obj);
 	item->origin =
 	    m->line ? xasprintf("%s:%d", l->errs.files[m->file], m->line) : xstrdup("default");
@@ -817,7 +508,7 @@ loader_finish(struct loader *l, struct conf **out, conf_report_cb *report, void 
 	int err = 0;
 
 	if (!l->broken)
-		check_whole(l);
+		conf_check_whole(l);
 	if (l->errs.n > 0) {
 		conf_errors_report(&l->errs, report, arg);
 		conf_free(l->conf);
@@ -869,6 +560,12 @@ load_file(struct loader *l, const char *path)
 }
 
 /* The *.yml of conf.d beside `file`, in lexical order. No conf.d is fine. */
+int
+conf_text_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static void
 load_conf_d(struct loader *l, const char *file)
 {
@@ -897,7 +594,7 @@ load_conf_d(struct loader *l, const char *file)
 	}
 	closedir(d);
 	if (names.n > 1)
-		qsort(names.v, names.n, sizeof *names.v, text_cmp);
+		qsort(names.v, names.n, sizeof *names.v, conf_text_cmp);
 	for (i = 0; i < names.n; i++) {
 		char *path = xasprintf("%s/%s", dir, names.v[i]);
 
