@@ -186,7 +186,8 @@ def test_names_are_united_and_judged_apart(service, agent, make_c4d):
 		rows = {r["name"]: r for r in c4d.show("dns")}
 		assert rows[names[0]]["canary"] == "consul.service.dc1.consul"
 		assert rows[names[1]]["canary"] == "consul.service.consul"
-		assert {n: r["listed"] for n, r in rows.items()} == {names[0]: 2, names[1]: 2}
+		until(lambda: {r["name"]: r["listed"] for r in c4d.show("dns")} == {names[0]: 2, names[1]: 2}, 10,
+			"each name lists two")
 		assert c4d.instances()[both]["weight"] == 7, "the first name speaks for an instance that both list"
 		why = c4d.ctl("why", both, fmt="json").data["instances"][0]
 		assert [n["name"] for n in why["listed_by"]] == names
