@@ -24,7 +24,6 @@ const char *control_arg(const struct control_req *, size_t i); /* NULL past the 
 const char *control_peer(const struct control_req *);          /* "uid 0" */
 void control_data(struct control_req *, json_t *takes);
 void control_end(struct control_req *, int exit_code, const char *fmt, ...) PRINTF(3, 4); /* fmt NULL: no error text */
-bool control_gone(const struct control_req *);
 /* Called after each pass of a target and every 100 ms until it returns true or the deadline comes (then `late` is true). `arg` is given away and free()d. */
 typedef bool control_wait_cb(struct control_req *, void *arg, bool late);
 void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, void *arg);

@@ -25,7 +25,6 @@ typedef void listfile_cb(void *arg, const struct listfile_result *);
 
 struct listfile *listfile_new(struct worker *, const char *path, listfile_cb *, void *arg);
 void listfile_free(struct listfile *); /* NULL is fine; a job under way ends without its callback */
-bool listfile_busy(const struct listfile *);
 /*
  * Read and parse; `lock`: take the lock first (a failure to is reported, the rest is read all the same), and make
  * an empty file where there is none.

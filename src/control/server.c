@@ -193,12 +193,6 @@ control_peer(const struct control_req *r)
 	return r->peer ? r->peer->name : "a peer that is gone";
 }
 
-bool
-control_gone(const struct control_req *r)
-{
-	return r->peer == NULL;
-}
-
 /* ---- waiting and streaming ---- */
 
 void

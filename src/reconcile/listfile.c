@@ -215,12 +215,6 @@ listfile_free(struct listfile *lf)
 	worker_submit(lf->worker, WORKER_URGENT, &j->job);
 }
 
-bool
-listfile_busy(const struct listfile *lf)
-{
-	return lf->busy;
-}
-
 void
 listfile_load(struct listfile *lf, bool take_lock)
 {
