@@ -35,6 +35,11 @@ struct conf_service {
 	int64_t empty_rounds;      /* 3; 1..1000 */
 	int64_t empty_hold_ms;     /* 120s */
 	int64_t remove_hold_ms;    /* 10m; 0..24h */
+	char *drain_tag;           /* NULL; instances with this tag are drained; it is among `tags` */
+	int64_t flap_suppress;     /* 2000; 0..20000: suppressed at this penalty (each going costs 1000); 0: never */
+	int64_t flap_reuse;        /* 750; 1..20000: in again below it */
+	int64_t flap_half_life_ms; /* 5m; 1s..24h */
+	int64_t flap_max_ms;       /* 30m: suppressed at most this long after the last change */
 	struct strlist networks;   /* as text, checked */
 	struct topo_prefix *prefixes; /* networks, parsed; n is networks.n */
 };
@@ -61,17 +66,50 @@ struct conf_set {
 	size_t n_tags;
 };
 
+/* rtpengine nodes: a set of the rtpengine module, in its db_text table. */
+struct conf_rtpengine {
+	char *name;      /* the id as written */
+	int64_t id;      /* 0..2147483647, from the key */
+	char *service;
+	char *url;       /* "udp:{address}:{port}" */
+	int64_t weight;  /* 1; 0..10000 */
+	int64_t drain_timeout_ms; /* 1h: so long sessions may keep the row of a node that leaves */
+	int64_t ping_ms; /* 1s: c4d asks each node by NG ping */
+	int64_t ping_timeout_ms; /* 400ms; 50ms..900ms, so that an answer is never older than 1 s at a reload */
+	bool exclusive;  /* true */
+};
+
+/* A group of the permissions module's address_file. */
+struct conf_permissions {
+	char *name;      /* the group as written */
+	int64_t id;      /* 1..2147483647, from the key */
+	struct strlist services;
+	struct strlist networks; /* besides: prefixes */
+	char *tag;       /* NULL: none */
+	bool exclusive;  /* true */
+};
+
 struct conf_kamailio {
 	char *name;
 	char *binrpc;            /* unix:PATH or tcp:IP:PORT */
 	char *list_file;         /* required when there are sets */
-	char *strategy;          /* reload, the only one so far */
+	char *tables;            /* directory of the db_text tables; required with rtpengine or domain */
+	char *address_file;      /* required with permissions */
+	char *strategy;          /* reload or incremental */
 	int64_t reload_delta_ms; /* 5s; 1s..10m */
 	int64_t timeout_ms;      /* 2s: an RPC not answered in this time means a new connection */
 	int64_t poll_ms;         /* 2s: read back at least this often */
 	bool probing;            /* true: Kamailio pings; false: never write the I flag */
+	int64_t permissions_delta_ms; /* 5s: the permissions module's reload_delta */
+	struct strlist domain_services; /* whose addresses are domains */
+	struct strlist domain_names;
+	bool domain_exclusive;   /* true */
 	struct conf_set **sets;
 	size_t n_sets;
+	struct conf_rtpengine **rtpengines;
+	size_t n_rtpengines;
+	struct conf_permissions **permissions;
+	size_t n_permissions;
 };
 
 struct conf_item { /* for show config: one row per key in effect */
@@ -93,7 +131,7 @@ struct conf {
 	char *http;           /* http://127.0.0.1:8500 */
 	char *token_file;     /* NULL */
 	char *domain;         /* consul */
-	char *wake;           /* dns */
+	char *wake;           /* dns or index */
 	int64_t budget;       /* percent, 1; 1..100 */
 	int64_t dns_timeout_ms; /* 2s */
 	struct conf_service **services;

@@ -61,7 +61,7 @@ void conf_node_free(struct conf_node *); /* NULL is fine */
 
 /* The key table. */
 enum conf_type { CT_MS, CT_INT, CT_SIZE, CT_BOOL, CT_WORD, CT_TEXT, CT_LIST };
-enum conf_scope_id { SC_ROOT, SC_SERVICE, SC_KAMAILIO, SC_SET, SC_TAG };
+enum conf_scope_id { SC_ROOT, SC_SERVICE, SC_KAMAILIO, SC_SET, SC_TAG, SC_RTPENGINE, SC_PERMISSIONS };
 
 /* True when fine, else *why is filled. May bring the value into its usual form, not lengthen it. */
 typedef bool conf_check_cb(char *value, struct buf *why);
@@ -89,7 +89,7 @@ struct conf_key {
 	const char *help;
 };
 
-#define CONF_N_SCOPES 5
+#define CONF_N_SCOPES 7
 extern const struct conf_scope conf_scopes[CONF_N_SCOPES];
 extern const struct conf_key conf_keys[];
 extern const size_t conf_n_keys;

@@ -232,6 +232,47 @@ check_uri(char *v, struct buf *why)
 }
 
 static bool
+check_rtp_id(char *v, struct buf *why)
+{
+	int64_t id;
+
+	if (text_parse_int(v, 0, INT32_MAX, &id) != 0 || (v[0] == '0' && v[1]))
+		buf_puts(why, "an rtpengine set's id is a whole number, 0 to 2147483647");
+	return why->len == 0;
+}
+
+static bool
+check_group_id(char *v, struct buf *why)
+{
+	int64_t id;
+
+	if (text_parse_int(v, 1, INT32_MAX, &id) != 0 || v[0] == '0')
+		buf_puts(why, "a group of addresses is a whole number, 1 to 2147483647");
+	return why->len == 0;
+}
+
+/* c4d asks the nodes itself, over UDP. */
+static bool
+check_url(char *v, struct buf *why)
+{
+	if (!check_template(v, why))
+		return false;
+	if (strncmp(v, "udp:", 4) != 0 && strncmp(v, "udp6:", 5) != 0)
+		buf_puts(why, "must begin with udp: (or udp6:), which is how c4d and Kamailio both reach a node");
+	else if (strstr(v, "{address}") == NULL || strstr(v, "{port}") == NULL)
+		buf_puts(why, "needs {address} and {port}, as in udp:{address}:{port}");
+	return why->len == 0;
+}
+
+static bool
+check_word(char *v, struct buf *why)
+{
+	if (!text_is_printable(v, strlen(v)) || strchr(v, '#') != NULL)
+		buf_puts(why, "must be one word of printable ASCII, without #");
+	return why->len == 0;
+}
+
+static bool
 check_flags(char *v, struct buf *why)
 {
 	int64_t flags;
@@ -260,12 +301,20 @@ const struct conf_scope conf_scopes[CONF_N_SCOPES] = {
 	[SC_TAG] = { SC_SET, "tag", "kamailio.NAME.dispatcher.SETID.tag.TAG",
 	    sizeof(struct conf_set_tag), offsetof(struct conf_set, tags),
 	    offsetof(struct conf_set, n_tags), check_tag },
+	[SC_RTPENGINE] = { SC_KAMAILIO, "rtpengine", "kamailio.NAME.rtpengine.SETID",
+	    sizeof(struct conf_rtpengine), offsetof(struct conf_kamailio, rtpengines),
+	    offsetof(struct conf_kamailio, n_rtpengines), check_rtp_id },
+	[SC_PERMISSIONS] = { SC_KAMAILIO, "permissions", "kamailio.NAME.permissions.GROUP",
+	    sizeof(struct conf_permissions), offsetof(struct conf_kamailio, permissions),
+	    offsetof(struct conf_kamailio, n_permissions), check_group_id },
 };
 
 #define ROOT(f) SC_ROOT, offsetof(struct conf, f)
 #define SERVICE(f) SC_SERVICE, offsetof(struct conf_service, f)
 #define KAMAILIO(f) SC_KAMAILIO, offsetof(struct conf_kamailio, f)
 #define SET(f) SC_SET, offsetof(struct conf_set, f)
+#define RTPENGINE(f) SC_RTPENGINE, offsetof(struct conf_rtpengine, f)
+#define PERMISSIONS(f) SC_PERMISSIONS, offsetof(struct conf_permissions, f)
 #define TAG(f) SC_TAG, offsetof(struct conf_set_tag, f)
 
 #define SECOND INT64_C(1000)
@@ -295,14 +344,14 @@ const struct conf_key conf_keys[] = {
 	    "group that may use the socket; unset: the daemon's own" },
 	{ ROOT(dns), "consul.dns", CT_LIST, "IP:PORT", "127.0.0.1:8600", 1, 8, LIVE,
 	    check_host_port, "Consul's DNS servers, asked over TCP; the next one when one fails" },
-	{ ROOT(http), "consul.http", CT_TEXT, "URL", "http://127.0.0.1:8500", 1, 256, RESTART,
+	{ ROOT(http), "consul.http", CT_TEXT, "URL", "http://127.0.0.1:8500", 1, 256, LIVE,
 	    check_http, "the agent's HTTP interface: http://, https:// or unix:/path" },
-	{ ROOT(token_file), "consul.token_file", CT_TEXT, "path", NULL, 0, PATH_LEN, RESTART,
-	    check_path, "file that holds the ACL token" },
+	{ ROOT(token_file), "consul.token_file", CT_TEXT, "path", NULL, 0, PATH_LEN, LIVE,
+	    check_path, "file that holds the ACL token; read again when it changes" },
 	{ ROOT(domain), "consul.domain", CT_TEXT, "DNS name", "consul", 1, 253, LIVE,
 	    check_dns_name, "Consul's DNS domain" },
-	{ ROOT(wake), "consul.wake", CT_WORD, "dns", "dns", 0, 0, RESTART, NULL,
-	    "what says that it is time to ask again" },
+	{ ROOT(wake), "consul.wake", CT_WORD, "dns|index", "dns", 0, 0, LIVE, NULL,
+	    "what says that it is time to ask again: the clock, or Consul's index too" },
 	{ ROOT(budget), "consul.budget", CT_INT, NULL, "1", 1, 100, LIVE, NULL,
 	    "percent of a core that the questions may cost the agent" },
 	{ ROOT(dns_timeout_ms), "consul.timeout", CT_MS, NULL, "2s", 50, MINUTE, LIVE, NULL,
@@ -330,6 +379,16 @@ const struct conf_key conf_keys[] = {
 	    "for how long they must prove it" },
 	{ SERVICE(remove_hold_ms), "remove_hold", CT_MS, NULL, "10m", 0, DAY, LIVE, NULL,
 	    "disabled this long before it is removed" },
+	{ SERVICE(drain_tag), "drain_tag", CT_TEXT, "tag", NULL, 0, 62, LIVE, check_tag,
+	    "instances with this tag are drained: no new calls" },
+	{ SERVICE(flap_suppress), "flap_suppress", CT_INT, NULL, "2000", 0, 20000, LIVE, NULL,
+	    "kept out at this penalty; each going costs 1000; 0: never" },
+	{ SERVICE(flap_reuse), "flap_reuse", CT_INT, NULL, "750", 1, 20000, LIVE, NULL,
+	    "in again when the penalty has decayed below this" },
+	{ SERVICE(flap_half_life_ms), "flap_half_life", CT_MS, NULL, "5m", SECOND, DAY, LIVE, NULL,
+	    "in which the penalty halves" },
+	{ SERVICE(flap_max_ms), "flap_max", CT_MS, NULL, "30m", SECOND, DAY, LIVE, NULL,
+	    "kept out at most this long after the last going" },
 	{ SERVICE(networks), "networks", CT_LIST, "prefix", NULL, 0, 64, LIVE, check_prefix,
 	    "instances outside of these are not accepted; unset: any" },
 
@@ -338,7 +397,11 @@ const struct conf_key conf_keys[] = {
 	    "the control socket of Kamailio's ctl module" },
 	{ KAMAILIO(list_file), "list_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
 	    "the dispatcher module's list file; needed when there are sets" },
-	{ KAMAILIO(strategy), "strategy", CT_WORD, "reload", "reload", 0, 0, LIVE, NULL,
+	{ KAMAILIO(tables), "tables", CT_TEXT, "directory", NULL, 1, PATH_LEN, LIVE, check_dir,
+	    "the db_text tables; needed with rtpengine or domain" },
+	{ KAMAILIO(address_file), "address_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "the permissions module's address_file; needed with permissions" },
+	{ KAMAILIO(strategy), "strategy", CT_WORD, "reload|incremental", "reload", 0, 0, LIVE, NULL,
 	    "how new and removed destinations are brought in" },
 	{ KAMAILIO(reload_delta_ms), "reload_delta", CT_MS, NULL, "5s", SECOND, 10 * MINUTE, LIVE,
 	    NULL, "the dispatcher module's reload_delta: one reload in this time" },
@@ -348,6 +411,14 @@ const struct conf_key conf_keys[] = {
 	    "read back at least this often" },
 	{ KAMAILIO(probing), "probing", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
 	    "Kamailio pings its destinations; false: never written as inactive" },
+	{ KAMAILIO(permissions_delta_ms), "permissions_delta", CT_MS, NULL, "5s", SECOND, 10 * MINUTE,
+	    LIVE, NULL, "the permissions module's reload_delta" },
+	{ KAMAILIO(domain_services), "domain.services", CT_LIST, "service", NULL, 0, 64, LIVE,
+	    check_section_name, "whose addresses are domains" },
+	{ KAMAILIO(domain_names), "domain.names", CT_LIST, "DNS name", NULL, 0, 10000, LIVE,
+	    check_dns_name, "further domains" },
+	{ KAMAILIO(domain_exclusive), "domain.exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "the whole table is c4d's; false: others' rows stay" },
 
 	{ SET(service), "service", CT_TEXT, "service", NULL, 1, 63, LIVE, check_section_name,
 	    "whose instances; needed" },
@@ -361,6 +432,30 @@ const struct conf_key conf_keys[] = {
 	    "attributes, of {address}, {port}, {weight} and {priority} too" },
 	{ SET(exclusive), "exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
 	    "the whole set is c4d's; false: only the lines that c4d wrote" },
+
+	{ RTPENGINE(service), "service", CT_TEXT, "service", NULL, 1, 63, LIVE, check_section_name,
+	    "whose instances; needed" },
+	{ RTPENGINE(url), "url", CT_TEXT, "template", "udp:{address}:{port}", 1, 256, LIVE, check_url,
+	    "a node's NG port; IPv6 addresses are put in brackets" },
+	{ RTPENGINE(weight), "weight", CT_INT, NULL, "1", 0, 10000, LIVE, NULL,
+	    "share of the calls" },
+	{ RTPENGINE(drain_timeout_ms), "drain_timeout", CT_MS, NULL, "1h", 0, 7 * DAY, LIVE, NULL,
+	    "so long its sessions may keep a node that leaves" },
+	{ RTPENGINE(ping_ms), "ping", CT_MS, NULL, "1s", 100, MINUTE, LIVE, NULL,
+	    "c4d asks each node this often" },
+	{ RTPENGINE(ping_timeout_ms), "ping_timeout", CT_MS, NULL, "400ms", 50, 900, LIVE, NULL,
+	    "a node that has not answered by then is asked once more, then dead" },
+	{ RTPENGINE(exclusive), "exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "the whole set is c4d's; false: others' rows stay" },
+
+	{ PERMISSIONS(services), "services", CT_LIST, "service", NULL, 0, 64, LIVE, check_section_name,
+	    "whose addresses are in this group" },
+	{ PERMISSIONS(networks), "networks", CT_LIST, "prefix", NULL, 0, 1000, LIVE, check_prefix,
+	    "further addresses and networks" },
+	{ PERMISSIONS(tag), "tag", CT_TEXT, "word", NULL, 0, 64, LIVE, check_word,
+	    "the tag column" },
+	{ PERMISSIONS(exclusive), "exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "the whole group is c4d's; false: others' lines stay" },
 
 	{ TAG(uri), "uri", CT_TEXT, "template", NULL, 1, 256, LIVE, check_uri,
 	    "instead of the set's, for instances with this tag" },
@@ -570,7 +665,7 @@ conf_key_set(const struct conf_key *k, void *obj, const char *text, struct buf *
 		if (ok)
 			set_text(k, obj, v);
 		else
-			buf_printf(why, "must be %s in this version", k->form);
+			buf_printf(why, "must be %s", k->form);
 		break;
 	case CT_TEXT:
 		ok = conf_key_check(k, v, why);

@@ -181,38 +181,85 @@ check_set_tags(struct loader *l, const struct sect *s, const struct sect *servic
 	}
 }
 
+/* The section that this key names; reported, and NULL, when there is none. */
+static const struct sect *
+check_service_ref(struct loader *l, const struct sect *s, const char *key, const struct mark *m, int line, const char *wanted)
+{
+	const struct sect *service = conf_find_kid(l->root, SC_SERVICE, wanted);
+	struct hint h = { .wanted = wanted };
+	struct buf text = { 0 };
+	size_t i;
+
+	if (service != NULL)
+		return service;
+	for (i = 0; i < l->conf->n_services; i++)
+		conf_hint_offer(&h, l->conf->services[i]->name, strlen(l->conf->services[i]->name));
+	buf_printf(&text, "%s.%s '%s': is not among the services", s->path, key, wanted);
+	if (h.best[0])
+		conf_hint_add(&h, &text);
+	else
+		buf_printf(&text, "; add services.%s", wanted);
+	conf_error(&l->errs, m->file, line, "%s", text.s);
+	buf_free(&text);
+	return NULL;
+}
+
+static const struct sect *
+check_one_service(struct loader *l, const struct sect *s, const char *service)
+{
+	const struct mark *m = conf_mark_of(s, "service");
+
+	if (service != NULL)
+		return check_service_ref(l, s, "service", m, m->line, service);
+	if (!m->bad)
+		conf_error(&l->errs, s->at.file, s->at.line, "%s: needs a service, whose instances it holds", s->path);
+	return NULL;
+}
+
+static void
+check_services(struct loader *l, const struct sect *s, const char *key, const struct strlist *services)
+{
+	const struct mark *m = conf_mark_of(s, key);
+	size_t i;
+
+	for (i = 0; i < services->n && !m->bad; i++)
+		(void)check_service_ref(l, s, key, m, m->elements[i], services->v[i]);
+}
+
 static void
 check_set(struct loader *l, const struct sect *s)
 {
 	struct conf_set *set = s->obj;
-	const struct mark *m = conf_mark_of(s, "service");
 	const struct sect *service;
-	struct hint h = { .wanted = set->service };
-	struct buf text = { 0 };
-	size_t i;
 
 	if (text_parse_int(set->name, 1, INT32_MAX, &set->id) != 0)
 		abort(); /* check_set_id() took it */
-	if (set->service == NULL) {
-		if (!m->bad)
-			conf_error(&l->errs, s->at.file, s->at.line,
-			    "%s: needs a service, whose instances it holds", s->path);
-		return;
-	}
-	service = conf_find_kid(l->root, SC_SERVICE, set->service);
-	if (service != NULL) {
+	service = check_one_service(l, s, set->service);
+	if (service != NULL)
 		check_set_tags(l, s, service);
-		return;
-	}
-	for (i = 0; i < l->conf->n_services; i++)
-		conf_hint_offer(&h, l->conf->services[i]->name, strlen(l->conf->services[i]->name));
-	buf_printf(&text, "%s.service '%s': is not among the services", s->path, set->service);
-	if (h.best[0])
-		conf_hint_add(&h, &text);
-	else
-		buf_printf(&text, "; add services.%s", set->service);
-	conf_error(&l->errs, m->file, m->line, "%s", text.s);
-	buf_free(&text);
+}
+
+static void
+check_rtpengine(struct loader *l, const struct sect *s)
+{
+	struct conf_rtpengine *set = s->obj;
+
+	if (text_parse_int(set->name, 0, INT32_MAX, &set->id) != 0)
+		abort(); /* check_rtp_id() took it */
+	(void)check_one_service(l, s, set->service);
+}
+
+static void
+check_permissions(struct loader *l, const struct sect *s)
+{
+	struct conf_permissions *group = s->obj;
+
+	if (text_parse_int(group->name, 1, INT32_MAX, &group->id) != 0)
+		abort(); /* check_group_id() took it */
+	check_services(l, s, "services", &group->services);
+	if (group->services.n == 0 && group->networks.n == 0 && !conf_mark_of(s, "services")->bad &&
+	    !conf_mark_of(s, "networks")->bad)
+		conf_error(&l->errs, s->at.file, s->at.line, "%s: needs services or networks, whose addresses it holds", s->path);
 }
 
 /* Two Kamailios must not share what `key` names. */
@@ -229,19 +276,34 @@ check_shared(struct loader *l, const struct sect *s, const char *key, const char
 	    value, other->path, l->errs.files[first->file], first->line);
 }
 
+/* `key` says where what `what` needs is kept. */
+static void
+check_needs(struct loader *l, const struct sect *s, bool needed, const char *value, const char *key, const char *what,
+    const char *remedy)
+{
+	if (needed && value == NULL && !conf_mark_of(s, key)->bad)
+		conf_error(&l->errs, s->at.file, s->at.line, "%s: has %s but no %s; set it to %s", s->path, what, key, remedy);
+}
+
 static void
 check_kamailio(struct loader *l, const struct sect *s, size_t before)
 {
+	static void (*const checks[CONF_N_SCOPES])(struct loader *, const struct sect *) = {
+		[SC_SET] = check_set, [SC_RTPENGINE] = check_rtpengine, [SC_PERMISSIONS] = check_permissions,
+	};
 	const struct conf_kamailio *kam = s->obj;
 	size_t i;
 
-	if (kam->n_sets > 0 && kam->list_file == NULL && !conf_mark_of(s, "list_file")->bad)
-		conf_error(&l->errs, s->at.file, s->at.line,
-		    "%s: has dispatcher sets but no list_file; set it to the "
-		    "dispatcher module's list_file",
-		    s->path);
+	check_needs(l, s, kam->n_sets > 0, kam->list_file, "list_file", "dispatcher sets", "the dispatcher module's list_file");
+	check_needs(l, s, kam->n_rtpengines > 0, kam->tables, "tables", "rtpengine sets",
+	    "the directory in modparam(\"rtpengine\", \"db_url\", \"text://DIRECTORY\")");
+	check_needs(l, s, kam->domain_services.n + kam->domain_names.n > 0, kam->tables, "tables", "a domain table",
+	    "the directory in modparam(\"domain\", \"db_url\", \"text://DIRECTORY\")");
+	check_needs(l, s, kam->n_permissions > 0, kam->address_file, "address_file", "permissions groups",
+	    "the permissions module's address_file");
+	check_services(l, s, "domain.services", &kam->domain_services);
 	for (i = 0; i < s->n_kids; i++)
-		check_set(l, s->kids[i]);
+		checks[s->kids[i]->scope](l, s->kids[i]);
 	for (i = 0; i < before; i++) {
 		const struct sect *other = l->root->kids[i];
 		const struct conf_kamailio *o = other->obj;
@@ -250,6 +312,36 @@ check_kamailio(struct loader *l, const struct sect *s, size_t before)
 			continue;
 		check_shared(l, s, "binrpc", kam->binrpc, other, o->binrpc);
 		check_shared(l, s, "list_file", kam->list_file, other, o->list_file);
+		check_shared(l, s, "tables", kam->tables, other, o->tables);
+		check_shared(l, s, "address_file", kam->address_file, other, o->address_file);
+	}
+}
+
+/* The drain tag is asked for like the others; a limit below which it is suppressed makes no sense. */
+static void
+check_flaps_and_drain(struct loader *l, const struct sect *s)
+{
+	struct conf_service *service = s->obj;
+	const struct mark *m = conf_mark_of(s, "drain_tag");
+	char *path = conf_join(s->path, "drain_tag");
+
+	if (service->drain_tag != NULL && !m->bad && !strlist_has(&service->tags, service->drain_tag) &&
+	    check_askable(l, s, service, service->drain_tag, m->file, m->line, path)) {
+		if (service->tags.n >= CONF_TAGS_MAX)
+			conf_error(&l->errs, m->file, m->line, "%s '%s': %s would be asked for more than %d tags; use fewer", path,
+			    service->drain_tag, s->path, CONF_TAGS_MAX);
+		else
+			conf_strlist_add(&service->tags, service->drain_tag);
+	}
+	free(path);
+	if (service->flap_suppress > 0 && service->flap_reuse >= service->flap_suppress &&
+	    !conf_mark_of(s, "flap_suppress")->bad && !conf_mark_of(s, "flap_reuse")->bad) {
+		m = conf_mark_of(s, "flap_reuse");
+		if (m->line == 0)
+			m = conf_place_of(s, "flap_suppress");
+		conf_error(&l->errs, m->file, m->line,
+		    "%s: flap_reuse %d must be less than flap_suppress %d; lower the one or raise the other", s->path,
+		    (int)service->flap_reuse, (int)service->flap_suppress);
 	}
 }
 
@@ -262,6 +354,9 @@ conf_check_whole(struct loader *l)
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_SERVICE)
 			check_service(l, root->kids[i]);
+	for (i = 0; i < root->n_kids; i++)
+		if (root->kids[i]->scope == SC_SERVICE)
+			check_flaps_and_drain(l, root->kids[i]);
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_KAMAILIO)
 			check_kamailio(l, root->kids[i], i);

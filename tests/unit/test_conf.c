@@ -127,12 +127,37 @@ static const struct {
 	{ "history_max: 1e3\n", "t.yml:1: history_max '1e3': must be a whole number" },
 	{ "store_size: big\n", "t.yml:1: store_size 'big': must be a size, such as 64M or 1G" },
 	{ "log: loud\n",
-	    "t.yml:1: log 'loud': must be error|warning|notice|info|debug in this version" },
+	    "t.yml:1: log 'loud': must be error|warning|notice|info|debug" },
 	{ "log: error|warning\n", "t.yml:1: log 'error|warning': must be" },
 	{ "log: ''\n", "t.yml:1: log '': must be" },
-	{ "consul: {wake: index}\n", "t.yml:1: consul.wake 'index': must be dns in this version" },
-	{ "kamailio: {a: {strategy: incremental}}\n",
-	    "t.yml:1: kamailio.a.strategy 'incremental': must be reload in this version" },
+	{ "consul: {wake: kv}\n", "t.yml:1: consul.wake 'kv': must be dns|index" },
+	{ "kamailio: {a: {strategy: both}}\n", "t.yml:1: kamailio.a.strategy 'both': must be reload|incremental" },
+	{ "services: {a: {flap_suppress: 500}}\n",
+	    "t.yml:1: services.a: flap_reuse 750 must be less than flap_suppress 500; lower the one or raise the other" },
+	{ "services: {a: {drain_tag: tcp}}\n",
+	    "t.yml:1: services.a.drain_tag 'tcp': DNS cannot ask for this tag: Consul takes _tcp as the protocol and "
+	    "answers with all instances; use another tag" },
+	{ "services: {rtp: {}}\nkamailio: {a: {rtpengine: {0: {service: rtp}}}}\n",
+	    "t.yml:2: kamailio.a: has rtpengine sets but no tables; set it to the directory in "
+	    "modparam(\"rtpengine\", \"db_url\", \"text://DIRECTORY\")" },
+	{ "services: {rtp: {}}\nkamailio: {a: {tables: /t, rtpengine: {0: {}}}}\n",
+	    "t.yml:2: kamailio.a.rtpengine.0: needs a service, whose instances it holds" },
+	{ "services: {rtp: {}}\nkamailio: {a: {tables: /t, rtpengine: {-1: {service: rtp}}}}\n",
+	    "t.yml:2: kamailio.a.rtpengine.-1: an rtpengine set's id is a whole number, 0 to 2147483647" },
+	{ "services: {rtp: {}}\nkamailio: {a: {tables: /t, rtpengine: {0: {service: rtp, url: \"unix:{address}\"}}}}\n",
+	    "t.yml:2: kamailio.a.rtpengine.0.url 'unix:{address}': must begin with udp: (or udp6:), which is how c4d and "
+	    "Kamailio both reach a node" },
+	{ "services: {sbc: {}}\nkamailio: {a: {tables: /t, domain: {services: [sbcs]}}}\n",
+	    "t.yml:2: kamailio.a.domain.services 'sbcs': is not among the services; did you mean 'sbc'?" },
+	{ "kamailio: {a: {domain: {names: [sip.example.org]}}}\n",
+	    "t.yml:1: kamailio.a: has a domain table but no tables; set it to the directory in "
+	    "modparam(\"domain\", \"db_url\", \"text://DIRECTORY\")" },
+	{ "kamailio: {a: {address_file: /a, permissions: {1: {}}}}\n",
+	    "t.yml:1: kamailio.a.permissions.1: needs services or networks, whose addresses it holds" },
+	{ "kamailio: {a: {permissions: {1: {networks: [10.0.0.0/8]}}}}\n",
+	    "t.yml:1: kamailio.a: has permissions groups but no address_file; set it to the permissions module's address_file" },
+	{ "kamailio: {a: {binrpc: \"unix:/a\", tables: /t}, b: {binrpc: \"unix:/b\", tables: /t}}\n",
+	    "t.yml:1: kamailio.b.tables '/t': is that of kamailio.a as well (t.yml:1); each Kamailio needs its own" },
 	/* durations, ranges */
 	{ "services:\n  a:\n    interval: 15\n",
 	    "t.yml:3: services.a.interval '15': a duration needs a unit, such as 15s" },
@@ -749,7 +774,7 @@ test_conf_d_errors(void **state)
 	put(d, "conf.d/20-b.yml", "\n\nservices: { bb: }\n");
 	said = load_dir(d, &conf);
 	assert_string_equal(said,
-	    "c4d.yml:1: log 'loud': must be error|warning|notice|info|debug in this version\n"
+	    "c4d.yml:1: log 'loud': must be error|warning|notice|info|debug\n"
 	    "c4d.yml:2: kamailio.k.dispatcher.1.service 'b': is not among the services; did you "
 	    "mean 'bb'?\n"
 	    "conf.d/10-a.yml:2: kamailio.k.list_file 'f': must be an absolute path, beginning with "
