@@ -1,10 +1,11 @@
 #!/bin/sh
-# deps.sh [build|test|lint|all]: installs by apt what the group needs and the machine lacks.
+# deps.sh [build|test|rtp|lint|all]...: installs by apt what the group needs and the machine lacks.
 # Says nothing and takes no time when all is there. Installing starts no daemon and enables none.
 set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libc-ares-dev libjansson-dev liblmdb-dev libyaml-dev"
-test="libcmocka-dev kamailio sip-tester python3 python3-pytest python3-pytest-xdist debian-archive-keyring"
+test="libcmocka-dev kamailio sip-tester python3 python3-pytest python3-pytest-xdist debian-archive-keyring debootstrap"
+rtp="rtpengine-daemon"
 lint="clang clang-tidy clang-tools cppcheck codespell shellcheck"
 
 wanted=
@@ -12,11 +13,12 @@ wanted=
 for group in "$@"; do
 	case $group in
 	build) wanted="$wanted $build" ;;
-	test) wanted="$wanted $build $test" ;;
+	test) wanted="$wanted $build $test $rtp" ;;
+	rtp) wanted="$wanted $rtp" ;;
 	lint) wanted="$wanted $build libcmocka-dev $lint" ;;
-	all) wanted="$wanted $build $test $lint" ;;
+	all) wanted="$wanted $build $test $rtp $lint" ;;
 	*)
-		echo "usage: deps.sh [build|test|lint|all]" >&2
+		echo "usage: deps.sh [build|test|rtp|lint|all]..." >&2
 		exit 2
 		;;
 	esac
@@ -110,7 +112,7 @@ rm -f "$log"
 for u in $(list_units); do
 	printf '%s\n' "$units_before" | grep -qxF "$u" && continue
 	case $u in
-	kamailio* | sip-tester*) ;;
+	kamailio* | sip-tester* | rtpengine-daemon) ;;
 	*) continue ;; # a dependency's unit is none of ours to decide on
 	esac
 	if command -v deb-systemd-helper >/dev/null 2>&1; then
