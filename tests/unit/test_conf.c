@@ -790,8 +790,7 @@ test_conf_d_errors(void **state)
 	assert_string_equal(said,
 	    "conf.d/10-a.yml:2: not YAML: did not find expected key, while parsing a block mapping "
 	    "that begins at line 1\n"
-	    "conf.d/20-b.yml:1: log 'loud': must be error|warning|notice|info|debug"
-	    "version\n");
+	    "conf.d/20-b.yml:1: log 'loud': must be error|warning|notice|info|debug\n");
 	free(said);
 }
 
