@@ -58,13 +58,12 @@ on_changed(void *arg)
 	struct app *a = arg;
 	size_t i;
 
-	for (i = 0; i < a->n_dispatchers; i++)
-		if (a->dispatchers[i] != NULL)
-			dispatcher_kick(a->dispatchers[i]);
+	for (i = 0; i < a->n_hosts; i++)
+		kamhost_kick(a->hosts[i]);
 }
 
 static void
-on_target(void *arg, struct dispatcher *target)
+on_target(void *arg)
 {
 	struct daemon *d = arg;
 
@@ -82,10 +81,11 @@ on_stop(void *arg)
 
 /* ---- configuration ---- */
 
+/* Kamailios of this configuration: those whose section did not change are taken over from `old`. */
 static int
-make_dispatcher(struct daemon *d, const struct conf_kamailio *c, struct dispatcher **out)
+make_hosts(struct daemon *d, const struct conf *conf, struct kamhost **old, size_t n_old, struct kamhost ***out, size_t *n_out)
 {
-	struct dispatcher_deps deps = {
+	const struct target_deps deps = {
 		.loop = d->app.loop,
 		.worker = d->app.worker,
 		.platform = d->app.platform,
@@ -93,42 +93,28 @@ make_dispatcher(struct daemon *d, const struct conf_kamailio *c, struct dispatch
 		.event = on_target,
 		.arg = d,
 	};
-	int err = dispatcher_new(out, &deps, c);
-
-	if (err != 0)
-		log_error("kam", "%s: cannot use binrpc %s: %s", c->name, c->binrpc, strerror(-err));
-	return err;
-}
-
-/* Dispatchers for this configuration: those whose section did not change are taken over from `old`. */
-static int
-make_dispatchers(struct daemon *d, const struct conf *conf, struct dispatcher **old, size_t n_old,
-    struct dispatcher ***out, size_t *n_out)
-{
-	struct dispatcher **v = xcalloc(conf->n_kamailios, sizeof *v);
+	struct kamhost **v = xcalloc(conf->n_kamailios, sizeof *v);
 	size_t i, k, n = 0;
 	int err = 0;
 
 	for (i = 0; i < conf->n_kamailios && err == 0; i++) {
 		const struct conf_kamailio *c = conf->kamailios[i];
 
-		if (c->n_sets == 0)
-			continue;
 		for (k = 0; k < n_old; k++)
-			if (old[k] != NULL && conf_kamailio_same(dispatcher_conf(old[k]), c))
+			if (old[k] != NULL && conf_kamailio_same(kamhost_conf(old[k]), c))
 				break;
 		if (k < n_old) {
 			v[n++] = old[k];
 			old[k] = NULL;
-			dispatcher_set_conf(v[n - 1], c);
+			kamhost_set_conf(v[n - 1], c);
 			continue;
 		}
-		for (k = 0; k < n_old; k++) /* its lock on the list file must be free for the new one */
-			if (old[k] != NULL && strcmp(dispatcher_conf(old[k])->name, c->name) == 0) {
-				dispatcher_free(old[k]);
+		for (k = 0; k < n_old; k++) /* its locks on the files must be free for the new one */
+			if (old[k] != NULL && strcmp(kamhost_conf(old[k])->name, c->name) == 0) {
+				kamhost_free(old[k]);
 				old[k] = NULL;
 			}
-		err = make_dispatcher(d, c, &v[n]);
+		err = kamhost_new(&v[n], &deps, c);
 		if (err == 0)
 			n++;
 	}
@@ -163,8 +149,8 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	struct app *a = &d->app;
 	struct conf *old = a->conf;
 	struct watch *watch = NULL;
-	struct dispatcher **dispatchers, **old_d = a->dispatchers;
-	size_t i, n, n_old = a->n_dispatchers;
+	struct kamhost **hosts, **old_hosts = a->hosts;
+	size_t i, n, n_old = a->n_hosts;
 
 	if (watch_new(&watch, a->loop, fresh, on_round, a) != 0)
 		return -EINVAL;
@@ -172,20 +158,20 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	log_messages(messages, false);
 	watch_free(a->watch);
 	a->watch = watch;
-	a->n_dispatchers = 0;
+	a->n_hosts = 0;
 	platform_set_conf(a->platform, fresh);
-	(void)make_dispatchers(d, fresh, old_d, n_old, &dispatchers, &n);
+	(void)make_hosts(d, fresh, old_hosts, n_old, &hosts, &n);
 	a->conf = fresh;
-	a->dispatchers = dispatchers;
-	a->n_dispatchers = n;
+	a->hosts = hosts;
+	a->n_hosts = n;
 	for (i = 0; i < n_old; i++) {
-		if (old_d[i] != NULL)
-			log_notice("kam", "%s: no longer configured; its lists stay as they are", dispatcher_conf(old_d[i])->name);
-		dispatcher_free(old_d[i]);
+		if (old_hosts[i] != NULL)
+			log_notice("kam", "%s: no longer configured; its lists stay as they are", kamhost_conf(old_hosts[i])->name);
+		kamhost_free(old_hosts[i]);
 	}
-	free(old_d);
+	free(old_hosts);
 	for (i = 0; i < n; i++)
-		dispatcher_start(dispatchers[i]); /* for those that run it is a kick */
+		kamhost_start(hosts[i]); /* for those that run it is a kick */
 	watch_start(watch);
 	if (strcmp(old->log, fresh->log) != 0) /* else what c4ctl log said stays */
 		log_init((enum log_level)log_level_parse(fresh->log));
@@ -318,7 +304,7 @@ build(struct daemon *d)
 	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0 ||
 	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0)
 		return EXIT_CONFIG;
-	if (make_dispatchers(d, a->conf, NULL, 0, &a->dispatchers, &a->n_dispatchers) != 0)
+	if (make_hosts(d, a->conf, NULL, 0, &a->hosts, &a->n_hosts) != 0)
 		return EXIT_CONFIG;
 	switch (control_new(&d->control, a, a->conf->control_socket, a->conf->control_group)) {
 	case 0:
@@ -328,8 +314,8 @@ build(struct daemon *d)
 	default:
 		return EXIT_NO;
 	}
-	for (i = 0; i < a->n_dispatchers; i++)
-		dispatcher_start(a->dispatchers[i]);
+	for (i = 0; i < a->n_hosts; i++)
+		kamhost_start(a->hosts[i]);
 	watch_start(a->watch);
 	return EXIT_DONE;
 }
@@ -342,10 +328,10 @@ tear_down(struct daemon *d)
 
 	d->stopping = true;
 	watch_free(a->watch);
-	for (i = 0; i < a->n_dispatchers; i++)
-		dispatcher_free(a->dispatchers[i]);
-	free(a->dispatchers);
-	a->n_dispatchers = 0;
+	for (i = 0; i < a->n_hosts; i++)
+		kamhost_free(a->hosts[i]);
+	free(a->hosts);
+	a->n_hosts = 0;
 	store_flush(a->store);
 	worker_free(a->worker); /* every job ends, so that nothing that was decided is lost */
 	control_free(d->control);
@@ -377,7 +363,7 @@ daemon_run(const char *file, bool debug)
 		d.app.started_wall_ms = loop_wall_ms(d.app.loop);
 		log_notice("c4d", "c4d %s runs: pid=%ld config=%s generation=%llu services=%zu kamailios=%zu", C4D_VERSION,
 		    (long)getpid(), file, (unsigned long long)platform_generation(d.app.platform), d.app.conf->n_services,
-		    d.app.n_dispatchers);
+		    d.app.n_hosts);
 		if (loop_run(d.app.loop) != 0)
 			rc = EXIT_NO;
 	}

@@ -32,7 +32,7 @@ on_changed(void *arg)
 }
 
 static void
-on_target(void *arg, struct dispatcher *d)
+on_target(void *arg)
 {
 }
 
@@ -40,14 +40,17 @@ on_target(void *arg, struct dispatcher *d)
 static bool
 all_read(const struct plan *p)
 {
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < p->app.n_dispatchers; i++) {
-		const struct dispatcher *d = p->app.dispatchers[i];
+	for (i = 0; i < p->app.n_hosts; i++) {
+		const struct kamhost *h = p->app.hosts[i];
 
-		if (dispatcher_passes(d) == 0 ||
-		    (!dispatcher_was_read(d) && (dispatcher_is_up(d) || strcmp(dispatcher_down_why(d), "not connected yet") == 0)))
-			return false;
+		for (k = 0; k < kamhost_targets(h); k++) {
+			const struct target *t = kamhost_target(h, k);
+
+			if (t->ops->passes(t) == 0 || (!t->ops->was_read(t) && (kamhost_is_up(h) || !kamhost_was_heard(h))))
+				return false;
+		}
 	}
 	return true;
 }
@@ -75,7 +78,7 @@ report(struct plan *p, const char *format)
 {
 	struct app *a = &p->app;
 	const struct topo *t = platform_now(a->platform);
-	json_t *rows = json_array(), *some;
+	json_t *rows = json_array();
 	size_t i, silent = 0, n;
 	struct judge_name_view v;
 	struct watch_view w;
@@ -91,15 +94,13 @@ report(struct plan *p, const char *format)
 	for (i = 0; i < t->n; i++)
 		if (!t->services[i].known)
 			fprintf(stderr, "c4d: service %s has no instance: its sets would not be touched\n", t->services[i].name);
-	for (i = 0; i < a->n_dispatchers; i++) {
-		const struct dispatcher *d = a->dispatchers[i];
+	for (i = 0; i < a->n_hosts; i++) {
+		const struct kamhost *h = a->hosts[i];
 
-		if (!dispatcher_was_read(d))
-			fprintf(stderr, "c4d: kamailio %s can't be read: %s; only its list file is compared\n", dispatcher_conf(d)->name,
-			    dispatcher_down_why(d));
-		some = show_diff(d, true);
-		json_array_extend(rows, some);
-		json_decref(some);
+		if (!kamhost_is_up(h))
+			fprintf(stderr, "c4d: kamailio %s can't be read: %s; only its files are compared\n", kamhost_conf(h)->name,
+			    kamhost_down_why(h));
+		show_diff(h, rows);
 	}
 	n = json_array_size(rows);
 	if (strcmp(format, "json") == 0) {
@@ -119,7 +120,7 @@ plan_run(const char *file, const char *format)
 {
 	struct plan p = { 0 };
 	struct app *a = &p.app;
-	struct dispatcher_deps deps = { .dry = true, .event = on_target, .arg = &p };
+	struct target_deps deps = { .dry = true, .event = on_target, .arg = &p };
 	size_t i;
 	int rc;
 
@@ -136,14 +137,12 @@ plan_run(const char *file, const char *format)
 	deps.loop = a->loop;
 	deps.worker = a->worker;
 	deps.platform = a->platform;
-	a->dispatchers = xcalloc(a->conf->n_kamailios, sizeof *a->dispatchers);
+	a->hosts = xcalloc(a->conf->n_kamailios, sizeof *a->hosts);
 	p.deadline_ms = loop_now_ms(a->loop) + GRACE_MS;
 	for (i = 0; i < a->conf->n_kamailios; i++) {
-		if (a->conf->kamailios[i]->n_sets == 0)
-			continue;
-		if (dispatcher_new(&a->dispatchers[a->n_dispatchers], &deps, a->conf->kamailios[i]) != 0)
+		if (kamhost_new(&a->hosts[a->n_hosts], &deps, a->conf->kamailios[i]) != 0)
 			goto out;
-		dispatcher_start(a->dispatchers[a->n_dispatchers++]);
+		kamhost_start(a->hosts[a->n_hosts++]);
 		if (p.deadline_ms < loop_now_ms(a->loop) + GRACE_MS + a->conf->kamailios[i]->timeout_ms)
 			p.deadline_ms = loop_now_ms(a->loop) + GRACE_MS + a->conf->kamailios[i]->timeout_ms;
 	}
@@ -154,9 +153,9 @@ plan_run(const char *file, const char *format)
 out:
 	loop_timer_fini(&p.tick);
 	watch_free(a->watch);
-	for (i = 0; i < a->n_dispatchers; i++)
-		dispatcher_free(a->dispatchers[i]);
-	free(a->dispatchers);
+	for (i = 0; i < a->n_hosts; i++)
+		kamhost_free(a->hosts[i]);
+	free(a->hosts);
 	worker_free(a->worker);
 	platform_free(a->platform);
 	loop_free(a->loop);

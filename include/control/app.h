@@ -9,7 +9,7 @@
 #include "base/loop.h"
 #include "config/conf.h"
 #include "discovery/watch.h"
-#include "reconcile/dispatcher.h"
+#include "reconcile/kamhost.h"
 #include "reconcile/platform.h"
 #include "store/store.h"
 
@@ -20,8 +20,8 @@ struct app {
 	struct store *store;
 	struct platform *platform;
 	struct watch *watch;
-	struct dispatcher **dispatchers; /* one per configured Kamailio that has sets */
-	size_t n_dispatchers;
+	struct kamhost **hosts; /* one per configured Kamailio */
+	size_t n_hosts;
 	int64_t started_wall_ms;
 	/*
 	 * Load and check (by the worker), then swap; `done` runs from the loop. -EINVAL: nothing was changed; `messages`

@@ -30,15 +30,19 @@ void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, 
 /* Log lines of notice and above as data until the peer goes. */
 void control_stream_log(struct control_req *);
 
-/* Handlers, by room: show.c and act.c */
+/* Handlers, by room: show.c, show_targets.c and act.c */
 control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
     ctl_show_dispatcher, ctl_show_dns, ctl_history, ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
     ctl_release, ctl_approve, ctl_watch, ctl_log, ctl_reload;
 
 /* JSON that more than one command shows. */
 json_t *show_instance(const char *service, const struct topo_instance *, bool stale);
-json_t *show_targets(const struct app *);
-json_t *show_diff(const struct dispatcher *, bool with_file);
+json_t *show_targets(const struct app *, const char *service); /* NULL: all */
+json_t *show_filter_targets(json_t *rows, const char *only);   /* rows with a "target"; returns them */
+json_t *show_destinations(const struct kamhost *);
+void show_diff(const struct kamhost *, json_t *rows);          /* adds to them */
+/* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
+void show_reply_rows(struct control_req *, json_t *rows, bool found, const char *what);
 /* "sbc" means all targets of that Kamailio, "sbc/1" one, NULL all. */
 bool show_target_wanted(const char *only, const char *name);
 

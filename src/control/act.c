@@ -93,22 +93,34 @@ ctl_reload(struct control_req *r)
 /* ---- resync ---- */
 
 struct resync {
-	uint64_t passes[64]; /* of each dispatcher when it was asked */
 	char only[TARGET_NAME_MAX];
+	size_t n;
+	struct {
+		const struct target *target; /* compared, never followed: a reload may have freed it */
+		uint64_t passes;             /* when it was asked */
+	} asked[]; /* those that are concerned */
 };
 
-static bool
-concerns(const struct resync *rs, const struct dispatcher *d)
+static size_t
+count_targets(const struct app *a)
 {
-	struct target_view v;
-	size_t k;
+	size_t i, n = 0;
 
-	for (k = 0; k < dispatcher_targets(d); k++) {
-		dispatcher_view(d, k, &v);
-		if (show_target_wanted(rs->only[0] ? rs->only : NULL, v.name))
-			return true;
-	}
-	return false;
+	for (i = 0; i < a->n_hosts; i++)
+		n += kamhost_targets(a->hosts[i]);
+	return n;
+}
+
+/* Every target that was asked has ended a pass since. */
+static bool
+has_passed(const struct resync *rs, const struct target *t)
+{
+	size_t i;
+
+	for (i = 0; i < rs->n; i++)
+		if (rs->asked[i].target == t)
+			return t->ops->passes(t) > rs->asked[i].passes;
+	return true;
 }
 
 static bool
@@ -116,14 +128,14 @@ resync_wait(struct control_req *r, void *arg, bool late)
 {
 	struct resync *rs = arg;
 	struct app *a = control_app(r);
+	struct target_walk w = { 0 };
 	bool settled = true, good = true;
 	json_t *rows, *row;
 	size_t i;
 
-	for (i = 0; i < a->n_dispatchers; i++)
-		if (concerns(rs, a->dispatchers[i]) && dispatcher_passes(a->dispatchers[i]) <= rs->passes[i % 64])
-			settled = false;
-	rows = show_targets(a);
+	while (kamhost_walk(a->hosts, a->n_hosts, &w))
+		settled &= has_passed(rs, w.target);
+	rows = show_targets(a, NULL);
 	for (i = 0; i < json_array_size(rows);) {
 		const char *name, *state;
 
@@ -154,21 +166,21 @@ void
 ctl_resync(struct control_req *r)
 {
 	struct app *a = control_app(r);
-	struct resync *rs = xcalloc(1, sizeof *rs);
-	bool any = false;
-	size_t i;
+	struct resync *rs = xcalloc(1, sizeof *rs + count_targets(a) * sizeof *rs->asked);
+	const char *only = control_arg(r, 0);
+	struct target_walk w = { 0 };
 
-	snprintf(rs->only, sizeof rs->only, "%s", control_arg(r, 0) ? control_arg(r, 0) : "");
-	for (i = 0; i < a->n_dispatchers; i++) {
-		if (!concerns(rs, a->dispatchers[i]))
+	snprintf(rs->only, sizeof rs->only, "%s", only ? only : "");
+	while (kamhost_walk(a->hosts, a->n_hosts, &w)) {
+		if (!show_target_wanted(only, w.view.name) || (rs->n > 0 && rs->asked[rs->n - 1].target == w.target))
 			continue;
-		any = true;
-		rs->passes[i % 64] = dispatcher_passes(a->dispatchers[i]);
-		dispatcher_resync(a->dispatchers[i]);
+		rs->asked[rs->n].target = w.target;
+		rs->asked[rs->n++].passes = w.target->ops->passes(w.target);
+		w.target->ops->resync(w.target);
 	}
 	watch_ask_now(a->watch, NULL);
-	if (!any && rs->only[0]) {
-		control_end(r, EXIT_NO, "no target %s (c4ctl show targets)", rs->only);
+	if (rs->n == 0 && only != NULL) {
+		control_end(r, EXIT_NO, "no target %s (c4ctl show targets)", only);
 		free(rs);
 		return;
 	}

@@ -450,7 +450,7 @@ render_diff(const json_t *rows, int64_t now_ms)
 {
 	static const struct column columns[] = {
 		{ "TARGET", "target", COLUMN_TEXT }, { "WHERE", "where", COLUMN_TEXT }, { "STEP", "op", COLUMN_TEXT },
-		{ "DESTINATION", "uri", COLUMN_TEXT }, { "", "detail", COLUMN_BELOW }, { NULL, NULL, 0 },
+		{ "ITEM", "item", COLUMN_TEXT }, { "", "detail", COLUMN_BELOW }, { NULL, NULL, 0 },
 	};
 
 	if (json_array_size(rows) == 0)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "control/control.h"
+#include "kamailio/dslist.h"
 
 #define HISTORY_LIMIT 100
 #define LATE_MS 15000 /* a target that is pending for longer than this is a problem */
@@ -29,8 +30,8 @@ wanted(struct control_req *r, const char *name)
 }
 
 /* An array to show, or "no such X" (1) when it was narrowed to nothing. */
-static void
-reply_rows(struct control_req *r, json_t *rows, bool found, const char *what)
+void
+show_reply_rows(struct control_req *r, json_t *rows, bool found, const char *what)
 {
 	if (!found && control_arg(r, 0) != NULL) {
 		json_decref(rows);
@@ -114,7 +115,7 @@ ctl_show_instances(struct control_req *r)
 			json_array_append_new(rows,
 			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
 	}
-	reply_rows(r, rows, found, "service");
+	show_reply_rows(r, rows, found, "service");
 }
 
 static json_t *
@@ -185,140 +186,7 @@ ctl_show_services(struct control_req *r)
 	for (i = 0; i < t->n; i++)
 		if (wanted(r, t->services[i].name))
 			json_array_append_new(rows, show_service(a, &t->services[i]));
-	reply_rows(r, rows, json_array_size(rows) > 0, "service");
-}
-
-/* ---- targets ---- */
-
-static json_t *
-show_target(const struct target_view *v)
-{
-	json_t *o = json_object();
-
-	jsonx_set_text(o, "target", v->name);
-	jsonx_set_text(o, "kind", v->kind);
-	jsonx_set_text(o, "state", target_state_name(v->state));
-	jsonx_set_int(o, "desired_generation", (int64_t)v->desired_generation);
-	jsonx_set_int(o, "applied_generation", (int64_t)v->applied_generation);
-	jsonx_set_int(o, "pending", (int64_t)v->pending);
-	jsonx_set_text(o, "last_error", v->last_error[0] ? v->last_error : NULL);
-	jsonx_set_time(o, "since", v->since_ms);
-	jsonx_set_int(o, "window_ms", v->window_ms);
-	return o;
-}
-
-json_t *
-show_targets(const struct app *a)
-{
-	json_t *rows = json_array();
-	struct target_view v;
-	size_t i, k;
-
-	for (i = 0; i < a->n_dispatchers; i++)
-		for (k = 0; k < dispatcher_targets(a->dispatchers[i]); k++) {
-			dispatcher_view(a->dispatchers[i], k, &v);
-			json_array_append_new(rows, show_target(&v));
-		}
-	return rows;
-}
-
-bool
-show_target_wanted(const char *only, const char *name)
-{
-	size_t len = only ? strlen(only) : 0;
-
-	return only == NULL || strcmp(only, name) == 0 || (strncmp(only, name, len) == 0 && name[len] == '/');
-}
-
-static json_t *
-filter_rows(json_t *rows, const char *only)
-{
-	size_t i = 0;
-
-	while (i < json_array_size(rows))
-		if (show_target_wanted(only, jsonx_get_text(json_array_get(rows, i), "target")))
-			i++;
-		else
-			json_array_remove(rows, i);
-	return rows;
-}
-
-void
-ctl_show_targets(struct control_req *r)
-{
-	json_t *rows = filter_rows(show_targets(control_app(r)), control_arg(r, 0));
-
-	reply_rows(r, rows, json_array_size(rows) > 0, "target");
-}
-
-static json_t *
-show_destinations(const struct dispatcher *d)
-{
-	json_t *rows = json_array();
-	struct ds_entries want = { 0 };
-	const struct ds_entries *have = dispatcher_actual(d);
-	const struct conf_kamailio *c = dispatcher_conf(d);
-	size_t i, k;
-
-	dispatcher_desired(d, &want);
-	for (k = 0; k < c->n_sets; k++) {
-		char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
-		int set = (int)c->sets[k]->id;
-
-		/* first what is desired, then what Kamailio has besides */
-		for (i = 0; i < want.n + have->n; i++) {
-			const struct ds_entry *e = i < want.n ? &want.v[i] : &have->v[i - want.n], *other;
-			json_t *o;
-			char flags[8];
-
-			if (e->set != set)
-				continue;
-			other = dsp_find(i < want.n ? have : &want, set, e->uri);
-			if (i >= want.n && other != NULL)
-				continue;
-			o = json_object();
-			jsonx_set_text(o, "target", target);
-			jsonx_set_int(o, "set", set);
-			jsonx_set_text(o, "uri", e->uri);
-			jsonx_set_text(o, "desired", i >= want.n ? NULL : e->flags & DS_DISABLED ? "disabled" : "active");
-			if (i < want.n && other == NULL) {
-				jsonx_set_text(o, "actual", NULL);
-			} else {
-				dsp_flags_text(i < want.n ? other->flags : e->flags, flags);
-				jsonx_set_text(o, "actual", dispatcher_was_read(d) ? flags : NULL);
-			}
-			jsonx_set_int(o, "priority", e->priority);
-			jsonx_set_text(o, "attrs", e->attrs);
-			json_array_append_new(rows, o);
-		}
-		free(target);
-	}
-	ds_entries_clear(&want);
-	return rows;
-}
-
-void
-ctl_show_dispatcher(struct control_req *r)
-{
-	struct app *a = control_app(r);
-	json_t *rows = json_array(), *some;
-	bool found = false;
-	size_t i, k;
-
-	for (i = 0; i < a->n_dispatchers; i++) {
-		const struct conf_kamailio *c = dispatcher_conf(a->dispatchers[i]);
-
-		for (k = 0; k < c->n_sets; k++) {
-			char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
-
-			found |= show_target_wanted(control_arg(r, 0), target);
-			free(target);
-		}
-		some = show_destinations(a->dispatchers[i]);
-		json_array_extend(rows, some);
-		json_decref(some);
-	}
-	reply_rows(r, filter_rows(rows, control_arg(r, 0)), found, "target");
+	show_reply_rows(r, rows, json_array_size(rows) > 0, "service");
 }
 
 /* ---- DNS ---- */
@@ -363,7 +231,7 @@ ctl_show_dns(struct control_req *r)
 		json_object_set_new(o, "rounds", counts);
 		json_array_append_new(rows, o);
 	}
-	reply_rows(r, rows, json_array_size(rows) > 0, "service");
+	show_reply_rows(r, rows, json_array_size(rows) > 0, "service");
 }
 
 /* ---- configuration ---- */
@@ -387,7 +255,7 @@ ctl_show_config(struct control_req *r)
 		jsonx_set_text(o, "origin", c->items[i].origin);
 		json_array_append_new(rows, o);
 	}
-	reply_rows(r, rows, json_array_size(rows) > 0, "key beginning with");
+	show_reply_rows(r, rows, json_array_size(rows) > 0, "key beginning with");
 }
 
 /* ---- status ---- */
@@ -457,23 +325,21 @@ static json_t *
 status_targets(const struct app *a, json_t *list)
 {
 	json_t *o = json_object();
-	size_t count[5] = { 0 }, i, k;
-	struct target_view v;
+	struct target_walk w = { 0 };
+	size_t count[5] = { 0 }, i;
 
-	for (i = 0; i < a->n_dispatchers; i++)
-		for (k = 0; k < dispatcher_targets(a->dispatchers[i]); k++) {
-			bool late;
+	while (kamhost_walk(a->hosts, a->n_hosts, &w)) {
+		const struct target_view *v = &w.view;
+		bool late = loop_wall_ms(a->loop) - v->since_ms > LATE_MS + v->window_ms;
 
-			dispatcher_view(a->dispatchers[i], k, &v);
-			count[v.state]++;
-			late = loop_wall_ms(a->loop) - v.since_ms > LATE_MS + v.window_ms;
-			if (v.state == TARGET_FAILED || v.state == TARGET_UNREACHABLE)
-				problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v.name,
-				    target_state_name(v.state), v.last_error);
-			else if (v.state != TARGET_CONVERGED && late)
-				problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v.name, target_state_name(v.state),
-				    v.last_error[0] ? ": " : "", v.last_error);
-		}
+		count[v->state]++;
+		if (v->state == TARGET_FAILED || v->state == TARGET_UNREACHABLE)
+			problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v->name,
+			    target_state_name(v->state), v->last_error);
+		else if (v->state != TARGET_CONVERGED && late)
+			problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v->name, target_state_name(v->state),
+			    v->last_error[0] ? ": " : "", v->last_error);
+	}
 	for (i = 0; i < NELEM(count); i++)
 		jsonx_set_int(o, target_state_name((enum target_state)i), (int64_t)count[i]);
 	return o;
@@ -483,27 +349,28 @@ static json_t *
 status_kamailios(const struct app *a)
 {
 	json_t *rows = json_array();
-	struct dispatcher_counts n;
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < a->n_dispatchers; i++) {
-		const struct dispatcher *d = a->dispatchers[i];
+	for (i = 0; i < a->n_hosts; i++) {
+		const struct kamhost *h = a->hosts[i];
+		struct target_counts n = { 0 };
 		json_t *o = json_object();
 
-		dispatcher_counts(d, &n);
-		jsonx_set_text(o, "name", dispatcher_conf(d)->name);
-		jsonx_set_text(o, "binrpc", dispatcher_conf(d)->binrpc);
-		jsonx_set_bool(o, "up", dispatcher_is_up(d));
-		jsonx_set_text(o, "why", dispatcher_down_why(d));
-		jsonx_set_text(o, "version", dispatcher_version(d));
-		jsonx_set_text(o, "up_since", dispatcher_up_since(d));
+		for (k = 0; k < kamhost_targets(h); k++)
+			kamhost_target(h, k)->ops->counts(kamhost_target(h, k), &n);
+		jsonx_set_text(o, "name", kamhost_conf(h)->name);
+		jsonx_set_text(o, "binrpc", kamhost_conf(h)->binrpc);
+		jsonx_set_bool(o, "up", kamhost_is_up(h));
+		jsonx_set_text(o, "why", kamhost_down_why(h));
+		jsonx_set_text(o, "version", kamhost_ident(h)->version);
+		jsonx_set_text(o, "up_since", kamhost_ident(h)->up_since);
 		jsonx_set_int(o, "reloads", (int64_t)n.reloads);
 		jsonx_set_int(o, "set_states", (int64_t)n.set_states);
 		jsonx_set_int(o, "file_writes", (int64_t)n.file_writes);
 		jsonx_set_int(o, "faults", (int64_t)n.faults);
 		jsonx_set_int(o, "window_waits", (int64_t)n.window_waits);
 		jsonx_set_int(o, "repairs", (int64_t)n.repairs);
-		jsonx_set_int(o, "connections", (int64_t)n.reconnects);
+		jsonx_set_int(o, "connections", (int64_t)kamhost_connections(h));
 		json_array_append_new(rows, o);
 	}
 	return rows;
@@ -576,7 +443,7 @@ ctl_show_topology(struct control_req *r)
 {
 	struct app *a = control_app(r);
 	const struct topo *t = platform_now(a->platform);
-	json_t *o = json_object(), *services = json_array(), *targets;
+	json_t *o = json_object(), *services = json_array();
 	size_t i, k;
 
 	for (i = 0; i < t->n; i++) {
@@ -591,26 +458,7 @@ ctl_show_topology(struct control_req *r)
 			json_array_append_new(inst,
 			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
 		json_object_set_new(so, "instances", inst);
-		targets = show_targets(a);
-		for (k = 0; k < json_array_size(targets);) {
-			const char *name = jsonx_get_text(json_array_get(targets, k), "target");
-			bool ours = false;
-			size_t d, n;
-
-			for (d = 0; d < a->n_dispatchers; d++)
-				for (n = 0; n < dispatcher_conf(a->dispatchers[d])->n_sets; n++) {
-					const struct conf_kamailio *c = dispatcher_conf(a->dispatchers[d]);
-					char *full = xasprintf("%s/%s", c->name, c->sets[n]->name);
-
-					ours |= strcmp(full, name) == 0 && strcmp(c->sets[n]->service, s->name) == 0;
-					free(full);
-				}
-			if (ours)
-				k++;
-			else
-				json_array_remove(targets, k);
-		}
-		json_object_set_new(so, "targets", targets);
+		json_object_set_new(so, "targets", show_targets(a, s->name));
 		json_array_append_new(services, so);
 	}
 	if (json_array_size(services) == 0 && control_arg(r, 0) != NULL) {
@@ -624,71 +472,6 @@ ctl_show_topology(struct control_req *r)
 	json_object_set_new(o, "services", services);
 	control_data(r, o);
 	control_end(r, EXIT_DONE, NULL);
-}
-
-/* ---- diff ---- */
-
-static void
-add_diff(json_t *rows, const struct dispatcher *d, const struct dsp_plan *p, const char *where)
-{
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		json_t *o = json_object();
-		char *target = xasprintf("%s/%d", dispatcher_conf(d)->name, p->v[i].set);
-
-		jsonx_set_text(o, "target", target);
-		jsonx_set_text(o, "where", where);
-		jsonx_set_text(o, "op", dsp_op_name(p->v[i].op));
-		jsonx_set_text(o, "uri", p->v[i].uri);
-		jsonx_set_text(o, "detail", p->v[i].detail);
-		json_array_append_new(rows, o);
-		free(target);
-	}
-}
-
-json_t *
-show_diff(const struct dispatcher *d, bool with_file)
-{
-	struct dsp_plan kam = { 0 }, file = { 0 };
-	json_t *rows = json_array();
-
-	dispatcher_diff(d, &kam, with_file ? &file : NULL);
-	add_diff(rows, d, &kam, "kamailio");
-	add_diff(rows, d, &file, "file");
-	dsp_plan_clear(&kam);
-	dsp_plan_clear(&file);
-	return rows;
-}
-
-void
-ctl_diff(struct control_req *r)
-{
-	struct app *a = control_app(r);
-	json_t *rows = json_array(), *targets = filter_rows(show_targets(a), control_arg(r, 0)), *some;
-	size_t i, n = json_array_size(targets);
-	bool unread = false;
-
-	for (i = 0; i < a->n_dispatchers; i++) {
-		some = show_diff(a->dispatchers[i], true);
-		json_array_extend(rows, some);
-		json_decref(some);
-	}
-	for (i = 0; i < n; i++)
-		unread |= strcmp(jsonx_get_text(json_array_get(targets, i), "state"), "unreachable") == 0;
-	json_decref(targets);
-	if (n == 0 && control_arg(r, 0) != NULL) {
-		json_decref(rows);
-		control_end(r, EXIT_NO, "no target %s", control_arg(r, 0));
-		return;
-	}
-	filter_rows(rows, control_arg(r, 0));
-	n = json_array_size(rows);
-	control_data(r, rows);
-	if (unread)
-		control_end(r, EXIT_NO, "a Kamailio can't be read now (c4ctl show targets): its list is not compared");
-	else
-		control_end(r, n == 0 ? EXIT_DONE : EXIT_NO, NULL);
 }
 
 /* ---- history, why: read by the worker ---- */
@@ -718,8 +501,8 @@ where_in_force(const struct app *a, const struct topo_addr *addr)
 	json_t *out = json_array();
 	size_t i, k;
 
-	for (i = 0; i < a->n_dispatchers; i++) {
-		json_t *rows = show_destinations(a->dispatchers[i]);
+	for (i = 0; i < a->n_hosts; i++) {
+		json_t *rows = show_destinations(a->hosts[i]);
 
 		for (k = 0; k < json_array_size(rows); k++) {
 			json_t *row = json_array_get(rows, k);

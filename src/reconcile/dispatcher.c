@@ -19,6 +19,7 @@
 
 static void pass_read(struct dispatcher *);
 static void pass_join(struct dispatcher *);
+static void kick(struct target *);
 
 static void
 copy_entries(struct ds_entries *to, const struct ds_entries *from)
@@ -47,7 +48,7 @@ static void
 pass_end(struct dispatcher *d)
 {
 	int64_t now = now_ms(d), delay = d->conf->poll_ms;
-	bool structural = d->plan.structural > 0 && kam_is_up(d->kam);
+	bool structural = d->plan.structural > 0 && is_up(d);
 
 	d->running = false;
 	d->passes++;
@@ -59,7 +60,7 @@ pass_end(struct dispatcher *d)
 		delay = FILE_RETRY_MS;
 	if (!d->deps.dry)
 		loop_timer_start(&d->timer, d->dirty ? 0 : delay);
-	d->deps.event(d->deps.arg, d);
+	d->deps.event(d->deps.arg);
 }
 
 static void
@@ -278,7 +279,7 @@ is_last_resort(const struct dispatcher *d, int set)
 static void
 step_next(struct dispatcher *d)
 {
-	while (kam_is_up(d->kam) && d->next < d->plan.n) {
+	while (is_up(d) && d->next < d->plan.n) {
 		const struct dsp_step *s = &d->plan.v[d->next++];
 		struct buf body = { 0 };
 
@@ -288,7 +289,7 @@ step_next(struct dispatcher *d)
 		binrpc_add_str(&body, s->state);
 		binrpc_add_int(&body, s->set);
 		binrpc_add_str(&body, s->uri);
-		kam_call(d->kam, "dispatcher.set_state", &body, on_set_state, d);
+		kam_call(kamhost_kam(d->host), "dispatcher.set_state", &body, on_set_state, d);
 		buf_free(&body);
 		return;
 	}
@@ -365,7 +366,7 @@ reload(struct dispatcher *d)
 	copy_entries(&d->before, &d->actual);
 	d->rpc_busy = true;
 	binrpc_begin(&body, "dispatcher.reload");
-	kam_call(d->kam, "dispatcher.reload", &body, on_reload, d);
+	kam_call(kamhost_kam(d->host), "dispatcher.reload", &body, on_reload, d);
 	buf_free(&body);
 }
 
@@ -375,7 +376,7 @@ pass_join(struct dispatcher *d)
 {
 	if (d->file_busy || d->rpc_busy)
 		return;
-	if (!kam_is_up(d->kam) || d->file_locked_out) {
+	if (!is_up(d) || d->file_locked_out) {
 		pass_end(d);
 		return;
 	}
@@ -549,7 +550,7 @@ on_list(void *arg, int err, const struct binrpc_msg *msg)
 	} else if (err == 0) {
 		err = dsp_read_list(msg, &got);
 		if (err != 0)
-			kam_reconnect(d->kam, "dispatcher.list could not be understood");
+			kam_reconnect(kamhost_kam(d->host), "dispatcher.list could not be understood");
 	}
 	if (err != 0) {
 		ds_entries_clear(&got);
@@ -572,12 +573,12 @@ pass_read(struct dispatcher *d)
 {
 	struct buf body = { 0 };
 
-	if (!kam_is_up(d->kam)) {
+	if (!is_up(d)) {
 		pass_plan(d);
 		return;
 	}
 	binrpc_begin(&body, "dispatcher.list");
-	kam_call(d->kam, "dispatcher.list", &body, on_list, d);
+	kam_call(kamhost_kam(d->host), "dispatcher.list", &body, on_list, d);
 	buf_free(&body);
 }
 
@@ -630,9 +631,9 @@ pass_begin(void *arg)
 		listfile_load(d->file, !d->deps.dry);
 		return;
 	}
-	if (kam_is_up(d->kam) && !d->sockets_known) {
+	if (is_up(d) && !d->sockets_known) {
 		binrpc_begin(&body, "core.sockets_list");
-		kam_call(d->kam, "core.sockets_list", &body, on_sockets, d);
+		kam_call(kamhost_kam(d->host), "core.sockets_list", &body, on_sockets, d);
 		buf_free(&body);
 		return;
 	}
@@ -705,20 +706,17 @@ on_file(void *arg, const struct listfile_result *r)
 /* ---- the connection ---- */
 
 static void
-on_up(void *arg, const struct kam_ident *id, bool restarted)
+on_up(struct target *t, bool restarted)
 {
-	struct dispatcher *d = arg;
+	struct dispatcher *d = of_target(t);
 	size_t i;
 
-	d->heard = true;
-	d->down_why[0] = '\0';
 	d->was_read = false;
 	d->sockets_known = false;
 	d->after_reload = false;
 	d->reload_error[0] = '\0';
 	d->list_error[0] = '\0';
 	d->stuck_until_ms = 0;
-	d->counts.reconnects++;
 	if (restarted) { /* another process: its window is open, and nothing we know of it holds */
 		d->window_ms = 0;
 		d->accepted_ms = 0;
@@ -727,22 +725,18 @@ on_up(void *arg, const struct kam_ident *id, bool restarted)
 	}
 	for (i = 0; i < d->n_sets; i++)
 		d->sets[i].applied = 0;
-	dispatcher_kick(d);
+	kick(t);
 }
 
 static void
-on_down(void *arg, int err, const char *why)
+on_down(struct target *t)
 {
-	struct dispatcher *d = arg;
+	struct dispatcher *d = of_target(t);
 
-	d->heard = true;
 	d->was_read = false;
-	snprintf(d->down_why, sizeof d->down_why, "%s", why);
 	if (!d->running)
-		dispatcher_kick(d);
+		kick(t);
 }
-
-static const struct kam_events kam_handlers = { on_up, on_down };
 
 /* ---- life ---- */
 
@@ -763,17 +757,18 @@ name_sets(struct dispatcher *d)
 	}
 }
 
-int
-dispatcher_new(struct dispatcher **out, const struct dispatcher_deps *deps, const struct conf_kamailio *conf)
+struct dispatcher *
+dispatcher_new(const struct target_deps *deps, struct kamhost *host)
 {
 	struct dispatcher *d = xcalloc(1, sizeof *d);
 	size_t i;
-	int err;
 
+	d->target.ops = &dispatcher_ops;
 	d->deps = *deps;
-	d->conf = conf;
-	d->delta_ms = conf->reload_delta_ms;
-	d->n_sets = conf->n_sets;
+	d->host = host;
+	d->conf = kamhost_conf(host);
+	d->delta_ms = d->conf->reload_delta_ms;
+	d->n_sets = d->conf->n_sets;
 	d->sets = xcalloc(d->n_sets, sizeof *d->sets);
 	d->refs = xcalloc(d->n_sets, sizeof *d->refs);
 	d->start_generation = platform_generation(deps->platform);
@@ -782,40 +777,29 @@ dispatcher_new(struct dispatcher **out, const struct dispatcher_deps *deps, cons
 		d->sets[i].state = TARGET_PENDING;
 		d->sets[i].since_ms = loop_wall_ms(deps->loop);
 	}
-	snprintf(d->down_why, sizeof d->down_why, "not connected yet");
 	loop_timer_init(&d->timer, deps->loop, on_timer, d);
-	err = kam_new(&d->kam, deps->loop, conf->name, conf->binrpc, conf->timeout_ms, &kam_handlers, d);
-	if (err != 0) {
-		dispatcher_free(d);
-		return err;
-	}
-	d->file = listfile_new(deps->worker, conf->list_file, on_file, d);
-	*out = d;
-	return 0;
+	d->file = listfile_new(deps->worker, d->conf->list_file, on_file, d);
+	return d;
 }
 
-void
-dispatcher_start(struct dispatcher *d)
+struct target *
+dispatcher_target(struct dispatcher *d)
 {
-	kam_start(d->kam);
-	dispatcher_kick(d);
+	return &d->target;
 }
 
-void
-dispatcher_free(struct dispatcher *d)
+static void
+destroy(struct target *t)
 {
+	struct dispatcher *d = of_target(t);
 	size_t i;
 
-	if (d == NULL)
-		return;
 	loop_timer_fini(&d->timer);
 	loop_later_cancel(d->deps.loop, &d->begin);
-	kam_free(d->kam);
 	listfile_free(d->file);
 	topo_unref(d->topo);
-	for (i = 0; i < d->n_sets; i++) {
+	for (i = 0; i < d->n_sets; i++)
 		repair_forget(&d->sets[i].repairs);
-	}
 	free(d->sets);
 	free(d->refs);
 	ds_entries_clear(&d->actual);
@@ -828,26 +812,31 @@ dispatcher_free(struct dispatcher *d)
 	free(d);
 }
 
-void
-dispatcher_set_conf(struct dispatcher *d, const struct conf_kamailio *conf)
+static void
+set_conf(struct target *t)
 {
-	d->conf = conf;
+	struct dispatcher *d = of_target(t);
+
+	d->conf = kamhost_conf(d->host);
 	name_sets(d);
-	dispatcher_kick(d);
+	kick(t);
 }
 
-void
-dispatcher_kick(struct dispatcher *d)
+static void
+kick(struct target *t)
 {
+	struct dispatcher *d = of_target(t);
+
 	if (d->running)
 		d->dirty = true;
 	else
 		loop_later(d->deps.loop, &d->begin, pass_begin, d);
 }
 
-void
-dispatcher_resync(struct dispatcher *d)
+static void
+resync(struct target *t)
 {
+	struct dispatcher *d = of_target(t);
 	size_t i;
 
 	for (i = 0; i < d->n_sets; i++) {
@@ -859,5 +848,21 @@ dispatcher_resync(struct dispatcher *d)
 	}
 	d->stuck_until_ms = 0;
 	d->file_hash = 0;
-	dispatcher_kick(d);
+	kick(t);
 }
+
+const struct target_ops dispatcher_ops = {
+	.set_conf = set_conf,
+	.kick = kick,
+	.resync = resync,
+	.up = on_up,
+	.down = on_down,
+	.free = destroy,
+	.rows = dispatcher_rows,
+	.view = dispatcher_view,
+	.holds = dispatcher_holds,
+	.diff = dispatcher_diff,
+	.passes = dispatcher_passes,
+	.was_read = dispatcher_was_read,
+	.counts = dispatcher_counts,
+};

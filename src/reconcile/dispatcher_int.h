@@ -4,7 +4,6 @@
 #ifndef RECONCILE_DISPATCHER_INT_H
 #define RECONCILE_DISPATCHER_INT_H
 
-#include "kamailio/kam.h"
 #include "reconcile/dispatcher.h"
 #include "reconcile/listfile.h"
 #include "reconcile/repair.h"
@@ -25,16 +24,15 @@ struct set {
 };
 
 struct dispatcher {
-	struct dispatcher_deps deps;
+	struct target target;
+	struct target_deps deps;
+	struct kamhost *host;
 	const struct conf_kamailio *conf;
-	struct kam *kam;
 	struct listfile *file;
 	struct loop_timer timer;
 	struct loop_later begin;
 	struct set *sets;
 	size_t n_sets;
-	char down_why[256];
-	bool heard;         /* a first attempt to connect has ended, either way */
 
 	/* what is known */
 	bool loaded;              /* the file has been read once */
@@ -79,7 +77,7 @@ struct dispatcher {
 	char reload_error[512];
 	char list_error[256];
 	uint64_t start_generation;
-	struct dispatcher_counts counts;
+	struct target_counts counts;
 };
 
 static inline int64_t
@@ -88,7 +86,36 @@ now_ms(const struct dispatcher *d)
 	return loop_now_ms(d->deps.loop);
 }
 
+static inline bool
+is_up(const struct dispatcher *d)
+{
+	return kamhost_is_up(d->host);
+}
+
+extern const struct target_ops dispatcher_ops;
+
 /* At the end of a pass: each set's state, its log line when it changed, and the history's times. */
 void dispatcher_show_sets(struct dispatcher *);
+
+/* The views of dispatcher_ops. */
+size_t dispatcher_rows(const struct target *);
+void dispatcher_view(const struct target *, size_t i, struct target_view *);
+bool dispatcher_holds(const struct target *, size_t i, const char *service);
+void dispatcher_diff(const struct target *, bool file, target_step_cb *, void *arg);
+uint64_t dispatcher_passes(const struct target *);
+bool dispatcher_was_read(const struct target *);
+void dispatcher_counts(const struct target *, struct target_counts *add);
+
+static inline struct dispatcher *
+of_target(struct target *t)
+{
+	return CONTAINER_OF(t, struct dispatcher, target);
+}
+
+static inline const struct dispatcher *
+of_const_target(const struct target *t)
+{
+	return CONTAINER_OF(t, const struct dispatcher, target);
+}
 
 #endif

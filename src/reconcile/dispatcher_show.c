@@ -78,7 +78,7 @@ dispatcher_show_sets(struct dispatcher *d)
 	size_t i;
 
 	/* Not tried yet, or a call just failed with its connection: on_down() comes soon and knows why. */
-	if (!kam_is_up(d->kam) && (!d->heard || d->down_why[0] == '\0'))
+	if (!is_up(d) && (!kamhost_was_heard(d->host) || kamhost_down_why(d->host)[0] == '\0'))
 		return;
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
@@ -90,17 +90,17 @@ dispatcher_show_sets(struct dispatcher *d)
 			set_show(d, s, TARGET_PENDING, "");
 		} else if (!is_ref(d, (int)s->conf->id)) {
 			snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", s->conf->service);
-			set_show(d, s, kam_is_up(d->kam) ? TARGET_PENDING : TARGET_UNREACHABLE,
-			    kam_is_up(d->kam) ? text : d->down_why);
+			set_show(d, s, is_up(d) ? TARGET_PENDING : TARGET_UNREACHABLE,
+			    is_up(d) ? text : kamhost_down_why(d->host));
 		} else if (s->backoff_ms > now_ms(d)) {
 			set_show(d, s, TARGET_FAILED, s->error);
 		} else if (d->file_error[0]) {
 			/* what set_state can do was done all the same */
-			if (kam_is_up(d->kam) && d->was_read && s->pending == 0)
+			if (is_up(d) && d->was_read && s->pending == 0)
 				set_verified(d, s);
 			set_show(d, s, TARGET_FAILED, d->file_error);
-		} else if (!kam_is_up(d->kam)) {
-			set_show(d, s, TARGET_UNREACHABLE, d->down_why);
+		} else if (!is_up(d)) {
+			set_show(d, s, TARGET_UNREACHABLE, kamhost_down_why(d->host));
 		} else if (d->reload_error[0] && structural) {
 			set_show(d, s, TARGET_FAILED, d->reload_error);
 		} else if (!d->was_read) {
@@ -116,21 +116,16 @@ dispatcher_show_sets(struct dispatcher *d)
 
 /* ---- views ---- */
 
-const struct conf_kamailio *
-dispatcher_conf(const struct dispatcher *d)
-{
-	return d->conf;
-}
-
 size_t
-dispatcher_targets(const struct dispatcher *d)
+dispatcher_rows(const struct target *t)
 {
-	return d->n_sets;
+	return of_const_target(t)->n_sets;
 }
 
 void
-dispatcher_view(const struct dispatcher *d, size_t i, struct target_view *v)
+dispatcher_view(const struct target *t, size_t i, struct target_view *v)
 {
+	const struct dispatcher *d = of_const_target(t);
 	const struct set *s = &d->sets[i];
 	int64_t left = d->window_ms - now_ms(d);
 
@@ -149,40 +144,35 @@ dispatcher_view(const struct dispatcher *d, size_t i, struct target_view *v)
 	v->window_ms = left > 0 ? left : 0;
 }
 
+bool
+dispatcher_holds(const struct target *t, size_t i, const char *service)
+{
+	return strcmp(of_const_target(t)->sets[i].conf->service, service) == 0;
+}
+
 uint64_t
-dispatcher_passes(const struct dispatcher *d)
+dispatcher_passes(const struct target *t)
 {
-	return d->passes;
+	return of_const_target(t)->passes;
 }
 
 bool
-dispatcher_was_read(const struct dispatcher *d)
+dispatcher_was_read(const struct target *t)
 {
-	return d->was_read;
+	return of_const_target(t)->was_read;
 }
 
-bool
-dispatcher_is_up(const struct dispatcher *d)
+void
+dispatcher_counts(const struct target *t, struct target_counts *add)
 {
-	return kam_is_up(d->kam);
-}
+	const struct target_counts *n = &of_const_target(t)->counts;
 
-const char *
-dispatcher_down_why(const struct dispatcher *d)
-{
-	return d->down_why;
-}
-
-const char *
-dispatcher_version(const struct dispatcher *d)
-{
-	return kam_ident(d->kam)->version;
-}
-
-const char *
-dispatcher_up_since(const struct dispatcher *d)
-{
-	return kam_ident(d->kam)->up_since;
+	add->reloads += n->reloads;
+	add->set_states += n->set_states;
+	add->file_writes += n->file_writes;
+	add->faults += n->faults;
+	add->window_waits += n->window_waits;
+	add->repairs += n->repairs;
 }
 
 void
@@ -201,24 +191,46 @@ dispatcher_actual(const struct dispatcher *d)
 	return &d->actual;
 }
 
-void
-dispatcher_diff(const struct dispatcher *d, struct dsp_plan *kamailio, struct dsp_plan *file)
+static void
+tell_steps(const struct dispatcher *d, const struct dsp_plan *p, const char *where, target_step_cb *cb, void *arg)
 {
-	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
-	struct ds_entries desired = { 0 };
-	size_t n;
+	char name[TARGET_NAME_MAX];
+	size_t i;
 
-	dsp_desired(d->conf, platform_now(d->deps.platform), &desired, refs, &n);
-	if (kamailio != NULL && d->was_read)
-		dsp_make_plan(&desired, &d->actual, &d->foreign, refs, n, kamailio);
-	if (file != NULL && d->loaded)
-		dsp_make_plan(&desired, &d->filed, &d->foreign, refs, n, file);
-	ds_entries_clear(&desired);
-	free(refs);
+	for (i = 0; i < p->n; i++) {
+		struct target_step s = {
+			.target = name,
+			.where = where,
+			.op = dsp_op_name(p->v[i].op),
+			.item = p->v[i].uri,
+			.detail = p->v[i].detail,
+		};
+
+		snprintf(name, sizeof name, "%s/%d", d->conf->name, p->v[i].set);
+		cb(arg, &s);
+	}
 }
 
 void
-dispatcher_counts(const struct dispatcher *d, struct dispatcher_counts *out)
+dispatcher_diff(const struct target *t, bool file, target_step_cb *cb, void *arg)
 {
-	*out = d->counts;
+	const struct dispatcher *d = of_const_target(t);
+	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
+	struct ds_entries desired = { 0 };
+	struct dsp_plan p = { 0 };
+	size_t n;
+
+	dsp_desired(d->conf, platform_now(d->deps.platform), &desired, refs, &n);
+	if (d->was_read) {
+		dsp_make_plan(&desired, &d->actual, &d->foreign, refs, n, &p);
+		tell_steps(d, &p, "kamailio", cb, arg);
+		dsp_plan_clear(&p);
+	}
+	if (file && d->loaded) {
+		dsp_make_plan(&desired, &d->filed, &d->foreign, refs, n, &p);
+		tell_steps(d, &p, "file", cb, arg);
+		dsp_plan_clear(&p);
+	}
+	ds_entries_clear(&desired);
+	free(refs);
 }

@@ -9,6 +9,7 @@ from lab import Consul, Sbc, holds, until
 from lab.fake_sip import SipPeer
 from lab.rig import Rig
 
+pytestmark = pytest.mark.both_kamailios
 TEMPLATE = "1 sip:{}:5060 16 10"
 
 

@@ -400,20 +400,17 @@ check_always(void)
 static bool
 may_differ(void)
 {
-	struct target_view v;
-	size_t i, k;
+	struct target_walk w = { 0 };
 
 	if (clock_now_us() - changed_us < APPLY_US)
 		return true;
-	for (i = 0; i < c4d.n_dispatchers; i++)
-		for (k = 0; k < dispatcher_targets(c4d.dispatchers[i]); k++) {
-			dispatcher_view(c4d.dispatchers[i], k, &v);
-			/* somebody's reload may have made it think that the window is longer */
-			if (v.state == TARGET_WINDOW)
-				return true;
-			if (v.state == TARGET_FAILED && strstr(v.last_error, "somebody else changes") != NULL)
-				return true;
-		}
+	while (kamhost_walk(c4d.hosts, c4d.n_hosts, &w)) {
+		/* somebody's reload may have made it think that the window is longer */
+		if (w.view.state == TARGET_WINDOW)
+			return true;
+		if (w.view.state == TARGET_FAILED && strstr(w.view.last_error, "somebody else changes") != NULL)
+			return true;
+	}
 	return false;
 }
 

@@ -310,19 +310,16 @@ expect_service(struct script *s, struct rest r)
 static char *
 expect_target(struct script *s, struct rest r)
 {
-	struct target_view v;
-	size_t i, k;
+	struct target_walk w = { 0 };
+	const struct target_view *v = &w.view;
 
-	for (i = 0; i < c4d.n_dispatchers && r.n >= 2; i++)
-		for (k = 0; k < dispatcher_targets(c4d.dispatchers[i]); k++) {
-			dispatcher_view(c4d.dispatchers[i], k, &v);
-			if (strcmp(v.name, r.w[0]) != 0)
-				continue;
-			if (strcmp(target_state_name(v.state), r.w[1]) == 0 &&
-			    (r.n < 3 || strstr(v.last_error, r.w[2]) != NULL))
-				return NULL;
-			return xasprintf("it is %s: %s", target_state_name(v.state), v.last_error);
-		}
+	while (r.n >= 2 && kamhost_walk(c4d.hosts, c4d.n_hosts, &w)) {
+		if (strcmp(v->name, r.w[0]) != 0)
+			continue;
+		if (strcmp(target_state_name(v->state), r.w[1]) == 0 && (r.n < 3 || strstr(v->last_error, r.w[2]) != NULL))
+			return NULL;
+		return xasprintf("it is %s: %s", target_state_name(v->state), v->last_error);
+	}
 	return xstrdup("no such target");
 }
 
@@ -931,10 +928,10 @@ cmd_word(struct script *s, struct rest r)
 static void
 cmd_resync(struct script *s, struct rest r)
 {
-	size_t i;
+	struct target_walk w = { 0 };
 
-	for (i = 0; i < c4d.n_dispatchers; i++)
-		dispatcher_resync(c4d.dispatchers[i]);
+	while (kamhost_walk(c4d.hosts, c4d.n_hosts, &w))
+		w.target->ops->resync(w.target);
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "discovery/watch.h"
 #include "kamailio/dslist.h"
 #include "reconcile/dispatcher.h"
+#include "reconcile/kamhost.h"
 #include "reconcile/platform.h"
 #include "store/store.h"
 
@@ -112,8 +113,8 @@ struct c4d {
 	struct store *store;
 	struct platform *platform;
 	struct watch *watch;
-	struct dispatcher **dispatchers;
-	size_t n_dispatchers;
+	struct kamhost **hosts;
+	size_t n_hosts;
 };
 extern struct c4d c4d; /* loop NULL: it does not run */
 

@@ -108,12 +108,12 @@ on_changed(void *arg)
 {
 	size_t i;
 
-	for (i = 0; i < c4d.n_dispatchers; i++)
-		dispatcher_kick(c4d.dispatchers[i]);
+	for (i = 0; i < c4d.n_hosts; i++)
+		kamhost_kick(c4d.hosts[i]);
 }
 
 static void
-on_target(void *arg, struct dispatcher *d)
+on_target(void *arg)
 {
 }
 
@@ -145,7 +145,7 @@ open_store(void)
 void
 world_start(void)
 {
-	struct dispatcher_deps deps;
+	struct target_deps deps;
 	size_t i;
 
 	if (dir == NULL)
@@ -161,13 +161,13 @@ world_start(void)
 		sim_fail("c4d does not start");
 		return;
 	}
-	deps = (struct dispatcher_deps){ c4d.loop, c4d.worker, c4d.platform, c4d.store, false, on_target, NULL };
-	c4d.dispatchers = xcalloc(c4d.conf->n_kamailios, sizeof *c4d.dispatchers);
+	deps = (struct target_deps){ c4d.loop, c4d.worker, c4d.platform, c4d.store, false, on_target, NULL };
+	c4d.hosts = xcalloc(c4d.conf->n_kamailios, sizeof *c4d.hosts);
 	for (i = 0; i < c4d.conf->n_kamailios; i++)
-		if (dispatcher_new(&c4d.dispatchers[c4d.n_dispatchers++], &deps, c4d.conf->kamailios[i]) != 0)
+		if (kamhost_new(&c4d.hosts[c4d.n_hosts++], &deps, c4d.conf->kamailios[i]) != 0)
 			abort(); /* the fake kam takes any address */
-	for (i = 0; i < c4d.n_dispatchers; i++)
-		dispatcher_start(c4d.dispatchers[i]);
+	for (i = 0; i < c4d.n_hosts; i++)
+		kamhost_start(c4d.hosts[i]);
 	watch_start(c4d.watch);
 }
 
@@ -181,9 +181,9 @@ world_stop(bool crash)
 	trace("c4d %s", crash ? "crashes" : "stops");
 	disk.lost = crash;
 	watch_free(c4d.watch);
-	for (i = 0; i < c4d.n_dispatchers; i++)
-		dispatcher_free(c4d.dispatchers[i]);
-	free(c4d.dispatchers);
+	for (i = 0; i < c4d.n_hosts; i++)
+		kamhost_free(c4d.hosts[i]);
+	free(c4d.hosts);
 	if (!crash)
 		store_flush(c4d.store);
 	worker_free(c4d.worker);
@@ -280,12 +280,14 @@ world_differs(void)
 	char *text = NULL;
 	size_t i;
 
-	for (i = 0; i < c4d.n_dispatchers && text == NULL; i++) {
-		struct dispatcher *d = c4d.dispatchers[i];
-		struct kamailio *k = kamailio_find(dispatcher_conf(d)->name);
+	for (i = 0; i < c4d.n_hosts && text == NULL; i++) {
+		struct dispatcher *d = kamhost_dispatcher(c4d.hosts[i]);
+		struct kamailio *k = kamailio_find(kamhost_conf(c4d.hosts[i])->name);
 		struct ds_entries want = { 0 }, file = { 0 };
 		const char *why;
 
+		if (d == NULL)
+			continue;
 		dispatcher_desired(d, &want);
 		why = want.n == 0 ? NULL : disk_get(k->list_path) == NULL ? "no file" :
 		    kamailio_parse(disk_get(k->list_path), &file);

@@ -1,0 +1,198 @@
+/* What c4ctl shows of targets: their states, what they hold, what is missing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "control/control.h"
+#include "reconcile/dispatcher.h"
+
+/* ---- targets ---- */
+
+static json_t *
+show_target(const struct target_view *v)
+{
+	json_t *o = json_object();
+
+	jsonx_set_text(o, "target", v->name);
+	jsonx_set_text(o, "kind", v->kind);
+	jsonx_set_text(o, "state", target_state_name(v->state));
+	jsonx_set_int(o, "desired_generation", (int64_t)v->desired_generation);
+	jsonx_set_int(o, "applied_generation", (int64_t)v->applied_generation);
+	jsonx_set_int(o, "pending", (int64_t)v->pending);
+	jsonx_set_text(o, "last_error", v->last_error[0] ? v->last_error : NULL);
+	jsonx_set_time(o, "since", v->since_ms);
+	jsonx_set_int(o, "window_ms", v->window_ms);
+	return o;
+}
+
+json_t *
+show_targets(const struct app *a, const char *service)
+{
+	json_t *rows = json_array();
+	struct target_walk w = { 0 };
+
+	while (kamhost_walk(a->hosts, a->n_hosts, &w))
+		if (service == NULL || w.target->ops->holds(w.target, w.row, service))
+			json_array_append_new(rows, show_target(&w.view));
+	return rows;
+}
+
+bool
+show_target_wanted(const char *only, const char *name)
+{
+	size_t len = only ? strlen(only) : 0;
+
+	return only == NULL || strcmp(only, name) == 0 || (strncmp(only, name, len) == 0 && name[len] == '/');
+}
+
+json_t *
+show_filter_targets(json_t *rows, const char *only)
+{
+	size_t i = 0;
+
+	while (i < json_array_size(rows))
+		if (show_target_wanted(only, jsonx_get_text(json_array_get(rows, i), "target")))
+			i++;
+		else
+			json_array_remove(rows, i);
+	return rows;
+}
+
+void
+ctl_show_targets(struct control_req *r)
+{
+	json_t *rows = show_filter_targets(show_targets(control_app(r), NULL), control_arg(r, 0));
+
+	show_reply_rows(r, rows, json_array_size(rows) > 0, "target");
+}
+
+json_t *
+show_destinations(const struct kamhost *h)
+{
+	struct dispatcher *d = kamhost_dispatcher(h);
+	json_t *rows = json_array();
+	struct ds_entries want = { 0 };
+	const struct ds_entries *have;
+	const struct conf_kamailio *c = kamhost_conf(h);
+	bool was_read;
+	size_t i, k;
+
+	if (d == NULL)
+		return rows;
+	have = dispatcher_actual(d);
+	was_read = dispatcher_target(d)->ops->was_read(dispatcher_target(d));
+	dispatcher_desired(d, &want);
+	for (k = 0; k < c->n_sets; k++) {
+		char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
+		int set = (int)c->sets[k]->id;
+
+		/* first what is desired, then what Kamailio has besides */
+		for (i = 0; i < want.n + have->n; i++) {
+			const struct ds_entry *e = i < want.n ? &want.v[i] : &have->v[i - want.n], *other;
+			json_t *o;
+			char flags[8];
+
+			if (e->set != set)
+				continue;
+			other = dsp_find(i < want.n ? have : &want, set, e->uri);
+			if (i >= want.n && other != NULL)
+				continue;
+			o = json_object();
+			jsonx_set_text(o, "target", target);
+			jsonx_set_int(o, "set", set);
+			jsonx_set_text(o, "uri", e->uri);
+			jsonx_set_text(o, "desired", i >= want.n ? NULL : e->flags & DS_DISABLED ? "disabled" : "active");
+			if (i < want.n && other == NULL) {
+				jsonx_set_text(o, "actual", NULL);
+			} else {
+				dsp_flags_text(i < want.n ? other->flags : e->flags, flags);
+				jsonx_set_text(o, "actual", was_read ? flags : NULL);
+			}
+			jsonx_set_int(o, "priority", e->priority);
+			jsonx_set_text(o, "attrs", e->attrs);
+			json_array_append_new(rows, o);
+		}
+		free(target);
+	}
+	ds_entries_clear(&want);
+	return rows;
+}
+
+void
+ctl_show_dispatcher(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	json_t *rows = json_array(), *some;
+	bool found = false;
+	size_t i, k;
+
+	for (i = 0; i < a->n_hosts; i++) {
+		const struct conf_kamailio *c = kamhost_conf(a->hosts[i]);
+
+		for (k = 0; k < c->n_sets; k++) {
+			char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
+
+			found |= show_target_wanted(control_arg(r, 0), target);
+			free(target);
+		}
+		some = show_destinations(a->hosts[i]);
+		json_array_extend(rows, some);
+		json_decref(some);
+	}
+	show_reply_rows(r, show_filter_targets(rows, control_arg(r, 0)), found, "target");
+}
+
+/* ---- diff ---- */
+
+static void
+add_step(void *arg, const struct target_step *step)
+{
+	json_t *o = json_object();
+
+	jsonx_set_text(o, "target", step->target);
+	jsonx_set_text(o, "where", step->where);
+	jsonx_set_text(o, "op", step->op);
+	jsonx_set_text(o, "item", step->item);
+	jsonx_set_text(o, "detail", step->detail);
+	json_array_append_new(arg, o);
+}
+
+void
+show_diff(const struct kamhost *h, json_t *rows)
+{
+	size_t i;
+
+	for (i = 0; i < kamhost_targets(h); i++) {
+		const struct target *t = kamhost_target(h, i);
+
+		t->ops->diff(t, true, add_step, rows);
+	}
+}
+
+void
+ctl_diff(struct control_req *r)
+{
+	struct app *a = control_app(r);
+	json_t *rows = json_array(), *targets = show_filter_targets(show_targets(a, NULL), control_arg(r, 0));
+	size_t i, n = json_array_size(targets);
+	bool unread = false;
+
+	for (i = 0; i < a->n_hosts; i++)
+		show_diff(a->hosts[i], rows);
+	for (i = 0; i < n; i++)
+		unread |= strcmp(jsonx_get_text(json_array_get(targets, i), "state"), "unreachable") == 0;
+	json_decref(targets);
+	if (n == 0 && control_arg(r, 0) != NULL) {
+		json_decref(rows);
+		control_end(r, EXIT_NO, "no target %s", control_arg(r, 0));
+		return;
+	}
+	show_filter_targets(rows, control_arg(r, 0));
+	n = json_array_size(rows);
+	control_data(r, rows);
+	if (unread)
+		control_end(r, EXIT_NO, "a Kamailio can't be read now (c4ctl show targets): its list is not compared");
+	else
+		control_end(r, n == 0 ? EXIT_DONE : EXIT_NO, NULL);
+}

@@ -1,0 +1,192 @@
+#include "reconcile/kamhost.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "reconcile/dispatcher.h"
+
+#define TARGETS_MAX 4 /* one of each kind */
+
+struct kamhost {
+	struct target_deps deps;
+	const struct conf_kamailio *conf;
+	struct kam *kam;
+	struct target *targets[TARGETS_MAX];
+	size_t n;
+	struct dispatcher *dispatcher; /* among the targets, or NULL */
+	char down_why[256];
+	bool heard;
+	uint64_t connections;
+};
+
+static void
+on_up(void *arg, const struct kam_ident *id, bool restarted)
+{
+	struct kamhost *h = arg;
+	size_t i;
+
+	h->heard = true;
+	h->down_why[0] = '\0';
+	h->connections++;
+	for (i = 0; i < h->n; i++)
+		h->targets[i]->ops->up(h->targets[i], restarted);
+}
+
+static void
+on_down(void *arg, int err, const char *why)
+{
+	struct kamhost *h = arg;
+	size_t i;
+
+	h->heard = true;
+	snprintf(h->down_why, sizeof h->down_why, "%s", why);
+	for (i = 0; i < h->n; i++)
+		h->targets[i]->ops->down(h->targets[i]);
+}
+
+static const struct kam_events kam_handlers = { on_up, on_down };
+
+static void
+add(struct kamhost *h, struct target *t)
+{
+	h->targets[h->n++] = t;
+}
+
+int
+kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct conf_kamailio *conf)
+{
+	struct kamhost *h = xcalloc(1, sizeof *h);
+	int err;
+
+	h->deps = *deps;
+	h->conf = conf;
+	snprintf(h->down_why, sizeof h->down_why, "not connected yet");
+	err = kam_new(&h->kam, deps->loop, conf->name, conf->binrpc, conf->timeout_ms, &kam_handlers, h);
+	if (err != 0) {
+		log_error("kam", "%s: cannot use binrpc %s: %s", conf->name, conf->binrpc, strerror(-err));
+		free(h);
+		return err;
+	}
+	if (conf->n_sets > 0) {
+		h->dispatcher = dispatcher_new(deps, h);
+		add(h, dispatcher_target(h->dispatcher));
+	}
+	*out = h;
+	return 0;
+}
+
+void
+kamhost_start(struct kamhost *h)
+{
+	kam_start(h->kam);
+	kamhost_kick(h);
+}
+
+void
+kamhost_free(struct kamhost *h)
+{
+	size_t i;
+
+	if (h == NULL)
+		return;
+	for (i = 0; i < h->n; i++)
+		h->targets[i]->ops->free(h->targets[i]);
+	kam_free(h->kam);
+	free(h);
+}
+
+void
+kamhost_set_conf(struct kamhost *h, const struct conf_kamailio *conf)
+{
+	size_t i;
+
+	h->conf = conf;
+	for (i = 0; i < h->n; i++)
+		h->targets[i]->ops->set_conf(h->targets[i]);
+}
+
+void
+kamhost_kick(struct kamhost *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++)
+		h->targets[i]->ops->kick(h->targets[i]);
+}
+
+const struct conf_kamailio *
+kamhost_conf(const struct kamhost *h)
+{
+	return h->conf;
+}
+
+struct kam *
+kamhost_kam(const struct kamhost *h)
+{
+	return h->kam;
+}
+
+bool
+kamhost_is_up(const struct kamhost *h)
+{
+	return kam_is_up(h->kam);
+}
+
+bool
+kamhost_was_heard(const struct kamhost *h)
+{
+	return h->heard;
+}
+
+const char *
+kamhost_down_why(const struct kamhost *h)
+{
+	return h->down_why;
+}
+
+const struct kam_ident *
+kamhost_ident(const struct kamhost *h)
+{
+	return kam_ident(h->kam);
+}
+
+uint64_t
+kamhost_connections(const struct kamhost *h)
+{
+	return h->connections;
+}
+
+size_t
+kamhost_targets(const struct kamhost *h)
+{
+	return h->n;
+}
+
+struct target *
+kamhost_target(const struct kamhost *h, size_t i)
+{
+	return h->targets[i];
+}
+
+bool
+kamhost_walk(struct kamhost *const *hosts, size_t n, struct target_walk *w)
+{
+	for (; w->host < n; w->host++, w->index = 0)
+		for (; w->index < hosts[w->host]->n; w->index++, w->next = 0) {
+			w->target = hosts[w->host]->targets[w->index];
+			if (w->next >= w->target->ops->rows(w->target))
+				continue;
+			w->row = w->next++;
+			w->target->ops->view(w->target, w->row, &w->view);
+			return true;
+		}
+	return false;
+}
+
+struct dispatcher *
+kamhost_dispatcher(const struct kamhost *h)
+{
+	return h->dispatcher;
+}
