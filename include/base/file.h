@@ -19,6 +19,14 @@ MUST_USE int file_read(const char *path, size_t max, char **out, size_t *len);
  */
 MUST_USE int file_replace(const char *path, const void *data, size_t len, const char **what);
 /*
+ * file_replace(), and the new file's modification time in whole seconds is above the old one's: a file of
+ * the present second gets the next one, and a time that lies far ahead (a clock was wrong once) still only
+ * goes up by one. For Kamailio's db_text (db_mode 1), which reads a table again only when (int)st_mtime
+ * has grown since it read it last: of two writes within one second it would never see the second, nor
+ * any until the clock has caught up with a time ahead. `*what` may be "set the time of" besides.
+ */
+MUST_USE int file_replace_newer(const char *path, const void *data, size_t len, const char **what);
+/*
  * Exclusive lock held until the returned descriptor is closed; the file holds our pid.
  * >= 0 descriptor; -EWOULDBLOCK: held by another, whose pid is in *holder (0 unknown); else -errno.
  */

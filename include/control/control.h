@@ -30,9 +30,10 @@ void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, 
 /* Log lines of notice and above as data until the peer goes. */
 void control_stream_log(struct control_req *);
 
-/* Handlers, by room: show.c, show_targets.c and act.c */
+/* Handlers, by room: show.c, show_targets.c, show_tables.c and act.c */
 control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
-    ctl_show_dispatcher, ctl_show_dns, ctl_history, ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
+    ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_dns, ctl_history,
+    ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
     ctl_release, ctl_approve, ctl_watch, ctl_log, ctl_reload;
 
 /* JSON that more than one command shows. */

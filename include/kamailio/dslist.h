@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "kamailio/block.h"
 #include "topology/addr.h"
 
-#define DSLIST_LINE_MAX 1000
-#define DSLIST_BEGIN "# c4d begin: these lines are written by c4d (see c4ctl show dispatcher)"
-#define DSLIST_END "# c4d end"
+#define DSLIST_LINE_MAX BLOCK_LINE_MAX
+#define DSLIST_BEGIN BLOCK_BEGIN_PREFIX " these lines are written by c4d (see c4ctl show dispatcher)"
+#define DSLIST_END BLOCK_END
 
 /* Flag bits, dispatch.h */
 enum {

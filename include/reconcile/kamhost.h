@@ -39,5 +39,8 @@ struct target_walk {
 bool kamhost_walk(struct kamhost *const *hosts, size_t n, struct target_walk *);
 /* NULL: it has none. */
 struct dispatcher *kamhost_dispatcher(const struct kamhost *);
+struct table *kamhost_rtpengine(const struct kamhost *);
+struct table *kamhost_domain(const struct kamhost *);
+struct table *kamhost_permissions(const struct kamhost *);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +86,25 @@ keep_owner(int fd, const char *path, int dirfd)
 	}
 }
 
-int
-file_replace(const char *path, const void *data, size_t len, const char **what)
+/* The old file's time plus a second, unless the new file's own is above it anyway. */
+static int
+make_newer(int fd, const char *path)
+{
+	struct stat old, new;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+
+	if (stat(path, &old) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(fd, &new) != 0)
+		return -errno;
+	if (new.st_mtime > old.st_mtime)
+		return 0;
+	times[1].tv_sec = old.st_mtime + 1;
+	return futimens(fd, times) != 0 ? -errno : 0;
+}
+
+static int
+replace(const char *path, const void *data, size_t len, bool newer, const char **what)
 {
 	char *dircopy = xstrdup(path), *tmp = NULL;
 	int dirfd = -1, fd = -1, err = 0;
@@ -112,6 +130,12 @@ file_replace(const char *path, const void *data, size_t len, const char **what)
 	err = write_all(fd, data, len);
 	if (err)
 		goto out;
+	if (newer) {
+		*what = "set the time of";
+		err = make_newer(fd, path);
+		if (err)
+			goto out;
+	}
 	*what = "fsync";
 	if (fsync(fd) != 0) {
 		err = -errno;
@@ -137,6 +161,18 @@ out:
 	free(tmp);
 	free(dircopy);
 	return err;
+}
+
+int
+file_replace(const char *path, const void *data, size_t len, const char **what)
+{
+	return replace(path, data, len, false, what);
+}
+
+int
+file_replace_newer(const char *path, const void *data, size_t len, const char **what)
+{
+	return replace(path, data, len, true, what);
 }
 
 int

@@ -29,11 +29,25 @@ static const struct column dispatcher_columns[] = {
 	{ "KAMAILIO", "actual", COLUMN_TEXT }, { "PRIO", "priority", COLUMN_NUMBER }, { "ATTRS", "attrs", COLUMN_TEXT },
 	{ NULL, NULL, 0 },
 };
+static const struct column rtpengine_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT }, { "NODE", "url", COLUMN_TEXT }, { "DESIRED", "desired", COLUMN_TEXT },
+	{ "KAMAILIO", "actual", COLUMN_TEXT }, { "PING", "ping", COLUMN_TEXT }, { "CALLS", "sessions", COLUMN_NUMBER },
+	{ "W", "weight", COLUMN_NUMBER }, { "", "why", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
+static const struct column domain_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT }, { "DOMAIN", "domain", COLUMN_TEXT }, { "DESIRED", "desired", COLUMN_TEXT },
+	{ "KAMAILIO", "actual", COLUMN_TEXT }, { NULL, NULL, 0 },
+};
+static const struct column permissions_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT }, { "ADDRESS", "address", COLUMN_TEXT }, { "MASK", "mask", COLUMN_NUMBER },
+	{ "TAG", "tag", COLUMN_TEXT }, { "DESIRED", "desired", COLUMN_TEXT }, { "KAMAILIO", "actual", COLUMN_TEXT },
+	{ NULL, NULL, 0 },
+};
 static const struct column dns_columns[] = {
 	{ "SERVICE", "service", COLUMN_TEXT }, { "SERVER", "server", COLUMN_TEXT }, { "PROVES", "evidence", COLUMN_TEXT },
 	{ "LISTED", "listed", COLUMN_NUMBER }, { "BYTES", "bytes", COLUMN_NUMBER }, { "TOOK-US", "took_us", COLUMN_NUMBER },
-	{ "LAST", "last", COLUMN_AGE }, { "PROOF", "proof", COLUMN_AGE }, { "", "name", COLUMN_BELOW },
-	{ "", "why", COLUMN_BELOW }, { NULL, NULL, 0 },
+	{ "LAST", "last", COLUMN_AGE }, { "PROOF", "proof", COLUMN_AGE }, { "WAKE", "wake", COLUMN_TEXT },
+	{ "", "name", COLUMN_BELOW }, { "", "why", COLUMN_BELOW }, { "", "wake_why", COLUMN_BELOW }, { NULL, NULL, 0 },
 };
 
 const struct command commands[] = {
@@ -49,6 +63,12 @@ const struct command commands[] = {
 	    .help = "desired against applied generation, last error" },
 	{ .name = "show dispatcher", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_dispatcher, .columns = dispatcher_columns,
 	    .help = "destinations as desired and as Kamailio lists them" },
+	{ .name = "show rtpengine", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_rtpengine, .columns = rtpengine_columns,
+	    .help = "nodes as desired, as Kamailio has them, and by NG ping" },
+	{ .name = "show domains", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_domains, .columns = domain_columns,
+	    .help = "domains as desired and as Kamailio dumps them" },
+	{ .name = "show permissions", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_permissions,
+	    .columns = permissions_columns, .help = "trusted addresses, likewise" },
 	{ .name = "show dns", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_dns, .columns = dns_columns,
 	    .help = "what each name's last round proved, by which server" },
 	{ .name = "show history", .args = "[SERVICE]", .max_args = 1, .handle = ctl_history, .render = render_history,
@@ -137,7 +157,7 @@ command_find(int argc, char *const *argv, int *used, char *error, size_t size)
 		snprintf(list, sizeof list, "%s", error);
 		snprintf(error, size, "ambiguous: %s", list);
 	} else if (argc > 0 && strcmp(argv[0], "show") == 0) {
-		snprintf(error, size, "show what? topology, services, instances, targets, dispatcher, dns, history or config");
+		snprintf(error, size, "show what? topology, services, instances, targets, dispatcher, rtpengine, domains, permissions, dns, history or config");
 	} else {
 		snprintf(error, size, "no such command: %s (c4ctl help lists them)", argc > 0 ? argv[0] : "");
 	}

@@ -1,16 +1,12 @@
 #include "kamailio/dslist.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define BLANKS " \t\r\n"
 #define NO_SCHEME_MAX 499 /* longer URIs are not mended, pack_dest() */
-#define READ_MAX 1023 /* one fgets() of ds_load_list(); the rest is another line to it */
-#define BEGIN_PREFIX "# c4d begin:" /* what follows may differ in another version's files */
 
 /* What Kamailio makes of one line. */
 enum line_kind { LINE_NONE, LINE_BAD, LINE_ENTRY };
@@ -25,16 +21,6 @@ struct line {
 	size_t uri_len;
 	const char *attrs;
 	size_t attrs_len;
-};
-
-/* Walks over a file: whole lines, which of them are markers, and what is within the block. */
-struct walk {
-	const char *at;
-	const char *end;
-	const char *line; /* the present one, with its newline if it has one */
-	size_t len;
-	bool marker;
-	bool in_block;
 };
 
 void
@@ -118,44 +104,6 @@ ds_entries_sort(struct ds_entries *e)
 /* ---- one line ---- */
 
 static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static const char *
-skip_blanks(const char *p, const char *end)
-{
-	while (p < end && is_blank(*p))
-		p++;
-	return p;
-}
-
-static bool
-at_end(const char *p, const char *end)
-{
-	return p == end || *p == '#';
-}
-
-/* Digits only, none is 0, as ds_load_list() reads them. Moves *p behind them; false on overflow. */
-static bool
-read_number(const char **p, const char *end, long max, long *out)
-{
-	bool fits = true;
-	long n = 0;
-
-	for (; *p < end && isdigit((unsigned char)**p); (*p)++) {
-		n = n * 10 + (**p - '0');
-		if (n > max) {
-			fits = false;
-			n = max;
-		}
-	}
-	*out = n;
-	return fits;
-}
-
-static bool
 has_scheme(const char *uri, size_t len, const char *scheme)
 {
 	size_t n = strlen(scheme);
@@ -190,36 +138,34 @@ static struct line
 read_line(const char *p, const char *end)
 {
 	struct line l = { .kind = LINE_NONE };
-	const char *nul = memchr(p, '\0', (size_t)(end - p)), *start;
 	long set, flags = 0, priority = 0;
+	const char *start;
 	bool fits;
 
-	if (nul != NULL)
-		end = nul;
-	p = skip_blanks(p, end);
-	if (at_end(p, end))
+	p = block_skip_blanks(p, end);
+	if (block_at_end(p, end))
 		return l;
 	l.kind = LINE_BAD;
-	fits = read_number(&p, end, INT_MAX, &set);
-	p = skip_blanks(p, end);
-	if (at_end(p, end))
+	fits = block_read_number(&p, end, INT_MAX, &set);
+	p = block_skip_blanks(p, end);
+	if (block_at_end(p, end))
 		return l;
-	for (start = p; !at_end(p, end) && !is_blank(*p); p++)
-		;
+	start = p;
+	p = block_skip_word(p, end, true);
 	l.uri = start;
 	l.uri_len = (size_t)(p - start);
-	p = skip_blanks(p, end);
-	if (!at_end(p, end)) {
-		fits &= read_number(&p, end, INT_MAX, &flags);
-		p = skip_blanks(p, end);
+	p = block_skip_blanks(p, end);
+	if (!block_at_end(p, end)) {
+		fits &= block_read_number(&p, end, INT_MAX, &flags);
+		p = block_skip_blanks(p, end);
 	}
-	if (!at_end(p, end)) {
-		fits &= read_number(&p, end, INT_MAX, &priority);
-		p = skip_blanks(p, end);
+	if (!block_at_end(p, end)) {
+		fits &= block_read_number(&p, end, INT_MAX, &priority);
+		p = block_skip_blanks(p, end);
 	}
-	if (!at_end(p, end)) {
-		for (start = p; p < end && !is_blank(*p); p++)
-			;
+	if (!block_at_end(p, end)) {
+		start = p;
+		p = block_skip_word(p, end, false);
 		l.attrs = start;
 		l.attrs_len = (size_t)(p - start);
 	}
@@ -234,63 +180,29 @@ read_line(const char *p, const char *end)
 
 /* ---- the file ---- */
 
-static bool
-is_marker(const char *line, size_t len, const char *text, bool prefix)
-{
-	size_t n = strlen(text);
-
-	while (len > 0 && is_blank(line[len - 1]))
-		len--;
-	return (prefix ? len >= n : len == n) && memcmp(line, text, n) == 0;
-}
-
-static bool
-next_line(struct walk *w)
-{
-	const char *nl;
-
-	if (w->at == w->end)
-		return false;
-	nl = memchr(w->at, '\n', (size_t)(w->end - w->at));
-	w->line = w->at;
-	w->at = nl != NULL ? nl + 1 : w->end;
-	w->len = (size_t)(w->at - w->line);
-	w->marker = true;
-	if (is_marker(w->line, w->len, BEGIN_PREFIX, true))
-		w->in_block = true;
-	else if (is_marker(w->line, w->len, DSLIST_END, false))
-		w->in_block = false;
-	else
-		w->marker = false;
-	return true;
-}
-
 /* The next of the pieces in which Kamailio reads the present line. */
 static bool
-next_piece(const struct walk *w, size_t *at, struct line *out)
+next_piece(const struct block_walk *w, size_t *offset, struct line *out)
 {
-	size_t len = w->len - *at;
+	const char *p, *end;
 
-	if (len == 0)
+	if (!block_next_piece(w, offset, &p, &end))
 		return false;
-	if (len > READ_MAX)
-		len = READ_MAX;
-	*out = read_line(w->line + *at, w->line + *at + len);
-	*at += len;
+	*out = read_line(p, end);
 	return true;
 }
 
 void
 dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
 {
-	struct walk w = { .at = text, .end = text + len };
+	struct block_walk w = { .at = text, .end = text + len };
 	char *uri, *attrs;
 	struct line l;
 	size_t at;
 
 	if (bad != NULL)
 		*bad = 0;
-	while (next_line(&w)) {
+	while (block_next_line(&w)) {
 		for (at = 0; next_piece(&w, &at, &l);) {
 			if (l.kind == LINE_BAD && bad != NULL)
 				(*bad)++;
@@ -319,7 +231,7 @@ find_set(const struct ds_set_ref *sets, size_t n_sets, int id)
 
 /* Is the present line c4d's to replace? What c4d no longer manages becomes foreign. */
 static bool
-is_ours(const struct walk *w, const struct ds_set_ref *sets, size_t n_sets)
+is_ours(const struct block_walk *w, const struct ds_set_ref *sets, size_t n_sets)
 {
 	const struct ds_set_ref *set;
 	struct line l;
@@ -341,9 +253,9 @@ is_writable(const struct ds_entry *e)
 {
 	if (e->set < 0 || e->priority < 0 || e->flags > INT_MAX)
 		return false;
-	if (!is_sip_uri(e->uri, strlen(e->uri)) || strpbrk(e->uri, BLANKS "#") != NULL)
+	if (!is_sip_uri(e->uri, strlen(e->uri)) || strpbrk(e->uri, BLOCK_BLANKS "#") != NULL)
 		return false;
-	return e->attrs == NULL || (e->attrs[0] != '#' && strpbrk(e->attrs, BLANKS) == NULL);
+	return e->attrs == NULL || (e->attrs[0] != '#' && strpbrk(e->attrs, BLOCK_BLANKS) == NULL);
 }
 
 static int
@@ -368,36 +280,32 @@ int
 dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_t n_sets,
     const struct ds_entries *ours, struct buf *out, const char **bad_uri)
 {
-	struct walk w = { .at = old, .end = old + len };
-	struct buf text = { 0 };
+	struct block_walk w = { .at = old, .end = old + len };
+	struct buf text = { 0 }, block = { 0 };
 	bool had_block = false;
+	int err = 0;
 	size_t i;
-	int err;
 
-	buf_puts(&text, "");
-	while (next_line(&w)) {
-		had_block |= w.marker;
-		if (!is_ours(&w, sets, n_sets))
-			buf_add(&text, w.line, w.len);
+	for (i = 0; i < ours->n && err == 0; i++) {
+		err = -EINVAL;
+		if (find_set(sets, n_sets, ours->v[i].set) != NULL)
+			err = add_entry(&block, &ours->v[i]);
+		if (err != 0)
+			*bad_uri = ours->v[i].uri;
 	}
-	if (ours->n > 0 || had_block) {
-		if (text.len > 0 && text.s[text.len - 1] != '\n')
-			buf_puts(&text, "\n");
-		buf_puts(&text, DSLIST_BEGIN "\n");
-		for (i = 0; i < ours->n; i++) {
-			err = -EINVAL;
-			if (find_set(sets, n_sets, ours->v[i].set) != NULL)
-				err = add_entry(&text, &ours->v[i]);
-			if (err != 0) {
-				*bad_uri = ours->v[i].uri;
-				buf_free(&text);
-				return err;
-			}
+	if (err == 0) {
+		buf_puts(&text, "");
+		while (block_next_line(&w)) {
+			had_block |= w.marker;
+			if (!is_ours(&w, sets, n_sets))
+				buf_add(&text, w.line, w.len);
 		}
-		buf_puts(&text, DSLIST_END "\n");
+		if (ours->n > 0 || had_block)
+			block_append(&text, DSLIST_BEGIN, &block);
+		*out = text;
 	}
-	*out = text;
-	return 0;
+	buf_free(&block);
+	return err;
 }
 
 /* ---- URIs ---- */
@@ -433,7 +341,7 @@ dslist_uri_addr(const char *uri, struct topo_addr *out)
 	end += bracket;
 	if (*end == ':') {
 		end++;
-		if (!read_number(&end, end + strlen(end), 65535, &port))
+		if (!block_read_number(&end, end + strlen(end), 65535, &port))
 			return -EINVAL;
 	}
 	if (*end != '\0' && *end != ';' && *end != '?')

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "reconcile/dispatcher.h"
+#include "reconcile/table.h"
+#include "reconcile/table_kind.h"
 
 #define TARGETS_MAX 4 /* one of each kind */
 
@@ -16,6 +18,7 @@ struct kamhost {
 	struct target *targets[TARGETS_MAX];
 	size_t n;
 	struct dispatcher *dispatcher; /* among the targets, or NULL */
+	struct table *rtpengine, *domain, *permissions;
 	char down_why[256];
 	bool heard;
 	uint64_t connections;
@@ -54,6 +57,15 @@ add(struct kamhost *h, struct target *t)
 	h->targets[h->n++] = t;
 }
 
+static struct table *
+add_table(struct kamhost *h, const struct table_kind *kind)
+{
+	struct table *t = table_new(&h->deps, h, kind);
+
+	add(h, table_target(t));
+	return t;
+}
+
 int
 kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct conf_kamailio *conf)
 {
@@ -73,6 +85,12 @@ kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct c
 		h->dispatcher = dispatcher_new(deps, h);
 		add(h, dispatcher_target(h->dispatcher));
 	}
+	if (conf->n_rtpengines > 0)
+		h->rtpengine = add_table(h, &table_kind_rtpengine);
+	if (conf->domain_services.n + conf->domain_names.n > 0)
+		h->domain = add_table(h, &table_kind_domain);
+	if (conf->n_permissions > 0)
+		h->permissions = add_table(h, &table_kind_permissions);
 	*out = h;
 	return 0;
 }
@@ -189,4 +207,22 @@ struct dispatcher *
 kamhost_dispatcher(const struct kamhost *h)
 {
 	return h->dispatcher;
+}
+
+struct table *
+kamhost_rtpengine(const struct kamhost *h)
+{
+	return h->rtpengine;
+}
+
+struct table *
+kamhost_domain(const struct kamhost *h)
+{
+	return h->domain;
+}
+
+struct table *
+kamhost_permissions(const struct kamhost *h)
+{
+	return h->permissions;
 }

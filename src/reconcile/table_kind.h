@@ -1,0 +1,50 @@
+/*
+ * table_kind: what differs between the tables: the file's format, Kamailio's RPCs, windows. The format functions are
+ * pure and run on the worker thread.
+ */
+#ifndef RECONCILE_TABLE_KIND_H
+#define RECONCILE_TABLE_KIND_H
+
+#include "base/text.h"
+#include "kamailio/binrpc.h"
+#include "reconcile/table_plan.h"
+
+#define TABLE_READS_MAX 4
+
+/* A row that the `version` table must hold; for a companion (header not NULL): its file, made when missing. */
+struct table_version {
+	const char *table;
+	int version;
+	const char *header;
+};
+
+struct table_read {
+	const char *method;
+	const char *arg; /* NULL: none */
+};
+
+struct table_kind {
+	const char *name;
+	const char *file;   /* in `tables`; NULL: address_file itself */
+	bool one_row;       /* one target row for all of it */
+	struct table_version versions[3];
+	table_desire_fn *desire;
+	table_service_fn *service;
+	/* All rows of the file, sorted; what Kamailio would refuse is counted. -EINVAL: not such a file at all. */
+	int (*parse)(const char *text, size_t len, struct table_rows *out, size_t *bad);
+	/* The file with `rows` (sorted) in place of everything of these scopes; -EINVAL: `why` says what can't be written. */
+	int (*compose)(const char *old, size_t len, const struct table_scopes *, const struct table_rows *rows, struct buf *out,
+	    struct buf *why);
+	struct table_read reads[TABLE_READS_MAX];
+	/* Adds the rows of one reply. -EBADMSG: it is not one. */
+	int (*read)(const struct binrpc_msg *, size_t which, struct table_rows *out);
+	const char *empty_fault; /* a fault of a read that means "no rows"; NULL: none */
+	const char *reload;
+	const char *refusal;     /* part of the fault that says "too early" */
+	const char *setting;     /* what to look at when a reload is Ok and changes nothing, and when it is refused */
+	bool probed;             /* c4d asks the nodes, and takes them in and out by rtpengine.enable */
+};
+
+extern const struct table_kind table_kind_rtpengine, table_kind_domain, table_kind_permissions;
+
+#endif
