@@ -8,6 +8,10 @@
  * Kamailio is strict where it hurts: for one bad row it refuses the whole table, and does not start
  * when it needs that at its start. It leaves out, without a word, a last line that has no newline, and crashes when
  * that is the header (5.6.3, 6.0.1). So composed text only ever holds what is read back as it was put in.
+ *
+ * With db_mode 1 Kamailio reads a table anew when its file's time grew, see file_replace_newer(); with 0, the
+ * default, never. It opens the file first and takes its time then: a write between the two counts as read. So
+ * whoever reads back old rows after a reload that was "Ok" writes the same text once more.
  */
 #ifndef KAMAILIO_DBTEXT_H
 #define KAMAILIO_DBTEXT_H
@@ -52,6 +56,7 @@ struct dbtext {
 	size_t cap_rows;
 	size_t n_bad;    /* lines left out by dbtext_parse(), see there */
 	size_t bad_line; /* the first of them, counted from 1; 0: none */
+	long last_auto;  /* the highest automatic number so far */
 };
 
 /*

@@ -43,7 +43,8 @@ parse_ipv4(const char *text, struct topo_addr *out)
 	return 0;
 }
 
-/* As str2ip6(): in brackets or not, and no dots in it. What it takes beyond that is a name to us. */
+/* As str2ip6(): in brackets or not, and no dots in it. What it takes beyond that is a name to us.
+ */
 static int
 parse_ipv6(const char *text, struct topo_addr *out)
 {
@@ -83,7 +84,8 @@ ip_bits(const char *text)
 /* ---- entries ---- */
 
 void
-addr_entries_add(struct addr_entries *e, int group, const char *ip, int mask, int port, const char *tag)
+addr_entries_add(
+    struct addr_entries *e, int group, const char *ip, int mask, int port, const char *tag)
 {
 	struct addr_entry *v;
 
@@ -281,8 +283,8 @@ is_managed(const int *groups, size_t n_groups, int group)
 }
 
 /*
- * Is the present line c4d's to replace? A bad one of a managed group too, since Kamailio refuses the
- * whole file for it. What c4d no longer manages becomes foreign.
+ * Is the present line c4d's to replace? A bad one of a managed group too, since Kamailio refuses
+ * the whole file for it. What c4d no longer manages becomes foreign.
  */
 static bool
 is_ours(const struct block_walk *w, const int *groups, size_t n_groups)

@@ -112,7 +112,8 @@ read_type(struct span *s, const struct dbtext *t, struct dbtext_col *col)
 		return -EINVAL;
 	if (tolower((unsigned char)*s->p) == 'n')
 		col->null = true;
-	else if (tolower((unsigned char)*s->p) == 'a' && col->type == DBTEXT_INT && automatic_col(t) < 0)
+	else if (tolower((unsigned char)*s->p) == 'a' && col->type == DBTEXT_INT &&
+		 automatic_col(t) < 0)
 		col->automatic = true;
 	else
 		return -EINVAL;
@@ -313,9 +314,25 @@ read_row(struct span s, const struct dbtext *t, long *next_auto, struct dbtext_c
 
 /* ---- tables ---- */
 
+/* So that the next automatic number is above all that are there; one beyond 32 bits is another to
+ * Kamailio. */
+static void
+note_automatic(struct dbtext *t, const struct dbtext_cell *row)
+{
+	int col = automatic_col(t);
+	long n;
+
+	if (col < 0 || row[col].s == NULL)
+		return;
+	n = strtol(row[col].s, NULL, 10);
+	if (n > t->last_auto && n <= INT_MAX)
+		t->last_auto = n;
+}
+
 static void
 add_row(struct dbtext *t, struct dbtext_cell *row)
 {
+	note_automatic(t, row);
 	t->rows = xgrow(t->rows, t->n_rows, &t->cap_rows, sizeof *t->rows);
 	t->rows[t->n_rows++] = row;
 }
@@ -429,35 +446,14 @@ is_number(const char *text, enum dbtext_type type)
 }
 
 static int
-next_automatic(const struct dbtext *t, size_t col, long *out)
-{
-	long n, max = 0;
-	size_t i;
-
-	for (i = 0; i < t->n_rows; i++) {
-		if (t->rows[i][col].s == NULL)
-			continue;
-		n = strtol(t->rows[i][col].s, NULL, 10);
-		if (n > max)
-			max = n;
-	}
-	if (max >= INT_MAX)
-		return -EINVAL;
-	*out = max + 1;
-	return 0;
-}
-
-static int
 fill_cell(const struct dbtext *t, size_t col, const char *text, struct dbtext_cell *out)
 {
-	long n;
-
 	if (text == NULL || *text == '\0') {
 		if (t->cols[col].null)
 			return 0;
-		if (!t->cols[col].automatic || next_automatic(t, col, &n) != 0)
+		if (!t->cols[col].automatic || t->last_auto >= INT_MAX)
 			return -EINVAL;
-		set_number(out, n);
+		set_number(out, t->last_auto + 1);
 		return 0;
 	}
 	if (strlen(text) > DBTEXT_CELL_MAX)
@@ -505,6 +501,8 @@ dbtext_set(struct dbtext *t, size_t row, int col, const char *text)
 	err = check_row(t, t->rows[row]);
 	if (err != 0)
 		*at = old;
+	else
+		note_automatic(t, t->rows[row]);
 	free(err != 0 ? cell.s : old.s);
 	return err;
 }
@@ -575,8 +573,8 @@ struct version_table {
 	int name;
 	int version;
 	const char *table; /* whose row it is about */
-	char text[16];     /* the version */
-	bool done;         /* the row has been seen */
+	char text[16]; /* the version */
+	bool done; /* the row has been seen */
 };
 
 static int
@@ -589,7 +587,7 @@ version_init(struct version_table *v, struct span header, const char *table, int
 	v->table = table;
 	snprintf(v->text, sizeof v->text, "%d", version);
 	if (err == 0 && (v->name < 0 || v->version < 0 || !is_text(v->t.cols[v->name].type) ||
-	    v->t.cols[v->version].type != DBTEXT_INT))
+			    v->t.cols[v->version].type != DBTEXT_INT))
 		err = -EINVAL;
 	return err;
 }

@@ -32,13 +32,13 @@ includes_of() # PATTERN: file:line of every include that matches
 rule_pure_headers()
 {
 	includes_of '(event2/|event\.h|ares|lmdb\.h)' |
-		grep -E '^(src|include)/(topology/|discovery/dnsmsg\.|kamailio/(binrpc|dslist)\.|[^:]*_plan\.[ch]:)' |
+		grep -E '^(src|include)/(topology/|discovery/dnsmsg\.|kamailio/(addrfile|binrpc|block|dbtext|dslist)\.|rtpengine/bencode\.|[^:]*_plan\.[ch]:)' |
 		sed 's/$/   <- a pure file/'
 }
 rule_pure_calls()
 {
-	find src/topology src/discovery/dnsmsg.c src/kamailio/binrpc.c src/kamailio/dslist.c src -name '*.c' 2>/dev/null |
-		grep -E '/topology/|/dnsmsg\.c|/binrpc\.c|/dslist\.c|_plan\.c' | sort -u |
+	find src -name '*.c' 2>/dev/null |
+		grep -E '/topology/|/(addrfile|bencode|binrpc|block|dbtext|dnsmsg|dslist)\.c|_plan\.c' | sort -u |
 		xargs -r grep -nE '\b(time|clock_gettime|gettimeofday|loop_now_ms|open|fopen|socket|send|recv|getenv)\(' /dev/null |
 		sed 's/$/   <- I\/O or a clock in a pure file/'
 }
@@ -73,7 +73,7 @@ rule_floors()
 	}
 	BEGIN {
 		f["base"] = 0; f["topology"] = 1; f["config"] = 2; f["store"] = 3
-		f["discovery"] = f["kamailio"] = f["consul"] = f["routing"] = 4
+		f["discovery"] = f["kamailio"] = f["rtpengine"] = f["consul"] = f["routing"] = 4
 		f["reconcile"] = 5; f["control"] = f["http"] = 6
 	}
 	{
@@ -262,6 +262,9 @@ self_test()
 	plant pure_headers src/discovery/dnsmsg.zz.c '#include <ares.h>'
 	plant pure_headers src/kamailio/binrpc.zz.c "$ev"
 	plant pure_headers src/kamailio/dslist.zz.c "$ev"
+	plant pure_headers src/kamailio/dbtext.zz.c "$ev"
+	plant pure_headers include/kamailio/addrfile.zz.h '#include <lmdb.h>'
+	plant pure_headers src/rtpengine/bencode.zz.c "$ev"
 	plant pure_headers src/reconcile/zz_plan.c '# include <event2/buffer.h>'
 	plant pure_calls src/topology/zz.c '	now = time(NULL);'
 	plant pure_calls src/reconcile/zz_plan.c '	int64_t now = loop_now_ms(l);'
@@ -282,6 +285,7 @@ self_test()
 	plant floors src/config/zz.c '#include "store/store.h"'
 	plant floors src/store/zz.c '#include "kamailio/kam.h"'
 	plant floors src/kamailio/zz.c '#include "reconcile/target.h"'
+	plant floors src/rtpengine/zz.c '#include "reconcile/target.h"'
 	plant floors src/reconcile/zz.c '#include "control/ctl.h"'
 	plant floors src/control/zz.c '#include "daemon.h"'
 	plant floors src/newroom/zz.c '#include "base/log.h"'

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -308,6 +309,71 @@ failures_name_their_step(void **state)
 	assert_holds(f->path, "old");
 }
 
+static time_t
+seconds_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_mtime;
+}
+
+static void
+set_seconds(const char *path, time_t at)
+{
+	struct timespec t = { .tv_sec = at, .tv_nsec = 999999999 };
+	struct timespec times[2] = { t, t };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Each write's time is a whole second above the one before it, however fast they come. */
+static void
+every_write_is_newer(void **state)
+{
+	struct fx *f = *state;
+	time_t before, last = 0;
+	const char *what;
+	char text[2] = "0";
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		text[0] = (char)('0' + i);
+		assert_int_equal(file_replace_newer(f->path, text, 1, &what), 0);
+		assert_holds(f->path, text);
+		assert_true(seconds_of(f->path) > last);
+		last = seconds_of(f->path);
+	}
+	/* file_replace() does not do that */
+	assert_int_equal(file_replace(f->path, "x", 1, &what), 0);
+	assert_true(seconds_of(f->path) < last);
+	/* an old file, and one that isn't there, get the present time */
+	before = time(NULL) - 1; /* the kernel's clock for files is coarser */
+	set_seconds(f->path, 1000000000);
+	assert_int_equal(file_replace_newer(f->path, "y", 1, &what), 0);
+	assert_in_range(seconds_of(f->path), before, time(NULL));
+	assert_int_equal(unlink(f->path), 0);
+	assert_int_equal(file_replace_newer(f->path, "z", 1, &what), 0);
+	assert_in_range(seconds_of(f->path), before, time(NULL));
+}
+
+static void
+a_time_far_ahead_goes_up_by_one(void **state)
+{
+	time_t ahead = time(NULL) + 3600;
+	struct fx *f = *state;
+	const char *what;
+
+	make(f->path, "old", 0640);
+	set_seconds(f->path, ahead);
+	assert_int_equal(file_replace_newer(f->path, "new", 3, &what), 0);
+	assert_int_equal(seconds_of(f->path), ahead + 1);
+	assert_int_equal(file_replace_newer(f->path, "newer", 5, &what), 0);
+	assert_int_equal(seconds_of(f->path), ahead + 2);
+	assert_holds(f->path, "newer");
+	assert_int_equal(access(f->tmp, F_OK), -1);
+}
+
 /* ---- locks ---- */
 
 static void
@@ -399,6 +465,8 @@ main(void)
 		FX_TEST(readers_see_one_or_the_other),
 		FX_TEST(what_a_crash_left_is_replaced),
 		FX_TEST(failures_name_their_step),
+		FX_TEST(every_write_is_newer),
+		FX_TEST(a_time_far_ahead_goes_up_by_one),
 		FX_TEST(a_lock_is_one_process_s),
 		FX_TEST(a_lock_file_holds_the_pid_alone),
 	};
