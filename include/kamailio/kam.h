@@ -47,6 +47,8 @@ const struct kam_ident *kam_ident(const struct kam *); /* of the last connection
 const char *kam_addr(const struct kam *);
 /* `body` from binrpc_begin(); kam copies it. `what` is a constant for logs: the method's name. */
 void kam_call(struct kam *, const char *what, const struct buf *body, kam_cb *, void *arg);
+/* As kam_call(), for a reply that may be large: its msg is as binrpc_open() makes it. A fault's is decoded as ever. */
+void kam_call_raw(struct kam *, const char *what, const struct buf *body, kam_cb *, void *arg);
 /*
  * Close and connect anew, now (after the back-off when the connection is younger than 1 s); pending
  * calls get -ECONNRESET, and `down` is called with `why` if it was up.

@@ -45,9 +45,11 @@ void bencode_clear(struct bencode_msg *);
 
 /* The member of that key, the first of several; NULL: there is none, or `dict` is no DICT. */
 const struct bencode_value *bencode_find(const struct bencode_value *dict, const char *key);
-const char *bencode_text(const struct bencode_value *dict, const char *key); /* NULL: no STR, or a NUL in it */
+/* NULL: there is none, it is no STR, or it has a NUL in it. */
+const char *bencode_text(const struct bencode_value *dict, const char *key);
 bool bencode_int(const struct bencode_value *dict, const char *key, int64_t *out);
-int64_t bencode_length(const struct bencode_value *dict, const char *key); /* of a LIST; -1: none there */
+/* Of a LIST; -1: there is none. */
+int64_t bencode_length(const struct bencode_value *dict, const char *key);
 
 /* A request: open, then a text for each key followed by its value, then close. */
 void bencode_open_dict(struct buf *);

@@ -33,7 +33,7 @@ struct node_view {
 	int64_t rtt_us;      /* of the last pong, from the first sending of its ping; 0 never */
 	unsigned missed;     /* pings in a row that were not answered */
 	int64_t sessions;    /* 0..NODES_SESSIONS_MAX (see there); -1 unknown, not counted or dead */
-	int64_t sessions_ms; /* monotonic, when they were asked for: not later than rtpengine counted; 0 never */
+	int64_t sessions_ms; /* monotonic, when asked for: rtpengine counted no earlier; 0 never */
 	int64_t since_ms;    /* wall clock, of the state */
 	const char *why;     /* for people: of the last ping when it was not answered; else empty */
 };
@@ -50,14 +50,15 @@ void nodes_free(struct nodes *); /* NULL is fine */
  */
 void nodes_set(struct nodes *, const struct topo_addr *, size_t n);
 /*
- * While on, each pong is followed by "list" (the first ping goes at once): rtpengine's sessions, those that it
- * keeps for its delete-delay after their end included. No-op for an address that is not watched.
+ * While on, each pong is followed by "list" (and a ping goes at once): all that rtpengine holds, also
+ * what was only offered, and what ended less than its delete-delay (30 s unless configured) ago.
+ * No-op for an address that is not watched.
  */
 void nodes_count_sessions(struct nodes *, const struct topo_addr *, bool on);
 /*
- * Pings now each node that nodes_is_fresh() would deny. A dead one is pinged too but not waited for: what
- * is dead is not to be used, and if it answers that is a change of state. When there is nothing to
- * wait for, nodes_is_settled() says so at once and no callback comes for it.
+ * Pings now each node that nodes_is_fresh() would deny. A dead one is pinged too but not waited for:
+ * it is not to be used, and if it answers that is a change of state. When there is nothing to wait
+ * for, nodes_is_settled() says so at once and no callback comes for it.
  */
 void nodes_refresh(struct nodes *, int64_t max_age_ms);
 bool nodes_is_settled(const struct nodes *); /* no ping asked by a refresh is under way */
@@ -65,7 +66,8 @@ bool nodes_is_settled(const struct nodes *); /* no ping asked by a refresh is un
 bool nodes_is_fresh(const struct nodes *, const struct topo_addr *, int64_t max_age_ms);
 
 /* The views are valid until the next nodes_set() or nodes_free(), and change from the loop. */
-const struct node_view *nodes_find(const struct nodes *, const struct topo_addr *); /* NULL: not watched */
+/* NULL: not watched. */
+const struct node_view *nodes_find(const struct nodes *, const struct topo_addr *);
 size_t nodes_count(const struct nodes *);
 const struct node_view *nodes_at(const struct nodes *, size_t i); /* by address */
 const char *node_state_name(enum node_state); /* "unknown" "alive" "dead" */

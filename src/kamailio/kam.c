@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ struct call {
 	struct buf packet;
 	uint32_t cookie;
 	bool own; /* asked to identify Kamailio: ends silently when the connection does */
+	bool raw; /* its reply is not decoded */
 	int err;
 	kam_cb *cb;
 	void *arg;
@@ -271,15 +273,35 @@ lose(struct kam *k, int err, const char *fmt, ...)
 	connect_later(k);
 }
 
+/* What the path says about itself; connecting needs the right to search its directory and to write the socket. */
+static void
+describe_socket(const struct kam *k, char *out, size_t size)
+{
+	struct stat st;
+
+	if (stat(k->peer.un.sun_path, &st) == 0)
+		snprintf(out, size, "the socket has mode %04o and gid %u", st.st_mode & 07777U, st.st_gid);
+	else
+		snprintf(out, size, "its directory is closed to c4d");
+}
+
 static void
 lose_connecting(struct kam *k, int err)
 {
-	const char *hint;
+	bool is_unix = k->peer.sa.sa_family == AF_UNIX;
+	char socket_is[64], hint[WHY_BYTES / 2] = "c4d tries again by itself";
 
 	switch (err) {
 	case -EACCES:
 	case -EPERM:
-		hint = "is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660)";
+		if (!is_unix) {
+			snprintf(hint, sizeof hint, "does a packet filter forbid it?");
+			break;
+		}
+		describe_socket(k, socket_is, sizeof socket_is);
+		snprintf(hint, sizeof hint,
+		    "is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660) and "
+		    "modparam(\"ctl\", \"group\", \"kamailio\"); %s", socket_is);
 		break;
 	case -EAGAIN:
 		lose(k, err,
@@ -289,17 +311,16 @@ lose_connecting(struct kam *k, int err)
 		return;
 	case -ENOENT:
 	case -ECONNREFUSED:
-		hint = "is Kamailio running, with ctl.so loaded?";
-		if (k->peer.sa.sa_family != AF_UNIX)
-			hint = "is Kamailio running, with ctl.so loaded and "
-			       "modparam(\"ctl\", \"binrpc\", \"tcp:...\")?";
+		snprintf(hint, sizeof hint,
+		    "is Kamailio running, with ctl.so loaded and modparam(\"ctl\", \"binrpc\", \"%s\")?", k->addr);
+		break;
+	case -EPROTOTYPE:
+		snprintf(hint, sizeof hint,
+		    "that socket takes datagrams only; modparam(\"ctl\", \"binrpc\", \"unix:...\") makes one for c4d");
 		break;
 	case -EMFILE:
 	case -ENFILE:
-		hint = "raise LimitNOFILE of c4d's unit";
-		break;
-	default:
-		hint = "c4d tries again by itself";
+		snprintf(hint, sizeof hint, "raise LimitNOFILE of c4d's unit");
 		break;
 	}
 	lose(k, err, "cannot connect to %s: %s (%s)", k->where, strerror(-err), hint);
@@ -313,6 +334,11 @@ lose_silent(struct kam *k)
 	text_format_duration(k->timeout_ms, limit, sizeof limit);
 	if (k->state == KAM_CONNECTING)
 		lose(k, -ETIMEDOUT, "cannot connect to %s within %s", k->where, limit);
+	else if (k->in_len > 0)
+		lose(k, -ETIMEDOUT,
+		    "no reply to %s within %s but its first %zu bytes (Kamailio cuts what is not "
+		    "read at once)",
+		    k->flying ? k->flying->what : "?", limit, k->in_len);
 	else
 		lose(k, -ETIMEDOUT, "no reply to %s within %s", k->flying ? k->flying->what : "?",
 		    limit);
@@ -387,12 +413,13 @@ submit(struct kam *k, struct call *c, const struct buf *body)
 	send_next(k);
 }
 
-void
-kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+static void
+call(struct kam *k, const char *what, const struct buf *body, bool raw, kam_cb *cb, void *arg)
 {
 	struct call *c = xcalloc(1, sizeof *c);
 
 	c->what = what;
+	c->raw = raw;
 	c->cb = cb;
 	c->arg = arg;
 	if (k->state != KAM_UP)
@@ -401,6 +428,18 @@ kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, vo
 		call_fail(k, c, -EBUSY);
 	else
 		submit(k, c, body);
+}
+
+void
+kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+{
+	call(k, what, body, false, cb, arg);
+}
+
+void
+kam_call_raw(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+{
+	call(k, what, body, true, cb, arg);
 }
 
 /* ---- who answers? ---- */
@@ -529,17 +568,36 @@ drop_packet(struct kam *k, size_t size)
 	}
 }
 
+/* The packet at the buffer's beginning, for this call. A raw one takes the buffer along. */
+static int
+open_packet(struct kam *k, size_t size, const struct call *c, struct binrpc_msg *msg)
+{
+	int err = binrpc_open(k->in, size, msg);
+
+	if (err == 0 && c->raw && msg->kind == BINRPC_REPLY) {
+		msg->mem = k->in;
+		k->in = NULL;
+		k->in_len = k->in_cap = 0;
+		return 0;
+	}
+	if (err == 0)
+		err = binrpc_decode(k->in, size, msg);
+	if (err == 0)
+		drop_packet(k, size);
+	return err;
+}
+
 /* The packet at the buffer's beginning answers the call in flight, or the stream can't be trusted. */
 static void
 take_packet(struct kam *k, size_t size)
 {
+	bool more = k->in_len > size;
 	struct call *c = k->flying;
 	struct binrpc_msg msg;
 	unsigned gen = k->gen;
-	bool more;
 	int err;
 
-	err = binrpc_decode(k->in, size, &msg);
+	err = open_packet(k, size, c, &msg);
 	if (err != 0) {
 		lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what,
 		    strerror(-err));
@@ -550,8 +608,6 @@ take_packet(struct kam *k, size_t size)
 		lose(k, -EBADMSG, "%s: got something else than the reply to %s", k->where, c->what);
 		return;
 	}
-	drop_packet(k, size);
-	more = k->in_len > 0;
 	k->flying = NULL;
 	loop_timer_stop(&k->timer);
 	c->cb(c->arg, 0, &msg);

@@ -23,7 +23,7 @@ struct level {
 
 /* Decimal digits up to `stop`, which is passed over. Only integers (stop 'e') may be negative. */
 static int
-read_number(const uint8_t *data, size_t len, size_t *at, char stop, int64_t *out)
+read_number(const uint8_t *data, size_t len, size_t *at, uint8_t stop, int64_t *out)
 {
 	size_t p = *at, first;
 	bool negative = stop == 'e' && p < len && data[p] == '-';

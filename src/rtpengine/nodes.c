@@ -90,7 +90,7 @@ log_state(const struct node *n, enum node_state was)
 		log_notice("rtp", "%s: %s; %s", addr, was == NODE_ALIVE ? "dead" : "not reachable",
 		    n->view.why);
 	else if (was == NODE_DEAD)
-		log_notice("rtp", "%s: alive again after %s", addr, away);
+		log_notice("rtp", "%s: alive after %s", addr, away);
 	else
 		log_notice("rtp", "%s: alive, rtt_us=%lld", addr, (long long)n->view.rtt_us);
 }

@@ -22,10 +22,37 @@ def pytest_runtest_makereport(item, call):
 		report.sections.append(("the lab's logs", lab.logs()))
 
 
+def pytest_generate_tests(metafunc):
+	"""
+	Tests marked `both_kamailios` run with Kamailio 5.6 and with 6.0; all others with the machine's own. C4D_KAMAILIO=5.6
+	or 6.0 runs all of them with that one.
+	"""
+	if "lab" not in metafunc.fixturenames:
+		return
+	if os.environ.get("C4D_KAMAILIO"):
+		versions = [lab_.kamailio.default_version()]
+	elif metafunc.definition.get_closest_marker("both_kamailios"):
+		versions = lab_.kamailio.VERSIONS
+	else:
+		return
+	metafunc.parametrize("kamailio", versions, indirect=True)
+
+
+def pytest_configure(config):
+	config.addinivalue_line("markers", "both_kamailios: runs with each version of Kamailio that is supported")
+
+
 @pytest.fixture
-def lab(request):
+def kamailio(request):
+	"""The version of every Kamailio of this test's lab."""
+	return getattr(request, "param", None) or lab_.kamailio.default_version()
+
+
+@pytest.fixture
+def lab(request, kamailio):
 	"""A lab of the test's own; a failed test's directory is kept under build/lab-failed."""
 	with lab_.Lab(request.node.name) as made:
+		made.kamailio = kamailio
 		yield made
 		report = getattr(request.node, "rep_call", None)
 		failed = report is None or report.failed

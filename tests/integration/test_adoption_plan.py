@@ -122,7 +122,9 @@ def test_a_dead_one_is_adopted_as_dead(lab, make_c4d):
 	"""Kamailio knows it is dead: the file learns it only when something else is proven."""
 	good, dead = SipPeer(lab), SipPeer(lab, alive=False)
 	consul = away(lab, [(p.ip, p.port) for p in (good, dead)])
-	r = make_rig(lab, consul, make_c4d, [f"1 {p.uri} 16 10" for p in (good, dead)], probing=True)
+	# Kamailio 6.0 does not ping what has flag 16.
+	r = make_rig(lab, consul, make_c4d, [f"1 {p.uri} 0 10" for p in (good, dead)], probing=True,
+		over={"kamailio": {"sbc": {"dispatcher": {"1": {"flags": 0}}}}})
 	until(lambda: r.sbc.flags() == {good.uri: "AP", dead.uri: "IP"}, 10, "one is dead")
 	before = list_text(r.sbc)
 	r.c4d.start()
@@ -135,7 +137,7 @@ def test_a_dead_one_is_adopted_as_dead(lab, make_c4d):
 # ---- plan ----
 
 def rows(got):
-	return {(x["target"], x["where"], x["op"], x["uri"]) for x in got.data}
+	return {(x["target"], x["where"], x["op"], x["item"]) for x in got.data}
 
 
 def plan_json(c4d):
@@ -200,7 +202,7 @@ def test_plan_without_consul_or_kamailio(lab, make_c4d):
 	consul.register("router", host, 5060)
 	r.sbc.stop()
 	got = r.c4d.plan()
-	assert got.rc == 1 and "kamailio sbc can't be read" in got.err and "list file is compared" in got.err
+	assert got.rc == 1 and "kamailio sbc can't be read" in got.err and "only its files are compared" in got.err
 	assert "change" in got.out and "kamailio" not in got.out
 	assert list_text(r.sbc) == "".join(f"{x}\n" for x in lines_of([host])).encode()
 

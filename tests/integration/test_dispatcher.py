@@ -9,6 +9,7 @@ from lab import Fault, Sbc, holds, merge, until
 from lab.fake_sip import SipPeer
 from lab.rig import Rig
 
+pytestmark = pytest.mark.both_kamailios
 QUIET = {"probing": False}  # a Kamailio that does not ping: states are what c4d and the test make them
 
 

@@ -5,6 +5,7 @@ Wire: Kamailio's src/modules/ctl/binrpc.h. Values: int, str, float, and for stru
 """
 import itertools
 import socket
+import time
 
 INT, STR, DOUBLE, STRUCT, ARRAY, AVP, BYTES = range(7)
 REQUEST, REPLY, FAULT = 0, 1, 3
@@ -138,6 +139,8 @@ class Client:
 
 	_cookies = itertools.count(0x1000)
 
+	answered = 0.0  # time.monotonic() at which the last reply was whole
+
 	def __init__(self, addr, timeout=3.0):
 		kind, _, rest = addr.partition(":")
 		if kind == "unix":
@@ -168,6 +171,7 @@ class Client:
 			if not more:
 				raise ConnectionResetError(f"Kamailio closed during {method}")
 			data += more
+		self.answered = time.monotonic()
 		kind, length, got, skip = head
 		if got != cookie:
 			raise BadFrame(f"reply for another request ({got:#x}, not {cookie:#x})")

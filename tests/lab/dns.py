@@ -45,12 +45,17 @@ class Answer:
 		return {(self.addr.get(t.lower(), t), p) for _, _, p, t in self.srv}
 
 
-def query(server, name, kind=SRV, timeout=2.0):
-	"""server: (ip, port)"""
+def question(name, kind=SRV):
+	"""As it goes over TCP."""
 	labels = b"".join(bytes([len(x)]) + x.encode() for x in name.rstrip(".").split("."))
 	msg = os.urandom(2) + struct.pack("!5H", 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, kind, 1)
+	return struct.pack("!H", len(msg)) + msg
+
+
+def query(server, name, kind=SRV, timeout=2.0):
+	"""server: (ip, port)"""
 	with socket.create_connection(server, timeout) as s:
-		s.sendall(struct.pack("!H", len(msg)) + msg)
+		s.sendall(question(name, kind))
 		data = b""
 		while len(data) < 2 or len(data) < 2 + struct.unpack("!H", data[:2])[0]:
 			more = s.recv(65536)

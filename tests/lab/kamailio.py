@@ -1,22 +1,67 @@
-"""Kamailio as SBC (dispatcher) and as router, each with a run-time directory of its own."""
+"""
+Kamailio as SBC (dispatcher) and as router, each with a run-time directory of its own: the machine's own (5.6 on Debian
+12), or 6.0 from the tree of tests/tools/kamailio6.sh.
+"""
 import collections
+import glob
 import os
+import re
 import socket
+import subprocess
 
 from . import binrpc
-from .base import LAB, Ended, until, which
+from .base import LAB, ROOT, Ended, LabError, until, which
 
+VERSIONS = ("5.6", "6.0")
 Dest = collections.namedtuple("Dest", "uri flags priority attrs")
+
+
+def default_version():
+	"""$C4D_KAMAILIO, else the machine's."""
+	version = os.environ.get("C4D_KAMAILIO") or VERSIONS[0]
+	if version not in VERSIONS:
+		raise LabError(f"C4D_KAMAILIO={version}: there are {' and '.join(VERSIONS)}")
+	return version
+
+
+def _tree():
+	path = os.environ.get("C4D_LAB_KAMAILIO6")
+	if path:
+		return path
+	got = subprocess.run([os.path.join(ROOT, "tests/tools/kamailio6.sh")], stdout=subprocess.PIPE, check=False)
+	if got.returncode:
+		raise LabError("no Kamailio 6.0: set KAMAILIO6=/path to a Debian 13 tree, or see tests/tools/kamailio6.sh")
+	path = os.environ["C4D_LAB_KAMAILIO6"] = got.stdout.decode().strip()
+	return path
+
+
+def program(version):
+	"""
+	What to start, its arguments still to come. Of the tree, its own loader with its own libraries: so it runs beside the
+	machine's older ones without chroot, and paths, users and groups are the machine's.
+	"""
+	if version != "6.0":
+		return [which("kamailio", "install the Debian package kamailio (tests/tools/deps.sh does it)")]
+	tree = _tree()
+	loader = glob.glob(os.path.join(tree, "usr/lib/*/ld-linux*.so.*"))
+	if not loader:
+		raise LabError(f"{tree} is no Debian tree: it has no usr/lib/*/ld-linux*.so.*")
+	lib = os.path.dirname(loader[0])
+	return [loader[0], "--argv0", "kamailio", "--library-path", f"{lib}:{lib}/kamailio",
+		os.path.join(tree, "usr/sbin/kamailio"), "-L", os.path.join(lib, "kamailio/modules")]
 
 
 class Kamailio:
 	"""
 	cfg: a file of tests/lab; defines: {NAME: text} put in front of it as #!substdef (which replaces in
 	strings and defines NAME besides), a value None as #!define. user: None runs as who we are, "kamailio" as Debian's user.
+	version: None is the lab's (a test's `kamailio` fixture says which), else $C4D_KAMAILIO's.
 	"""
 
-	def __init__(self, lab, name, cfg, *, ip=None, port=None, defines=None, user=None, shm_mb=32, pkg_mb=4):
+	def __init__(self, lab, name, cfg, *, ip=None, port=None, defines=None, user=None, shm_mb=32, pkg_mb=4,
+			version=None):
 		self.lab, self.name, self.user = lab, name, user
+		self.version = version or getattr(lab, "kamailio", None) or default_version()
 		self.ip = ip or lab.ip()
 		self.port = port or lab.port(self.ip, 5060)
 		self.run = lab.mkdir(name, "run", user=user)
@@ -49,9 +94,8 @@ class Kamailio:
 		return path
 
 	def start(self, wait=True):
-		exe = which("kamailio", "install the Debian package kamailio (tests/tools/deps.sh does it)")
-		argv = [exe, "-DD", "-E", "-f", self._write_cfg(), "-Y", self.run, "-P", f"{self.run}/pid", "-w", self.run,
-			"-m", self.shm_mb, "-M", self.pkg_mb]
+		argv = [*program(self.version), "-DD", "-E", "-f", self._write_cfg(), "-Y", self.run, "-P", f"{self.run}/pid",
+			"-w", self.run, "-m", self.shm_mb, "-M", self.pkg_mb]
 		if self.user:
 			argv += ["-u", self.user, "-g", self.user]
 		self.proc = self.lab.spawn(self.name, argv)
@@ -89,6 +133,10 @@ class Kamailio:
 
 	def uptime(self):
 		return dict(self.rpc("core.uptime", timeout=1.0)[0])
+
+	def core_version(self):
+		"""(5, 6, 3), as it says itself."""
+		return tuple(int(x) for x in re.search(r"kamailio (\d+)\.(\d+)\.(\d+)", self.rpc("core.version")[0]).groups())
 
 	def main_pid(self):
 		return min(binrpc.get(v, "PID") for v in _psx(self.rpc("core.psx")))

@@ -873,7 +873,7 @@ bad_replies(void **state)
 		const char *why;
 	} cases[] = {
 		{ "silent", H_SILENT, -ETIMEDOUT, -ETIMEDOUT, "no reply to test.bad within 400ms" },
-		{ "half", H_HALF, -ETIMEDOUT, -ETIMEDOUT, "no reply to test.bad within 400ms" },
+		{ "half", H_HALF, -ETIMEDOUT, -ETIMEDOUT, "no reply to test.bad within 400ms but its first " },
 		{ "half, close", H_HALF_CLOSE, -ECONNRESET, -ECONNRESET,
 		    "closed the connection during test.bad" },
 		{ "close", H_CLOSE, -ECONNRESET, -ECONNRESET,
@@ -1059,10 +1059,10 @@ absent_at_first(void **state)
 		assert_int_equal(env.down_err, tcp ? -ECONNREFUSED : -ENOENT);
 		assert_has(env.why,
 		    tcp ? "cannot connect to 127.0.0.1:" : "cannot connect to /tmp/test_kam.");
-		assert_has(env.why, tcp ? ": Connection refused (is Kamailio running, with ctl.so "
-					  "loaded and modparam"
-					: "/ctl: No such file or directory (is Kamailio running, "
-					  "with ctl.so loaded?)");
+		assert_has(env.why, tcp ? ": Connection refused (is Kamailio running, with ctl.so loaded "
+					  "and modparam(\"ctl\", \"binrpc\", \"tcp:127.0.0.1:"
+					: "/ctl: No such file or directory (is Kamailio running, with ctl.so loaded "
+					  "and modparam(\"ctl\", \"binrpc\", \"unix:/tmp/test_kam.");
 		if (!tcp)
 			server_bind(&env.srv);
 		server_listen(&env.srv);
@@ -1081,8 +1081,10 @@ reasons_why_it_cannot_connect(void **state)
 		const char *why;
 	} cases[] = {
 		{ EACCES, "Permission denied (is c4d in Kamailio's group? modparam(\"ctl\", "
-			  "\"mode\", 0660))" },
-		{ ECONNREFUSED, "Connection refused (is Kamailio running, with ctl.so loaded?)" },
+			  "\"mode\", 0660) and modparam(\"ctl\", \"group\", \"kamailio\"); the socket has mode " },
+		{ ECONNREFUSED, "Connection refused (is Kamailio running, with ctl.so loaded and "
+				"modparam(\"ctl\", \"binrpc\", \"unix:/tmp/test_kam." },
+		{ EPROTOTYPE, "takes datagrams only; modparam(\"ctl\", \"binrpc\", \"unix:" },
 		{ EAGAIN, "too many connections wait there" },
 		{ EMFILE, "LimitNOFILE" },
 		{ ENETUNREACH, "Network is unreachable" },
