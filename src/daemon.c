@@ -53,6 +53,14 @@ on_round(void *arg, const char *service, const struct round *round, const char *
 }
 
 static void
+on_woken(void *arg, const char *service, const char *name)
+{
+	struct app *a = arg;
+
+	watch_wake(a->watch, service, name);
+}
+
+static void
 on_changed(void *arg)
 {
 	struct app *a = arg;
@@ -149,13 +157,20 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	struct app *a = &d->app;
 	struct conf *old = a->conf;
 	struct watch *watch = NULL;
+	struct wake *wake = NULL;
 	struct kamhost **hosts, **old_hosts = a->hosts;
 	size_t i, n, n_old = a->n_hosts;
 
 	if (watch_new(&watch, a->loop, fresh, on_round, a) != 0)
 		return -EINVAL;
+	if (wake_new(&wake, a->loop, a->worker, fresh, on_woken, a) != 0) {
+		watch_free(watch);
+		return -EINVAL;
+	}
 	conf_restart_keys(old, fresh, collect, messages);
 	log_messages(messages, false);
+	wake_free(a->wake);
+	a->wake = wake;
 	watch_free(a->watch);
 	a->watch = watch;
 	a->n_hosts = 0;
@@ -173,6 +188,7 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	for (i = 0; i < n; i++)
 		kamhost_start(hosts[i]); /* for those that run it is a kick */
 	watch_start(watch);
+	wake_start(wake);
 	if (strcmp(old->log, fresh->log) != 0) /* else what c4ctl log said stays */
 		log_init((enum log_level)log_level_parse(fresh->log));
 	conf_free(old);
@@ -302,7 +318,8 @@ build(struct daemon *d)
 	if (open_store(d) != 0)
 		return EXIT_REFUSED;
 	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0 ||
-	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0)
+	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0 ||
+	    wake_new(&a->wake, a->loop, a->worker, a->conf, on_woken, a) != 0)
 		return EXIT_CONFIG;
 	if (make_hosts(d, a->conf, NULL, 0, &a->hosts, &a->n_hosts) != 0)
 		return EXIT_CONFIG;
@@ -317,6 +334,7 @@ build(struct daemon *d)
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_start(a->hosts[i]);
 	watch_start(a->watch);
+	wake_start(a->wake);
 	return EXIT_DONE;
 }
 
@@ -327,6 +345,7 @@ tear_down(struct daemon *d)
 	size_t i;
 
 	d->stopping = true;
+	wake_free(a->wake);
 	watch_free(a->watch);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_free(a->hosts[i]);

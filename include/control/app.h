@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "config/conf.h"
+#include "consul/wake.h"
 #include "discovery/watch.h"
 #include "reconcile/kamhost.h"
 #include "reconcile/platform.h"
@@ -20,6 +21,7 @@ struct app {
 	struct store *store;
 	struct platform *platform;
 	struct watch *watch;
+	struct wake *wake;
 	struct kamhost **hosts; /* one per configured Kamailio */
 	size_t n_hosts;
 	int64_t started_wall_ms;

@@ -34,10 +34,10 @@ void control_stream_log(struct control_req *);
 control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
     ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_dns, ctl_history,
     ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
-    ctl_release, ctl_approve, ctl_watch, ctl_log, ctl_reload;
+    ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload;
 
 /* JSON that more than one command shows. */
-json_t *show_instance(const char *service, const struct topo_instance *, bool stale);
+json_t *show_instance(const struct app *, const char *service, const struct topo_instance *);
 json_t *show_targets(const struct app *, const char *service); /* NULL: all */
 json_t *show_filter_targets(json_t *rows, const char *only);   /* rows with a "target"; returns them */
 json_t *show_destinations(const struct kamhost *);

@@ -5,8 +5,17 @@
  * server is asked changes between rounds only.
  *
  * Pace: `interval` +-10 % is the floor. Intervals are stretched so that the time the agent spends on all our questions
- * stays under `budget` percent of a core; names that cost little are not slowed down by those that cost much. After a round that proved nothing the next server is asked at once;
- * when each had its turn the delay doubles up to max(interval, 2 s).
+ * stays under `budget` percent of a core; names that cost little are not slowed down by those that cost much. After a
+ * round that proved nothing the next server is asked at once; when each had its turn the delay doubles up to
+ * max(interval, 2 s).
+ *
+ * A wake-up is a burst: rounds at once and 5, 20 and 80 ms later, until one differs from the round that was asked for
+ * before the wake-up (DNS may ask another server than the one that woke us). Another wake-up begins the burst anew. At
+ * most 20 such rounds a second per name; three bursts in a row that found nothing make the next ones a single round. A
+ * round that proves nothing ends the burst: what then follows is as above. These rounds wait for no stretch, but the
+ * budget pays for them: in advance up to 30 s of it, half of which the intervals then leave; what cannot be paid is
+ * left to the clock.
+ *
  * The callback runs from the loop; the round is lent.
  */
 #ifndef DISCOVERY_WATCH_H
@@ -35,14 +44,18 @@ struct watch_view {
 	uint64_t rounds[4];    /* by enum evidence */
 	unsigned failures;     /* rounds in a row that proved nothing */
 	int64_t last_ms;       /* monotonic end of the last round; 0 none */
+	uint64_t wakes;        /* watch_wake() so far */
+	uint64_t wake_rounds;  /* rounds of bursts */
 };
 
 /* -EINVAL: a server of conf->dns can't be used (logged). conf must live as long as the watch. */
 MUST_USE int watch_new(struct watch **out, struct loop *, const struct conf *, watch_cb *, void *arg);
 void watch_start(struct watch *);
 void watch_free(struct watch *); /* NULL is fine */
-/* Ask now, for one service or (NULL) all: what `wake: index` and resync use. */
+/* Ask now, for one service or (NULL) all. */
 void watch_ask_now(struct watch *, const char *service);
+/* The answer to this name of this service may have changed just now: begins a burst. */
+void watch_wake(struct watch *, const char *service, const char *name);
 size_t watch_count(const struct watch *);
 void watch_view(const struct watch *, size_t i, struct watch_view *);
 /* How many names had a round since the start: for `c4d plan`. */

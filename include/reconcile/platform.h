@@ -29,6 +29,36 @@ void platform_round(struct platform *, const char *service, const struct round *
 /* 0; -ENOENT: no such service; -EALREADY: there is nothing to do. */
 MUST_USE int platform_word(struct platform *, const char *service, enum judge_word, const char *who);
 
+/* Why the operator's wish was refused. */
+struct platform_refusal {
+	char service[64];
+	unsigned left; /* so many would take calls, */
+	unsigned min;  /* and min_instances is this */
+};
+
+/*
+ * No new calls to this address, in every service that has it, until platform_undrain(). `timeout_ms` (0: none) is how
+ * long established calls may take. 0; -ENOENT: no service has it; -EALREADY: it is drained, and no other timeout was
+ * given; -EPERM: too few would be left in one of the services: nothing was done.
+ */
+MUST_USE int platform_drain(struct platform *, const struct topo_addr *, int64_t timeout_ms, const char *who,
+    struct platform_refusal *);
+/* 0; -ENOENT: no service has it, nor is it drained; -EALREADY: no operator drains it. */
+MUST_USE int platform_undrain(struct platform *, const struct topo_addr *, const char *who);
+/* Of one service; NULL: it is not drained by the operator. Lent until the next change. */
+const struct store_drain *platform_drain_of(const struct platform *, const char *service, const struct topo_addr *);
+/* The i-th of all, also of those whose instance is gone; NULL past the end. */
+const struct store_drain *platform_drain_at(const struct platform *, size_t i, const char **service, struct topo_addr *);
+
+/*
+ * The services whose instances differ between then (store_past()) and now get those of then, and are frozen; `held` is
+ * called for each of them. 0; -EAGAIN: the history was older than the present generation; -EALREADY: nothing differs;
+ * -EPERM: too few would take calls in one of the services. Unless it is 0 nothing was done.
+ */
+typedef void platform_name_cb(void *arg, const char *service);
+MUST_USE int platform_rollback(struct platform *, uint64_t generation, const struct store_past *then, const char *who,
+    platform_name_cb *held, void *arg, struct platform_refusal *);
+
 /* What `target` ("sbc/1") held when c4d first saw it. Entries leave only by evidence. Adopting nothing is fine: it is noted. */
 struct platform_adoptee {
 	struct topo_addr addr; /* family 0: a host name */

@@ -5,7 +5,9 @@
  *
  * Records: one version byte, then explicit widths, big endian. Tables:
  *   meta       "machine" text · "generation" u64 · "service:NAME" · "adopted:TARGET"
- *   instances  NAME 0 family ip port -> state, guard, source, weight, priority, since, generation, tags, origin
+ *              "drain:" NAME 0 family ip port -> since, until, who: the operator's drains, until they are undone
+ *   instances  NAME 0 family ip port -> state, guard, source, weight, priority, since, generation, tags, origin,
+ *              penalty, goings, gone, end of its drain
  *   history    generation(u64) 0 -> seen, committed, JSON text; generation 1 TARGET -> applied, verified
  *   routing, cdr, registrations: made, so that a later version finds them
  */
@@ -48,6 +50,29 @@ struct store_service {
 	unsigned peak;
 };
 
+/* The operator's drain of one address of one service. */
+struct store_drain {
+	int64_t since_ms;
+	int64_t until_ms; /* so long its calls may take; 0: no limit */
+	char *who;
+};
+
+/* How an instance stood at a generation of the past. */
+struct store_past_instance {
+	char *service;
+	bool was_there;
+	struct topo_instance inst; /* as far as the history tells; its address, and state, always */
+	bool has_weight, has_priority, has_tags;
+};
+
+struct store_past {
+	int err;         /* -ENOENT: the history does not reach so far back; -EIO: it can't be read */
+	uint64_t newest; /* the newest generation that it holds: where the walk began; 0 none */
+	uint64_t oldest; /* and the oldest from which on it holds all of them */
+	struct store_past_instance *v; /* those that changed since: how each was then */
+	size_t n;
+};
+
 /*
  * Opens or makes DIR/topology.mdb under the lock DIR/c4d.lock. -EWOULDBLOCK: another c4d has it
  * (*holder is its pid); anything else is no failure: a store that can't be opened or written is
@@ -65,20 +90,30 @@ size_t store_load(struct store *, store_instance_cb *, void *arg);
 uint64_t store_generation(struct store *);
 bool store_service(struct store *, const char *name, struct store_service *out);
 bool store_adopted(struct store *, const char *target);
+typedef void store_drain_cb(void *arg, const char *service, const struct topo_addr *, const struct store_drain *);
+size_t store_load_drains(struct store *, store_drain_cb *, void *arg);
 
 /* A new generation: the difference to the one before, and why ("cause"). */
 void store_put_generation(struct store *, const struct topo *before, const struct topo *after, int64_t seen_ms,
     const char *cause);
 void store_put_service(struct store *, const char *name, const struct store_service *);
 void store_put_adopted(struct store *, const char *target);
+void store_put_drain(struct store *, const char *service, const struct topo_addr *, const struct store_drain *); /* NULL: over */
 void store_put_times(struct store *, uint64_t generation, const char *target, int64_t applied_ms, int64_t verified_ms);
 
 /*
- * The newest `limit` generations, newest first, as a JSON array of {generation,seen,committed,cause,changes,targets};
- * service and address narrow it ("" or NULL: all). Read by the worker; the callback runs from the loop and takes the array.
+ * The newest `limit` generations, newest first, as a JSON array of {generation,seen,committed,seen_to_committed_ms,cause,changes,
+ * targets}, targets of {target,applied,verified,seen_to_applied_ms,applied_to_verified_ms}; service and address narrow it ("" or NULL: all). Read by the worker; the callback runs from the loop and takes the array.
  */
 typedef void store_history_cb(void *arg, json_t *history);
 void store_history(struct store *, const char *service, const char *address, size_t limit, store_history_cb *, void *arg);
+
+/*
+ * How the instances that changed since `generation` stood at it: the history is walked back, by the worker. The
+ * callback runs from the loop; the result is lent.
+ */
+typedef void store_past_cb(void *arg, const struct store_past *);
+void store_past(struct store *, uint64_t generation, store_past_cb *, void *arg);
 
 void store_view(const struct store *, struct store_view *);
 /* One change as the history and `watch` show it. */

@@ -2,7 +2,21 @@
  * judge: evidence and guards for one service, DESIGN.md "Evidence". Pure: the only inputs are the
  * configuration, one round of answers (or an operator's word) and the clock; the only output is the
  * new state. Nothing but a conclusive round can make an instance go missing, and every loss passes
- * the guards in this order: damping's place, operator's hold, floor (min_instances), shrink.
+ * the guards in this order: operator's hold, floor (min_instances), shrink.
+ *
+ * A listed instance takes calls unless, in this order: the operator drains it (DRAINING), damping
+ * keeps it out (SUPPRESSED), it has the drain tag (DRAINING). The first is the operator's word: only
+ * judge_left_without() stands before it, which whoever asks looks at. The other two end where the
+ * floor begins: as many as it needs stay in, or come back in when others are lost. What is drained
+ * is no loss to the shrink guard; what damping takes out is one like others. A frozen service heeds
+ * the operator's drain alone.
+ *
+ * Damping: each going (listed, then missing by evidence, held or not) adds 1000 to a penalty that
+ * halves with flap_half_life. Who comes back at flap_suppress or more is kept out until it is below
+ * flap_reuse, at the latest flap_max after the last going. So that an instance that comes and goes
+ * costs no reloads, it is not removed while its penalty stands: neither when damping keeps it out,
+ * nor when it has gone more than once, nor soon after its last removal. Penalties of removed ones
+ * are remembered, max_instances of them.
  *
  * "Evidence time" is the sum of the gaps between conclusive rounds, each capped at 3 intervals: a
  * clock that jumped while we were paused proves nothing.
@@ -29,9 +43,14 @@ struct judge_conf {
 	size_t n_networks;
 	const struct topo_addr *own; /* Kamailio's own listen addresses: never accepted */
 	size_t n_own;
+	int64_t flap_suppress; /* 0: never */
+	int64_t flap_reuse;
+	int64_t flap_half_life_ms;
+	int64_t flap_max_ms;
 	size_t n_names;
 	const char *const *tags; /* the tags that are asked for */
 	size_t n_tags;
+	const char *drain_tag; /* NULL; else one of the tags */
 };
 
 /* What one question brought. */
@@ -106,6 +125,15 @@ struct judge_view {
 	struct topo_addr refused_addr;
 };
 
+struct judge_flap_view {
+	unsigned penalty;      /* now */
+	unsigned goings;       /* as far as they are remembered */
+	unsigned suppress, reuse;
+	int64_t reuse_in_ms;   /* until it is below reuse; 0: it is */
+	bool damped;           /* it is to be kept out until then */
+	const char *kept_in;   /* and takes calls all the same: why; NULL */
+};
+
 struct judge *judge_new(const struct judge_conf *); /* copies nothing: conf must live, see judge_set_conf */
 void judge_free(struct judge *);                    /* NULL is fine */
 /* The names or tags changed: what was listed by a name that is gone is now judged by all that remain. */
@@ -114,8 +142,20 @@ void judge_set_conf(struct judge *, const struct judge_conf *, const int *old_na
 /* The steps. Each returns true when anything visible may have changed. */
 bool judge_round(struct judge *, const struct round *, int64_t now_ms, int64_t wall_ms);
 bool judge_word(struct judge *, enum judge_word, int64_t now_ms, int64_t wall_ms);
+
+/*
+ * The operator's drain, of this address, here now or not, until judge_undrain(). `until_ms` (wall clock, 0: none) is
+ * handed through. Drains are to be told before what is restored.
+ */
+bool judge_drain(struct judge *, const struct topo_addr *, int64_t until_ms, int64_t now_ms, int64_t wall_ms);
+bool judge_undrain(struct judge *, const struct topo_addr *, int64_t now_ms, int64_t wall_ms);
+/* How many would take calls without this one: those that are to stay, and what damping would let in for it. */
+unsigned judge_left_without(const struct judge *, const struct topo_addr *);
+/* The operator's word: the instances as they were once, active or disabled, and frozen. What is drained now stays so. */
+void judge_rollback(struct judge *, const struct topo_instance *, size_t n, int64_t now_ms, int64_t wall_ms);
+
 /* Before the first round: what the store or a list file held. `peak` restores the shrink guard's memory. */
-bool judge_restore(struct judge *, const struct topo_instance *, int64_t now_ms);
+bool judge_restore(struct judge *, const struct topo_instance *, int64_t now_ms, int64_t wall_ms);
 void judge_restore_service(struct judge *, bool known, bool frozen, unsigned peak, int64_t now_ms);
 
 size_t judge_count(const struct judge *);
@@ -125,5 +165,7 @@ void judge_view(const struct judge *, int64_t now_ms, struct judge_view *);
 void judge_name_view(const struct judge *, unsigned name, struct judge_name_view *);
 /* Which names list this instance: a bit per name; *missing_ms evidence time since none does. 0: none */
 unsigned judge_listed_by(const struct judge *, const struct topo_addr *, int64_t *missing_ms);
+/* False: it never went, as far as is remembered. Also of instances that were removed. */
+bool judge_flap_view(const struct judge *, const struct topo_addr *, int64_t now_ms, struct judge_flap_view *);
 
 #endif

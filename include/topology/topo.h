@@ -13,7 +13,15 @@
 #include "topology/addr.h"
 
 enum topo_state { TOPO_UP, TOPO_DISABLED, TOPO_HELD, TOPO_SUPPRESSED, TOPO_DRAINING };
-enum topo_guard { GUARD_NONE, GUARD_SHRINK, GUARD_EMPTY, GUARD_FROZEN };
+enum topo_guard {
+	GUARD_NONE,
+	GUARD_SHRINK,   /* HELD: too many left at once */
+	GUARD_EMPTY,    /* HELD: fewer than min_instances would be left */
+	GUARD_FROZEN,   /* HELD: the operator froze the service */
+	GUARD_FLAP,     /* SUPPRESSED: it comes and goes too often */
+	GUARD_OPERATOR, /* DRAINING: c4ctl drain */
+	GUARD_TAG,      /* DRAINING: it has the service's drain_tag */
+};
 enum topo_source { SOURCE_DNS, SOURCE_STORE, SOURCE_ADOPTED };
 
 struct topo_instance {
@@ -21,10 +29,14 @@ struct topo_instance {
 	uint16_t weight;
 	uint16_t priority;
 	enum topo_state state;
-	enum topo_guard guard;    /* which guard holds it, when HELD */
+	enum topo_guard guard;    /* why it is HELD, SUPPRESSED or DRAINING */
 	enum topo_source source;
 	int64_t since_ms;         /* wall clock, of the last change of state */
 	uint64_t generation;      /* in which it last changed */
+	int64_t drain_until_ms;   /* DRAINING by the operator: so long established calls may take (wall clock); 0: no limit */
+	uint32_t penalty;         /* of damping, as it was when it last went ... */
+	uint16_t goings;          /* so many times, as far as they are remembered ... */
+	int64_t gone_ms;          /* ... and when (wall clock): kept for the next start, no difference by itself */
 	char *tags;               /* sorted, comma-separated; NULL: none */
 	char *origin;             /* adopted and not yet seen in DNS: a "KAMAILIO/SET URI FLAGS PRIO ATTRS" line per set */
 };
@@ -68,7 +80,7 @@ struct topo_change {
 };
 typedef void topo_diff_cb(void *arg, const struct topo_change *);
 size_t topo_diff(const struct topo *before, const struct topo *after, topo_diff_cb *, void *arg);
-/* What a generation is made of differs: state, guard, weight, priority, tags, origin (not the source). */
+/* What a generation is made of differs: state, guard, weight, priority, tags, origin, end of a drain (not the source). */
 bool topo_instance_differs(const struct topo_instance *, const struct topo_instance *);
 
 #endif

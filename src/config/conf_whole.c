@@ -345,12 +345,32 @@ check_flaps_and_drain(struct loader *l, const struct sect *s)
 	}
 }
 
+/* What `wake: index` waits at: no name that would have to be looked up, and plain HTTP. */
+static void
+check_wake(struct loader *l)
+{
+	const struct mark *m = conf_mark_of(l->root, "consul.wake"), *http = conf_mark_of(l->root, "consul.http");
+	const char *url = l->conf->http;
+	struct topo_addr addr;
+	char q[100];
+
+	if (m->bad || http->bad || strcmp(l->conf->wake, "index") != 0)
+		return;
+	if (strncmp(url, "http://", 7) == 0 && topo_addr_parse(url + 7, &addr) == 0 && addr.port != 0)
+		return;
+	conf_error(&l->errs, http->file, http->line,
+	    "consul.http '%s': consul.wake: index needs http://IP:PORT with an address in digits; https://, unix:/ and host "
+	    "names cannot be waited at yet; change it, or set consul.wake to dns",
+	    conf_quote(url, q));
+}
+
 void
 conf_check_whole(struct loader *l)
 {
 	const struct sect *root = l->root;
 	size_t i;
 
+	check_wake(l);
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_SERVICE)
 			check_service(l, root->kids[i]);

@@ -41,7 +41,8 @@ ctl_release(struct control_req *r)
 void
 ctl_approve(struct control_req *r)
 {
-	word(r, JUDGE_APPROVE, "approved: what was held is taken out", "no guard holds anything of it");
+	word(r, JUDGE_APPROVE, "approved: what was held is taken out, what was suppressed for flapping is let in",
+	    "no guard holds anything of it, and nothing of it is suppressed");
 }
 
 void

@@ -8,7 +8,8 @@
 
 static const struct column services_columns[] = {
 	{ "SERVICE", "service", COLUMN_TEXT }, { "UP", "up", COLUMN_NUMBER }, { "DISABLED", "disabled", COLUMN_NUMBER },
-	{ "HELD", "held", COLUMN_NUMBER }, { "MIN", "min_instances", COLUMN_NUMBER },
+	{ "HELD", "held", COLUMN_NUMBER }, { "SUPPRESSED", "suppressed", COLUMN_NUMBER },
+	{ "DRAINING", "draining", COLUMN_NUMBER }, { "MIN", "min_instances", COLUMN_NUMBER },
 	{ "FROZEN", "frozen", COLUMN_TEXT }, { "EVIDENCE", "evidence", COLUMN_TEXT }, { "PROOF", "proof", COLUMN_AGE },
 	{ "", "note", COLUMN_BELOW }, { NULL, NULL, 0 },
 };
@@ -88,7 +89,13 @@ const struct command commands[] = {
 	{ .name = "release", .args = "SERVICE", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_release,
 	    .help = "end a hold" },
 	{ .name = "approve", .args = "SERVICE", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_approve,
-	    .help = "let go what a guard holds: it is really gone" },
+	    .help = "let go what a guard holds, let in what flapped" },
+	{ .name = "drain", .args = "ADDRESS:PORT [--timeout T]", .min_args = 1, .max_args = 3, .writes = true,
+	    .handle = ctl_drain, .render = render_done, .help = "no new calls; established ones go on" },
+	{ .name = "undrain", .args = "ADDRESS:PORT", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_undrain,
+	    .render = render_done, .help = "end a drain" },
+	{ .name = "rollback", .args = "GENERATION", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_rollback,
+	    .render = render_done, .help = "instances as they were then, and hold them" },
 	{ .name = "watch", .streams = true, .handle = ctl_watch, .render = render_event,
 	    .help = "every change as it happens" },
 	{ .name = "log", .args = "LEVEL [SUBSYSTEM]", .min_args = 1, .max_args = 2, .writes = true, .handle = ctl_log,

@@ -227,12 +227,26 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 	}
 }
 
+/* ", 1 suppressed, 2 draining": what is rare is shown when it is there. */
+static const char *
+out_text(const json_t *o, char *out, size_t size)
+{
+	static const char *const states[] = { "suppressed", "draining" };
+	size_t i, len = 0;
+
+	out[0] = '\0';
+	for (i = 0; i < NELEM(states); i++)
+		if (num(o, states[i]) > 0 && len < size)
+			len += (size_t)snprintf(out + len, size - len, ", %" PRId64 " %s", num(o, states[i]), states[i]);
+	return out;
+}
+
 void
 render_status(const json_t *o, int64_t now_ms)
 {
 	const json_t *services = json_object_get(o, "services"), *targets = json_object_get(o, "targets");
 	const json_t *store = json_object_get(o, "store"), *problems = json_object_get(o, "problems"), *v;
-	char up[32], changed[32], proof[32];
+	char up[32], changed[32], proof[32], out[64];
 	size_t i;
 
 	age_text(text(o, "started"), now_ms, up, sizeof up);
@@ -247,10 +261,15 @@ render_status(const json_t *o, int64_t now_ms)
 		say(0, "! %s", text(v, "problem"));
 		say(2, "-> %s", text(v, "hint"));
 	}
+	json_array_foreach(json_object_get(o, "reminders"), i, v) {
+		say(0, "* %s", text(v, "problem"));
+		say(2, "-> %s", text(v, "hint"));
+	}
 	say(0, "running    %s, pid %" PRId64 ", generation %" PRId64 " (%s)", up, num(o, "pid"), num(o, "generation"),
 	    changed);
-	say(0, "services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held; last proof from DNS %s",
-	    num(services, "count"), num(services, "up"), num(services, "disabled"), num(services, "held"), proof);
+	say(0, "services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s; last proof from DNS %s",
+	    num(services, "count"), num(services, "up"), num(services, "disabled"), num(services, "held"),
+	    out_text(services, out, sizeof out), proof);
 	say(0, "targets    %" PRId64 " converged, %" PRId64 " pending, %" PRId64 " window, %" PRId64
 	    " unreachable, %" PRId64 " failed",
 	    num(targets, "converged"), num(targets, "pending"), num(targets, "window"), num(targets, "unreachable"),
@@ -271,14 +290,14 @@ render_topology(const json_t *o, int64_t now_ms)
 {
 	const json_t *s, *i;
 	size_t a, b;
-	char age[32], addr[80], changed[32];
+	char age[32], addr[80], changed[32], out[64];
 
 	ago_text(text(o, "changed"), now_ms, changed, sizeof changed);
 	printf("generation %" PRId64 ", %s\n", num(o, "generation"), changed);
 	json_array_foreach(json_object_get(o, "services"), a, s) {
 		ago_text(text(s, "proof"), now_ms, age, sizeof age);
-		say(0, "%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s  (proof %s)", text(s, "service"),
-		    num(s, "up"), num(s, "disabled"), num(s, "held"), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
+		say(0, "%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s%s  (proof %s)", text(s, "service"),
+		    num(s, "up"), num(s, "disabled"), num(s, "held"), out_text(s, out, sizeof out), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
 		    age);
 		if (text(s, "note")[0])
 			print_wrapped(text(s, "note"), 4);
@@ -306,18 +325,38 @@ print_change(const json_t *ch, size_t indent)
 	print_wrapped(line, indent);
 }
 
+/* "12:00:01.234" of a time; the day is its generation's. */
+static const char *
+clock_text(const char *iso, char out[16])
+{
+	const char *t = strchr(iso, 'T');
+
+	snprintf(out, 16, "%.12s", t ? t + 1 : "");
+	return out;
+}
+
+/* " (+5ms)": after the step before it. */
+static const char *
+gap_text(const json_t *o, const char *key, char out[32])
+{
+	out[0] = '\0';
+	if (json_is_integer(json_object_get(o, key)))
+		snprintf(out, 32, " (%+" PRId64 "ms)", num(o, key));
+	return out;
+}
+
 void
 render_history(const json_t *rows, int64_t now_ms)
 {
 	const json_t *g, *v;
-	size_t i, k;
-	char line[128], age[32];
+	size_t i, k, len;
+	char line[256], age[32], when[16], gap[32];
 
 	if (json_array_size(rows) == 0)
 		printf("(none)\n");
 	json_array_foreach(rows, i, g) {
 		const json_t *changes = json_object_get(g, "changes");
-		int64_t seen = parse_time(text(g, "seen")), committed = parse_time(text(g, "committed"));
+		int64_t committed = parse_time(text(g, "committed"));
 
 		ago_text(text(g, "seen"), now_ms, age, sizeof age);
 		printf("generation %" PRId64 "  %s (%s)\n", num(g, "generation"), text(g, "seen"), age);
@@ -330,19 +369,53 @@ render_history(const json_t *rows, int64_t now_ms)
 			print_change(v, 2);
 		}
 		if (committed > 0)
-			say(2, "stored after %" PRId64 "ms", committed - seen);
+			say(2, "committed %s%s", clock_text(text(g, "committed"), when), gap_text(g, "seen_to_committed_ms", gap));
 		json_array_foreach(json_object_get(g, "targets"), k, v) {
-			int64_t applied = parse_time(text(v, "applied")), verified = parse_time(text(v, "verified"));
+			bool applied = text(v, "applied")[0], verified = text(v, "verified")[0];
 
-			if (applied == 0)
-				snprintf(line, sizeof line, "not applied");
-			else if (verified == 0)
-				snprintf(line, sizeof line, "applied +%" PRId64 "ms", applied - seen);
-			else
-				snprintf(line, sizeof line, "applied +%" PRId64 "ms verified +%" PRId64 "ms", applied - seen,
-				    verified - seen);
-			say(2, "%s %s", text(v, "target"), line);
+			len = (size_t)snprintf(line, sizeof line, "%s %s%s%s", text(v, "target"), applied ? "applied " : "not applied",
+			    clock_text(text(v, "applied"), when), gap_text(v, "seen_to_applied_ms", gap));
+			if (applied && verified && len < sizeof line)
+				snprintf(line + len, sizeof line - len, ", verified %s%s", clock_text(text(v, "verified"), when),
+				    gap_text(v, "applied_to_verified_ms", gap));
+			print_wrapped(line, 2);
 		}
+	}
+}
+
+static bool
+stays_out(const json_t *i)
+{
+	return json_object_get(i, "drain") != NULL || json_is_true(json_object_get(json_object_get(i, "flap"), "damped"));
+}
+
+/* Why damping or the operator keeps it out, or would. */
+static void
+print_reasons(const json_t *i)
+{
+	const json_t *flap = json_object_get(i, "flap"), *drain = json_object_get(i, "drain");
+	char in[32], addr[80];
+
+	if (flap != NULL) {
+		text_format_duration((num(flap, "reuse_in_ms") + 999) / 1000 * 1000, in, sizeof in);
+		if (json_is_true(json_object_get(flap, "damped")) && text(flap, "kept_in")[0])
+			say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 "): it takes calls all the same: %s",
+			    num(flap, "goings"), num(i, "penalty"), num(flap, "suppress"), text(flap, "kept_in"));
+		else if (json_is_true(json_object_get(flap, "damped")))
+			say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 ", in again below %" PRId64
+			    ", in about %s; at once: c4ctl approve %s)", num(flap, "goings"), num(i, "penalty"), num(flap, "suppress"),
+			    num(flap, "reuse"), in, text(i, "service"));
+		else
+			say(2, "went %" PRId64 " times lately; penalty %" PRId64 " (suppressed at %" PRId64 ")", num(flap, "goings"),
+			    num(i, "penalty"), num(flap, "suppress"));
+	}
+	if (drain != NULL) {
+		address_text(i, addr, sizeof addr);
+		say(2, "drained by %s since %s: no new calls; established ones may take %s%s. It ends by: c4ctl undrain %s",
+		    text(drain, "by"), text(drain, "since"), text(drain, "until")[0] ? "until " : "as long as they need",
+		    text(drain, "until"), addr);
+	} else if (strcmp(text(i, "guard"), "tag") == 0) {
+		say(2, "drained by its tag at Consul: no new calls, established ones go on, until the tag is gone");
 	}
 }
 
@@ -387,10 +460,14 @@ render_why(const json_t *o, int64_t now_ms)
 			print_wrapped(line, 2);
 		} else if (strcmp(state, "disabled") == 0) {
 			text_format_duration(num(i, "remove_hold_ms"), hold, sizeof hold);
-			snprintf(line, sizeof line, "out for %s; leaves the lists altogether after %s, comes back at once when DNS lists it",
-			    missing, hold);
+			if (stays_out(i))
+				snprintf(line, sizeof line, "out for %s; when DNS lists it again it takes no calls yet:", missing);
+			else
+				snprintf(line, sizeof line,
+				    "out for %s; leaves the lists altogether after %s, comes back at once when DNS lists it", missing, hold);
 			print_wrapped(line, 2);
 		}
+		print_reasons(i);
 	}
 	if (json_array_size(json_object_get(o, "instances")) == 0)
 		say(0, "%s is no instance now", text(o, "address"));

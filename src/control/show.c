@@ -12,6 +12,7 @@
 #include "kamailio/dslist.h"
 
 #define HISTORY_LIMIT 100
+#define DRAIN_REMIND_MS (24 * 3600 * 1000)
 #define LATE_MS 15000 /* a target that is pending for longer than this is a problem */
 
 /* Monotonic to wall clock, for display. */
@@ -44,8 +45,59 @@ show_reply_rows(struct control_req *r, json_t *rows, bool found, const char *wha
 
 /* ---- instances, services ---- */
 
+static void
+name_view(const struct app *a, const char *service, unsigned index, struct judge_name_view *v)
+{
+	judge_name_view(platform_judge(a->platform, service), index, v);
+}
+
+/* No name of the service proved anything lately: what is shown is what was. */
+static bool
+is_stale(const struct app *a, const struct conf_service *c)
+{
+	struct judge_name_view v;
+	unsigned i;
+
+	for (i = 0; i < c->names.n; i++) {
+		name_view(a, c->name, i, &v);
+		if (v.last == EVIDENCE_COMPLETE || v.last == EVIDENCE_ABSENCE)
+			return false;
+	}
+	return true;
+}
+
+/* What damping remembers of it, and who drains it: only where there is something. */
+static void
+show_reasons(const struct app *a, json_t *o, const char *service, const struct topo_instance *i)
+{
+	const struct store_drain *d = platform_drain_of(a->platform, service, &i->addr);
+	struct judge_flap_view f;
+	json_t *sub;
+
+	if (judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &f)) {
+		jsonx_set_int(o, "penalty", f.penalty);
+		sub = json_object();
+		jsonx_set_int(sub, "goings", f.goings);
+		jsonx_set_int(sub, "suppress", f.suppress);
+		jsonx_set_int(sub, "reuse", f.reuse);
+		jsonx_set_int(sub, "reuse_in_ms", f.reuse_in_ms);
+		jsonx_set_bool(sub, "damped", f.damped);
+		jsonx_set_text(sub, "kept_in", f.kept_in);
+		json_object_set_new(o, "flap", sub);
+	}
+	if (i->drain_until_ms > 0)
+		jsonx_set_time(o, "drain_until", i->drain_until_ms);
+	if (d != NULL) {
+		sub = json_object();
+		jsonx_set_text(sub, "by", d->who);
+		jsonx_set_time(sub, "since", d->since_ms);
+		jsonx_set_time(sub, "until", d->until_ms);
+		json_object_set_new(o, "drain", sub);
+	}
+}
+
 json_t *
-show_instance(const char *service, const struct topo_instance *i, bool stale)
+show_instance(const struct app *a, const char *service, const struct topo_instance *i)
 {
 	json_t *o = json_object(), *tags = json_array();
 	const char *p = i->tags;
@@ -69,31 +121,11 @@ show_instance(const char *service, const struct topo_instance *i, bool stale)
 	jsonx_set_time(o, "since", i->since_ms);
 	jsonx_set_int(o, "generation", (int64_t)i->generation);
 	jsonx_set_text(o, "source", topo_source_name(i->source));
-	jsonx_set_bool(o, "stale", stale);
+	jsonx_set_bool(o, "stale", is_stale(a, platform_conf(a->platform, service)));
 	if (i->origin != NULL)
 		jsonx_set_text(o, "line", i->origin);
+	show_reasons(a, o, service, i);
 	return o;
-}
-
-static void
-name_view(const struct app *a, const char *service, unsigned index, struct judge_name_view *v)
-{
-	judge_name_view(platform_judge(a->platform, service), index, v);
-}
-
-/* No name of the service proved anything lately: what is shown is what was. */
-static bool
-is_stale(const struct app *a, const struct conf_service *c)
-{
-	struct judge_name_view v;
-	unsigned i;
-
-	for (i = 0; i < c->names.n; i++) {
-		name_view(a, c->name, i, &v);
-		if (v.last == EVIDENCE_COMPLETE || v.last == EVIDENCE_ABSENCE)
-			return false;
-	}
-	return true;
 }
 
 void
@@ -112,8 +144,7 @@ ctl_show_instances(struct control_req *r)
 			continue;
 		found = true;
 		for (k = 0; k < s->n; k++)
-			json_array_append_new(rows,
-			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
+			json_array_append_new(rows, show_instance(a, s->name, &s->inst[k]));
 	}
 	show_reply_rows(r, rows, found, "service");
 }
@@ -154,6 +185,8 @@ show_service(const struct app *a, const struct topo_service *s)
 	jsonx_set_int(o, "up", (int64_t)count[TOPO_UP]);
 	jsonx_set_int(o, "disabled", (int64_t)count[TOPO_DISABLED]);
 	jsonx_set_int(o, "held", (int64_t)count[TOPO_HELD]);
+	jsonx_set_int(o, "suppressed", (int64_t)count[TOPO_SUPPRESSED]);
+	jsonx_set_int(o, "draining", (int64_t)count[TOPO_DRAINING]);
 	jsonx_set_int(o, "min_instances", c->min_instances);
 	jsonx_set_int(o, "base", jv.base);
 	jsonx_set_int(o, "may_leave_at_once", jv.allowed);
@@ -198,6 +231,7 @@ ctl_show_dns(struct control_req *r)
 	struct app *a = control_app(r);
 	json_t *rows = json_array();
 	struct watch_view w;
+	struct wake_view wake;
 	struct judge_name_view v;
 	size_t i, k;
 
@@ -208,6 +242,7 @@ ctl_show_dns(struct control_req *r)
 		if (!wanted(r, w.service))
 			continue;
 		name_view(a, w.service, w.index, &v);
+		wake_view(a->wake, w.name, &wake);
 		o = json_object();
 		counts = json_object();
 		jsonx_set_text(o, "service", w.service);
@@ -229,6 +264,11 @@ ctl_show_dns(struct control_req *r)
 		for (k = 0; k < NELEM(kinds); k++)
 			jsonx_set_int(counts, kinds[k], (int64_t)w.rounds[k]);
 		json_object_set_new(o, "rounds", counts);
+		jsonx_set_text(o, "wake", wake_state_name(wake.state));
+		jsonx_set_text(o, "wake_why", wake.why);
+		jsonx_set_int(o, "wake_queries", (int64_t)wake.queries);
+		jsonx_set_int(o, "wakes", (int64_t)w.wakes);
+		jsonx_set_int(o, "wake_rounds", (int64_t)w.wake_rounds);
 		json_array_append_new(rows, o);
 	}
 	show_reply_rows(r, rows, json_array_size(rows) > 0, "service");
@@ -279,6 +319,67 @@ problem(json_t *list, const char *hint, const char *fmt, ...)
 }
 
 static void
+flap_problem(const struct app *a, const char *service, const struct topo_instance *i, json_t *list)
+{
+	char addr[TOPO_ADDR_TEXT], in[32], hint[160];
+	struct judge_flap_view f;
+
+	if (!judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &f) ||
+	    (i->state != TOPO_SUPPRESSED && f.kept_in == NULL))
+		return;
+	topo_addr_format(&i->addr, addr);
+	text_format_duration((f.reuse_in_ms + 999) / 1000 * 1000, in, sizeof in);
+	snprintf(hint, sizeof hint, "find out why; to let it in at once: c4ctl approve %s", service);
+	if (f.kept_in != NULL)
+		problem(list, hint, "flapping: %s %s went %u times (penalty %u) and takes calls all the same: %s", service, addr,
+		    f.goings, f.penalty, f.kept_in);
+	else
+		problem(list, hint, "flapping: %s %s went %u times: kept out until its penalty %u is below %u, in about %s", service,
+		    addr, f.goings, f.penalty, f.reuse, in);
+}
+
+static void
+tag_problem(const struct conf_service *c, const struct topo_service *s, const struct topo_instance *i, json_t *list)
+{
+	char addr[TOPO_ADDR_TEXT], hint[160];
+
+	if (c->drain_tag == NULL || !topo_is_active(i->state) || !topo_has_tag(i, c->drain_tag))
+		return;
+	topo_addr_format(&i->addr, addr);
+	snprintf(hint, sizeof hint, s->frozen ? "c4ctl release %s" : "start another instance of %s first, or lower min_instances",
+	    s->name);
+	if (s->frozen)
+		problem(list, hint, "%s: %s has the tag %s and takes calls all the same: the service is frozen", s->name, addr,
+		    c->drain_tag);
+	else
+		problem(list, hint, "%s: %s has the tag %s and takes calls all the same: fewer than min_instances (%lld) would be left",
+		    s->name, addr, c->drain_tag, (long long)c->min_instances);
+}
+
+/* Nothing is wrong with them; somebody may have forgotten them. */
+static json_t *
+reminders(const struct app *a)
+{
+	json_t *list = json_array();
+	const struct store_drain *d;
+	struct topo_addr addr;
+	const char *service;
+	char text[TOPO_ADDR_TEXT], since[32], hint[160];
+	size_t i;
+
+	for (i = 0; (d = platform_drain_at(a->platform, i, &service, &addr)) != NULL; i++) {
+		if (loop_wall_ms(a->loop) - d->since_ms < DRAIN_REMIND_MS)
+			continue;
+		topo_addr_format(&addr, text);
+		text_format_time(d->since_ms, since);
+		snprintf(hint, sizeof hint, "if it may take calls again: c4ctl undrain %s", text);
+		problem(list, hint, "%s of %s is drained since %s by %s%s", text, service, since, d->who ? d->who : "?",
+		    topo_find_instance(topo_find(platform_now(a->platform), service), &addr) ? "" : "; it is not registered now");
+	}
+	return list;
+}
+
+static void
 service_problems(const struct app *a, const struct topo_service *s, json_t *list, size_t total[5])
 {
 	const struct conf_service *c = platform_conf(a->platform, s->name);
@@ -291,6 +392,8 @@ service_problems(const struct app *a, const struct topo_service *s, json_t *list
 		total[s->inst[i].state]++;
 		if (s->inst[i].state == TOPO_HELD)
 			held[s->inst[i].guard]++;
+		flap_problem(a, s->name, &s->inst[i], list);
+		tag_problem(c, s, &s->inst[i], list);
 	}
 	snprintf(hint, sizeof hint, "if they are really gone: c4ctl approve %s", s->name);
 	if (held[GUARD_EMPTY] > 0)
@@ -400,6 +503,7 @@ ctl_status(struct control_req *r)
 	healthy = json_array_size(problems) == 0;
 	jsonx_set_bool(o, "healthy", healthy);
 	json_object_set_new(o, "problems", problems);
+	json_object_set_new(o, "reminders", reminders(a));
 	jsonx_set_text(o, "version", C4D_VERSION);
 	jsonx_set_int(o, "pid", getpid());
 	jsonx_set_time(o, "started", a->started_wall_ms);
@@ -409,6 +513,8 @@ ctl_status(struct control_req *r)
 	jsonx_set_int(s, "up", (int64_t)total[TOPO_UP]);
 	jsonx_set_int(s, "disabled", (int64_t)total[TOPO_DISABLED]);
 	jsonx_set_int(s, "held", (int64_t)total[TOPO_HELD]);
+	jsonx_set_int(s, "suppressed", (int64_t)total[TOPO_SUPPRESSED]);
+	jsonx_set_int(s, "draining", (int64_t)total[TOPO_DRAINING]);
 	json_object_set_new(o, "services", s);
 	json_object_set_new(o, "kamailio", status_kamailios(a));
 	for (i = 0; i < watch_count(a->watch); i++) {
@@ -455,8 +561,7 @@ ctl_show_topology(struct control_req *r)
 		so = show_service(a, s);
 		inst = json_array();
 		for (k = 0; k < s->n; k++)
-			json_array_append_new(inst,
-			    show_instance(s->name, &s->inst[k], is_stale(a, platform_conf(a->platform, s->name))));
+			json_array_append_new(inst, show_instance(a, s->name, &s->inst[k]));
 		json_object_set_new(so, "instances", inst);
 		json_object_set_new(so, "targets", show_targets(a, s->name));
 		json_array_append_new(services, so);
@@ -540,7 +645,7 @@ on_why(void *arg, json_t *history)
 
 		if (inst == NULL)
 			continue;
-		io = show_instance(t->services[i].name, inst, is_stale(a, c));
+		io = show_instance(a, t->services[i].name, inst);
 		listed = json_array();
 		silent = json_array();
 		mask = judge_listed_by(j, &addr, &missing);

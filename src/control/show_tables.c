@@ -11,6 +11,19 @@ struct rows {
 	json_t *rows;
 };
 
+/* "active", "disabled", "leaving" (it waits for the end of its sessions), "adopted" (it was there), "foreign"; NULL: it is to go. */
+static const char *
+desired_name(const struct table_show *s)
+{
+	if (!s->desired)
+		return NULL;
+	if (s->row->owner == ROW_THEIRS)
+		return "foreign";
+	if (s->row->owner == ROW_LEFT)
+		return s->row->leaves ? "leaving" : "adopted";
+	return s->row->disabled ? "disabled" : "active";
+}
+
 static void
 add_node(void *arg, const struct table_show *s)
 {
@@ -22,7 +35,7 @@ add_node(void *arg, const struct table_show *s)
 	jsonx_set_text(o, "target", s->target);
 	jsonx_set_int(o, "set", s->row->set);
 	jsonx_set_text(o, "url", s->row->item);
-	jsonx_set_text(o, "desired", !s->desired ? NULL : s->leaving ? "leaving" : s->row->disabled ? "disabled" : "active");
+	jsonx_set_text(o, "desired", desired_name(s));
 	jsonx_set_text(o, "actual", !s->was_read || s->actual == NULL ? NULL : s->actual->disabled ? "disabled" :
 	    s->actual->asleep ? "asleep" : "active");
 	jsonx_set_int(o, "weight", s->row->weight);
@@ -45,7 +58,7 @@ add_domain(void *arg, const struct table_show *s)
 
 	jsonx_set_text(o, "target", s->target);
 	jsonx_set_text(o, "domain", s->row->item);
-	jsonx_set_bool(o, "desired", s->desired);
+	jsonx_set_text(o, "desired", desired_name(s));
 	jsonx_set_bool(o, "actual", s->was_read && s->actual != NULL);
 	json_array_append_new(r->rows, o);
 }
@@ -61,7 +74,7 @@ add_address(void *arg, const struct table_show *s)
 	jsonx_set_text(o, "address", s->row->item);
 	jsonx_set_int(o, "mask", s->row->mask);
 	jsonx_set_text(o, "tag", s->row->tag);
-	jsonx_set_bool(o, "desired", s->desired);
+	jsonx_set_text(o, "desired", desired_name(s));
 	jsonx_set_bool(o, "actual", s->was_read && s->actual != NULL);
 	json_array_append_new(r->rows, o);
 }

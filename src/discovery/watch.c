@@ -13,6 +13,12 @@
 #define TARGETS_MAX 64     /* targets without an address that one round asks for */
 #define ADDRS_PER_TARGET 8
 #define COST_ROUNDS 8      /* the quickest of so many rounds is what a round costs the agent */
+#define BURST_PER_S 20
+#define FRUITLESS_MAX 3    /* bursts that found nothing before the next ones are single rounds */
+#define ADVANCE_S 30       /* so much of the budget may be spent on bursts in advance */
+
+/* The rounds of a burst, from the wake-up on. */
+static const int64_t burst_ms[] = { 0, 5, 20, 80 };
 
 struct asker;
 
@@ -39,6 +45,19 @@ struct orphan {
 	struct round_row row;
 };
 
+/* What follows a wake-up. */
+struct burst {
+	struct loop_timer timer; /* its next round */
+	bool on;
+	bool rebase;       /* a round was under way at the wake-up: its answer is the one to differ from */
+	size_t step;
+	int64_t began_ms;
+	uint64_t base;     /* hash of the answer to differ from */
+	unsigned fruitless;
+	int64_t recent_ms[BURST_PER_S]; /* a ring: when rounds began */
+	uint64_t n_rounds;
+};
+
 struct asker {
 	struct watch *w;
 	const struct conf_service *conf;
@@ -58,8 +77,12 @@ struct asker {
 	size_t size_bytes, n_srv;
 	uint64_t rounds[4];
 	int64_t last_ms;
+	uint64_t hash; /* of the last answer that proved anything */
+	uint64_t wakes;
+	struct burst burst;
 	/* the round under way */
 	bool asking;
+	bool of_burst;
 	int64_t started_us, started_ms;
 	int64_t answered_us; /* when its last answer came: time-outs are no work of the agent's */
 	size_t outstanding;
@@ -80,6 +103,8 @@ struct watch {
 	size_t n_servers;
 	struct asker *askers;
 	size_t n;
+	double owed_us; /* what bursts cost the agent and the budget has not paid yet */
+	int64_t owed_ms; /* when that was so */
 };
 
 /* ---- names ---- */
@@ -155,7 +180,8 @@ share(const struct asker *ak)
 static double
 fair_share(const struct watch *w)
 {
-	double budget = (double)w->conf->budget, cap = budget / (double)w->n, used;
+	/* intervals leave half of it to bursts that have to be paid */
+	double budget = (double)w->conf->budget / (w->owed_us > 0 ? 2 : 1), cap = budget / (double)w->n, used;
 	size_t i, over, was = w->n + 1;
 
 	/* each turn gives what is left over to fewer names, until none drops out any more */
@@ -188,6 +214,32 @@ watch_stretch(const struct watch *w)
 		if (stretch_of(&w->askers[i], cap) > most)
 			most = stretch_of(&w->askers[i], cap);
 	return most;
+}
+
+/* What intervals leave of the budget pays what bursts have cost. */
+static void
+pay(struct watch *w)
+{
+	int64_t now = loop_now_ms(w->loop);
+	double cap, left = (double)w->conf->budget;
+	size_t i;
+
+	if (w->owed_us > 0) {
+		cap = fair_share(w);
+		for (i = 0; i < w->n; i++)
+			left -= share(&w->askers[i]) < cap ? share(&w->askers[i]) : cap;
+		w->owed_us -= left / 100 * 1000 * (double)(now - w->owed_ms);
+		if (w->owed_us < 0)
+			w->owed_us = 0;
+	}
+	w->owed_ms = now;
+}
+
+static bool
+can_pay(struct watch *w)
+{
+	pay(w);
+	return w->owed_us <= (double)w->conf->budget / 100 * ADVANCE_S * 1000000;
 }
 
 static void
@@ -258,6 +310,145 @@ clear_round(struct asker *ak)
 	ak->n_targets = ak->n_orphans = ak->cap_orphans = 0;
 }
 
+/* ---- bursts ---- */
+
+/* FNV-1a; rows come in any order, so what they give is summed up. */
+static uint64_t
+hash_bytes(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	while (len-- > 0)
+		h = (h ^ *p++) * 1099511628211ull;
+	return h;
+}
+
+static uint64_t
+hash_answer(const struct round_answer *a, uint64_t seed)
+{
+	uint64_t sum = seed * 31 + (uint64_t)a->kind + 1;
+	size_t i;
+
+	for (i = 0; i < a->n; i++) {
+		const struct round_row *r = &a->rows[i];
+		uint64_t h = 14695981039346656037ull ^ seed;
+
+		h = hash_bytes(h, r->addr.ip, sizeof r->addr.ip);
+		h = hash_bytes(h, &r->addr.port, sizeof r->addr.port);
+		h = hash_bytes(h, &r->weight, sizeof r->weight);
+		sum += hash_bytes(h, &r->priority, sizeof r->priority);
+	}
+	return sum;
+}
+
+static uint64_t
+hash_round(const struct asker *ak)
+{
+	uint64_t sum = hash_answer(&ak->round.list, 0);
+	size_t i;
+
+	for (i = 0; i < ak->conf->tags.n; i++)
+		sum += hash_answer(&ak->round.tags[i], i + 1);
+	return sum;
+}
+
+static void start_round(void *arg);
+
+static void
+burst_next(struct asker *ak)
+{
+	struct burst *b = &ak->burst;
+	int64_t now = loop_now_ms(ak->w->loop), due = b->began_ms + burst_ms[b->step];
+	int64_t oldest = b->recent_ms[b->n_rounds % BURST_PER_S]; /* overwritten by the next round */
+
+	if (b->n_rounds >= BURST_PER_S && due < oldest + 1000)
+		due = oldest + 1000;
+	loop_timer_start(&b->timer, due > now ? due - now : 0);
+}
+
+static void
+burst_begin(struct asker *ak)
+{
+	struct burst *b = &ak->burst;
+
+	b->on = true;
+	b->step = 0;
+	b->began_ms = loop_now_ms(ak->w->loop);
+	b->rebase = ak->asking;
+	b->base = ak->hash;
+	if (!ak->asking)
+		burst_next(ak);
+}
+
+static void
+burst_end(struct asker *ak)
+{
+	ak->burst.on = false;
+	loop_timer_stop(&ak->burst.timer);
+}
+
+static void
+on_burst(void *arg)
+{
+	struct asker *ak = arg;
+	struct burst *b = &ak->burst;
+
+	if (ak->asking) /* its end comes back to the burst */
+		return;
+	if (!can_pay(ak->w)) {
+		log_debug("dns", "%s: the budget cannot pay for another round now", ak->name);
+		burst_end(ak);
+		return;
+	}
+	b->recent_ms[b->n_rounds++ % BURST_PER_S] = loop_now_ms(ak->w->loop);
+	b->step++;
+	start_round(ak);
+	ak->of_burst = true;
+}
+
+/* A round has ended; `hash` is that of its answer. */
+static void
+burst_judge(struct asker *ak, bool failed, uint64_t hash)
+{
+	struct burst *b = &ak->burst;
+	size_t steps = b->fruitless < FRUITLESS_MAX ? NELEM(burst_ms) : 1;
+
+	if (b->rebase) {
+		b->rebase = false;
+		if (!failed && hash != b->base)
+			b->fruitless = 0;
+		b->base = failed ? b->base : hash;
+		burst_next(ak);
+	} else if (failed) {
+		burst_end(ak);
+	} else if (hash != b->base) {
+		b->fruitless = 0;
+		burst_end(ak);
+	} else if (b->step >= steps) {
+		b->fruitless++;
+		burst_end(ak);
+	} else {
+		burst_next(ak);
+	}
+}
+
+void
+watch_wake(struct watch *w, const char *service, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		struct asker *ak = &w->askers[i];
+
+		if (strcmp(ak->conf->name, service) != 0 || strcmp(ak->name, name) != 0)
+			continue;
+		ak->wakes++;
+		burst_begin(ak);
+	}
+}
+
+/* ---- the end of a round ---- */
+
 static void
 finish_round(struct asker *ak)
 {
@@ -266,6 +457,7 @@ finish_round(struct asker *ak)
 	enum evidence ev = judge_classify(&ak->round, ak->conf->tags.n, &why);
 	/* A list without a canary is good for adding, but this server is in trouble: ask another. */
 	bool failed = ev == EVIDENCE_NOTHING || ak->round.canary.kind > ANSWER_NXDOMAIN;
+	uint64_t hash = ev == EVIDENCE_NOTHING ? ak->hash : hash_round(ak);
 
 	ak->asking = false;
 	ak->took_us = loop_now_us(w->loop) - ak->started_us;
@@ -273,6 +465,10 @@ finish_round(struct asker *ak)
 	ak->size_bytes = ak->round.list.size_bytes;
 	ak->n_srv = ak->round.list.n_srv;
 	ak->rounds[ev]++;
+	pay(w);
+	if (ak->of_burst)
+		w->owed_us += (double)(cost_us(ak) ? cost_us(ak) : ak->answered_us - ak->started_us);
+	ak->of_burst = false;
 	if (ev != EVIDENCE_NOTHING)
 		ak->recent_us[ak->n_recent++ % COST_ROUNDS] = ak->answered_us - ak->started_us;
 	log_debug("dns", "%s: %s via %s: %s (%s) took=%lldus", ak->conf->name, ak->name, server, evidence_name(ev), why,
@@ -280,6 +476,9 @@ finish_round(struct asker *ak)
 	ak->failures = failed ? ak->failures + 1 : 0;
 	w->cb(w->arg, ak->conf->name, &ak->round, server);
 	clear_round(ak);
+	ak->hash = hash;
+	if (ak->burst.on)
+		burst_judge(ak, failed, hash);
 	choose_server(ak, failed);
 	schedule(ak);
 }
@@ -507,6 +706,7 @@ asker_init(struct asker *ak, struct watch *w, const struct conf_service *c, unsi
 		ak->questions[i].ak = ak;
 	ak->delay_ms = c->interval_ms;
 	loop_timer_init(&ak->timer, w->loop, start_round, ak);
+	loop_timer_init(&ak->burst.timer, w->loop, on_burst, ak);
 }
 
 static void
@@ -515,6 +715,7 @@ asker_fini(struct asker *ak)
 	size_t i;
 
 	loop_timer_fini(&ak->timer);
+	loop_timer_fini(&ak->burst.timer);
 	for (i = 0; i < 2 + ak->conf->tags.n; i++)
 		if (ak->questions[i].lk != NULL)
 			resolver_cancel(ak->questions[i].lk);
@@ -643,4 +844,6 @@ watch_view(const struct watch *w, size_t i, struct watch_view *v)
 	memcpy(v->rounds, ak->rounds, sizeof v->rounds);
 	v->failures = ak->failures;
 	v->last_ms = ak->last_ms;
+	v->wakes = ak->wakes;
+	v->wake_rounds = ak->burst.n_rounds;
 }

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "reconcile/rollback_plan.h"
 
 #define LOG_CHANGES_MAX 20 /* lines per generation; the history has them all */
 
@@ -32,6 +34,12 @@ struct own {
 	size_t n;
 };
 
+struct drained {
+	char *service;
+	struct topo_addr addr;
+	struct store_drain drain;
+};
+
 struct platform {
 	struct loop *loop;
 	struct store *store;
@@ -48,6 +56,8 @@ struct platform {
 	size_t n_own_all;
 	char **adopted;
 	size_t n_adopted, cap_adopted;
+	struct drained *drains; /* also of services that are not configured now */
+	size_t n_drains, cap_drains;
 };
 
 static struct service *
@@ -79,6 +89,11 @@ judge_conf_of(const struct platform *p, const struct conf_service *c)
 	jc->n_networks = c->networks.n;
 	jc->own = p->own_all;
 	jc->n_own = p->n_own_all;
+	jc->flap_suppress = c->flap_suppress;
+	jc->flap_reuse = c->flap_reuse;
+	jc->flap_half_life_ms = c->flap_half_life_ms;
+	jc->flap_max_ms = c->flap_max_ms;
+	jc->drain_tag = c->drain_tag;
 	jc->n_names = c->names.n;
 	jc->tags = (const char *const *)c->tags.v;
 	jc->n_tags = c->tags.n;
@@ -101,12 +116,17 @@ static struct service *
 service_new(struct platform *p, const struct conf_service *c)
 {
 	struct service *s = xcalloc(1, sizeof *s);
+	int64_t now = loop_now_ms(p->loop), wall = loop_wall_ms(p->loop);
+	size_t i;
 
 	s->name = xstrdup(c->name);
 	s->conf = c;
 	s->jc = judge_conf_of(p, c);
 	keep_names(s);
 	s->judge = judge_new(s->jc);
+	for (i = 0; i < p->n_drains; i++)
+		if (strcmp(p->drains[i].service, s->name) == 0)
+			(void)judge_drain(s->judge, &p->drains[i].addr, p->drains[i].drain.until_ms, now, wall);
 	return s;
 }
 
@@ -130,20 +150,22 @@ log_change(void *arg, const struct topo_change *ch)
 {
 	unsigned *left = arg;
 	const struct topo_instance *a = ch->after, *b = ch->before, *i = a ? a : b;
-	char addr[TOPO_ADDR_TEXT];
+	char addr[TOPO_ADDR_TEXT], until[32];
 
 	if (*left == 0 || i == NULL)
 		return;
 	(*left)--;
 	topo_addr_format(&i->addr, addr);
+	text_format_time(i->drain_until_ms, until);
 	if (b == NULL)
 		log_notice("topo", "%s: %s %s weight=%u%s%s", ch->service, addr, topo_state_name(a->state), a->weight,
 		    a->tags ? " tags=" : "", a->tags ? a->tags : "");
 	else if (a == NULL)
 		log_notice("topo", "%s: %s removed after being %s", ch->service, addr, topo_state_name(b->state));
-	else if (a->state != b->state || a->guard != b->guard)
-		log_notice("topo", "%s: %s %s -> %s%s%s", ch->service, addr, topo_state_name(b->state),
-		    topo_state_name(a->state), a->guard ? " guard=" : "", topo_guard_name(a->guard));
+	else if (a->state != b->state || a->guard != b->guard || a->drain_until_ms != b->drain_until_ms)
+		log_notice("topo", "%s: %s %s -> %s%s%s%s%s", ch->service, addr, topo_state_name(b->state),
+		    topo_state_name(a->state), a->guard ? " guard=" : "", topo_guard_name(a->guard), until[0] ? " until=" : "",
+		    until);
 	else
 		log_notice("topo", "%s: %s weight=%u priority=%u tags=%s", ch->service, addr, a->weight, a->priority,
 		    a->tags ? a->tags : "-");
@@ -319,6 +341,219 @@ platform_word(struct platform *p, const char *service, enum judge_word word, con
 	return 0;
 }
 
+/* ---- drains ---- */
+
+static struct drained *
+find_drain(const struct platform *p, const char *service, const struct topo_addr *addr)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_drains; i++)
+		if (strcmp(p->drains[i].service, service) == 0 && topo_addr_cmp(&p->drains[i].addr, addr) == 0)
+			return &p->drains[i];
+	return NULL;
+}
+
+static struct drained *
+add_drain(struct platform *p, const char *service, const struct topo_addr *addr, const struct store_drain *d)
+{
+	struct drained *dr;
+
+	p->drains = xgrow(p->drains, p->n_drains, &p->cap_drains, sizeof *p->drains);
+	dr = &p->drains[p->n_drains++];
+	dr->service = xstrdup(service);
+	dr->addr = *addr;
+	dr->drain = *d;
+	dr->drain.who = xstrdup(d->who);
+	return dr;
+}
+
+static void
+remove_drain(struct platform *p, struct drained *dr)
+{
+	if (p->store != NULL)
+		store_put_drain(p->store, dr->service, &dr->addr, NULL);
+	free(dr->service);
+	free(dr->drain.who);
+	*dr = p->drains[--p->n_drains];
+}
+
+const struct store_drain *
+platform_drain_of(const struct platform *p, const char *service, const struct topo_addr *addr)
+{
+	const struct drained *dr = find_drain(p, service, addr);
+
+	return dr ? &dr->drain : NULL;
+}
+
+const struct store_drain *
+platform_drain_at(const struct platform *p, size_t i, const char **service, struct topo_addr *addr)
+{
+	if (i >= p->n_drains)
+		return NULL;
+	*service = p->drains[i].service;
+	*addr = p->drains[i].addr;
+	return &p->drains[i].drain;
+}
+
+static const struct topo_instance *
+find_now(const struct platform *p, const struct service *s, const struct topo_addr *addr)
+{
+	return topo_find_instance(topo_find(p->now, s->name), addr);
+}
+
+static bool
+refuse(struct platform_refusal *r, const struct service *s, unsigned left)
+{
+	if (left >= s->jc->min_instances)
+		return false;
+	snprintf(r->service, sizeof r->service, "%s", s->name);
+	r->left = left;
+	r->min = s->jc->min_instances;
+	return true;
+}
+
+/* What the drain concerns: whether anything has it, and whether anything is yet to be done. */
+static int
+may_drain(struct platform *p, const struct topo_addr *addr, bool again, struct platform_refusal *r)
+{
+	bool any = false, fresh = again;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		struct service *s = p->services[i];
+		const struct topo_instance *inst = find_now(p, s, addr);
+		bool drained = find_drain(p, s->name, addr) != NULL;
+
+		any |= inst != NULL || drained;
+		fresh |= inst != NULL && !drained;
+		if (inst != NULL && !drained && topo_is_active(inst->state) && refuse(r, s, judge_left_without(s->judge, addr)))
+			return -EPERM;
+	}
+	return !any ? -ENOENT : !fresh ? -EALREADY : 0;
+}
+
+static void
+drain_one(struct platform *p, struct service *s, const struct topo_addr *addr, int64_t timeout_ms, const char *who)
+{
+	struct drained *dr = find_drain(p, s->name, addr);
+	int64_t wall = loop_wall_ms(p->loop);
+	struct store_drain d = { wall, 0, (char *)(uintptr_t)who };
+
+	if (dr == NULL && find_now(p, s, addr) == NULL)
+		return;
+	if (dr == NULL)
+		dr = add_drain(p, s->name, addr, &d);
+	else if (timeout_ms == 0)
+		return;
+	dr->drain.until_ms = timeout_ms > 0 ? wall + timeout_ms : 0;
+	if (p->store != NULL)
+		store_put_drain(p->store, s->name, addr, &dr->drain);
+	(void)judge_drain(s->judge, addr, dr->drain.until_ms, loop_now_ms(p->loop), wall);
+}
+
+static void
+publish_word(struct platform *p, const char *fmt, ...) PRINTF(2, 3);
+
+/* The operator's word, done: one generation, whatever it concerns. */
+static void
+publish_word(struct platform *p, const char *fmt, ...)
+{
+	char cause[256];
+	va_list ap;
+	size_t i;
+
+	va_start(ap, fmt);
+	vsnprintf(cause, sizeof cause, fmt, ap);
+	va_end(ap);
+	log_notice("topo", "%s", cause);
+	publish(p, NULL, cause, false);
+	for (i = 0; i < p->n; i++)
+		tell_store(p, p->services[i]);
+}
+
+int
+platform_drain(struct platform *p, const struct topo_addr *addr, int64_t timeout_ms, const char *who,
+    struct platform_refusal *refusal)
+{
+	char text[TOPO_ADDR_TEXT], timeout[32];
+	int err = may_drain(p, addr, timeout_ms > 0, refusal);
+	size_t i;
+
+	if (err != 0)
+		return err;
+	for (i = 0; i < p->n; i++)
+		drain_one(p, p->services[i], addr, timeout_ms, who);
+	topo_addr_format(addr, text);
+	text_format_duration(timeout_ms, timeout, sizeof timeout);
+	publish_word(p, "c4ctl drain %s%s%s by %s", text, timeout_ms > 0 ? " --timeout " : "", timeout_ms > 0 ? timeout : "",
+	    who);
+	return 0;
+}
+
+int
+platform_undrain(struct platform *p, const struct topo_addr *addr, const char *who)
+{
+	bool any = false, drained = false;
+	char text[TOPO_ADDR_TEXT];
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		any |= find_now(p, p->services[i], addr) != NULL;
+	for (i = 0; i < p->n_drains;) {
+		struct drained *dr = &p->drains[i];
+		struct service *s = find(p, dr->service);
+
+		if (topo_addr_cmp(&dr->addr, addr) != 0) {
+			i++;
+			continue;
+		}
+		drained = true;
+		remove_drain(p, dr);
+		if (s != NULL)
+			(void)judge_undrain(s->judge, addr, loop_now_ms(p->loop), loop_wall_ms(p->loop));
+	}
+	if (!drained)
+		return any ? -EALREADY : -ENOENT;
+	topo_addr_format(addr, text);
+	publish_word(p, "c4ctl undrain %s by %s", text, who);
+	return 0;
+}
+
+/* ---- rollback ---- */
+
+int
+platform_rollback(struct platform *p, uint64_t generation, const struct store_past *then, const char *who,
+    platform_name_cb *held, void *arg, struct platform_refusal *refusal)
+{
+	struct rollback_plan *plans;
+	int64_t now = loop_now_ms(p->loop), wall = loop_wall_ms(p->loop);
+	int err = -EALREADY;
+	size_t i;
+
+	if (then->newest != p->now->generation)
+		return -EAGAIN;
+	plans = xcalloc(p->n, sizeof *plans);
+	for (i = 0; i < p->n; i++) {
+		rollback_make_plan(topo_find(p->now, p->services[i]->name), then, &plans[i]);
+		if (!plans[i].differs || err == -EPERM)
+			continue;
+		err = refuse(refusal, p->services[i], plans[i].active) ? -EPERM : 0;
+	}
+	for (i = 0; i < p->n && err == 0; i++) {
+		if (!plans[i].differs)
+			continue;
+		judge_rollback(p->services[i]->judge, plans[i].inst, plans[i].n, now, wall);
+		held(arg, p->services[i]->name);
+	}
+	if (err == 0)
+		publish_word(p, "c4ctl rollback %" PRIu64 " by %s", generation, who);
+	for (i = 0; i < p->n; i++)
+		rollback_plan_clear(&plans[i]);
+	free(plans);
+	return err;
+}
+
 /* ---- adoption ---- */
 
 bool
@@ -362,7 +597,7 @@ platform_adopt(struct platform *p, const char *service, const char *target, cons
 		};
 
 		inst.origin = xasprintf("%s %s", target, v[i].line);
-		count += judge_restore(s->judge, &inst, loop_now_ms(p->loop));
+		count += judge_restore(s->judge, &inst, loop_now_ms(p->loop), loop_wall_ms(p->loop));
 		free(inst.origin);
 	}
 	if (count == 0)
@@ -411,6 +646,12 @@ platform_set_own(struct platform *p, const char *kamailio, const struct topo_add
 
 /* ---- life ---- */
 
+static void
+restore_drain(void *arg, const char *service, const struct topo_addr *addr, const struct store_drain *d)
+{
+	add_drain(arg, service, addr, d);
+}
+
 /* In p->now is being gathered what the store holds: the generations of the last changes are in it. */
 static void
 restore_instance(void *arg, const char *service, const struct topo_instance *inst)
@@ -426,7 +667,7 @@ restore_instance(void *arg, const char *service, const struct topo_instance *ins
 		;
 	if (i.source != SOURCE_ADOPTED)
 		i.source = SOURCE_STORE;
-	if (judge_restore(s->judge, &i, loop_now_ms(p->loop))) {
+	if (judge_restore(s->judge, &i, loop_now_ms(p->loop), loop_wall_ms(p->loop))) {
 		struct topo_service *ts = &p->now->services[k];
 
 		ts->inst = xrealloc(ts->inst, ts->n + 1, sizeof *ts->inst);
@@ -448,6 +689,8 @@ platform_new(struct platform **out, struct loop *loop, struct store *store, cons
 	p->conf = conf;
 	p->changed = changed;
 	p->arg = arg;
+	if (store != NULL)
+		store_load_drains(store, restore_drain, p);
 	p->services = xcalloc(conf->n_services, sizeof *p->services);
 	for (i = 0; i < conf->n_services; i++)
 		p->services[p->n++] = service_new(p, conf->services[i]);
@@ -494,6 +737,11 @@ platform_free(struct platform *p)
 	for (i = 0; i < p->n_adopted; i++)
 		free(p->adopted[i]);
 	free(p->adopted);
+	for (i = 0; i < p->n_drains; i++) {
+		free(p->drains[i].service);
+		free(p->drains[i].drain.who);
+	}
+	free(p->drains);
 	free(p->own);
 	free(p->own_all);
 	free(p->services);

@@ -29,9 +29,45 @@ store_change_json(const struct topo_change *ch)
 	if (ch->after != NULL &&
 	    strcmp(ch->after->tags ? ch->after->tags : "", ch->before && ch->before->tags ? ch->before->tags : "") != 0)
 		jsonx_set_text(o, "tags", ch->after->tags ? ch->after->tags : "");
+	if (ch->after != NULL && (ch->before ? ch->before->drain_until_ms : 0) != ch->after->drain_until_ms)
+		jsonx_set_time(o, "drain_until", ch->after->drain_until_ms);
 	if (i->addr.family == 0)
 		jsonx_set_text(o, "line", i->origin);
 	return o;
+}
+
+/* How long one step took after another; null when either is not known. */
+static void
+set_gap(json_t *o, const char *key, int64_t from_ms, int64_t to_ms)
+{
+	if (from_ms == 0 || to_ms == 0)
+		json_object_set_new(o, key, json_null());
+	else
+		jsonx_set_int(o, key, to_ms - from_ms);
+}
+
+static int64_t
+time_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* The times of the targets, which came before their generation's, as steps after it. */
+static json_t *
+take_targets(json_t *targets, int64_t seen_ms)
+{
+	json_t *t;
+	size_t i;
+
+	json_array_foreach(targets, i, t) {
+		int64_t applied = time_of(t, "applied"), verified = time_of(t, "verified");
+
+		jsonx_set_time(t, "applied", applied);
+		jsonx_set_time(t, "verified", verified);
+		set_gap(t, "seen_to_applied_ms", seen_ms, applied);
+		set_gap(t, "applied_to_verified_ms", applied, verified);
+	}
+	return targets;
 }
 
 struct history_job {
@@ -114,8 +150,8 @@ history_run(struct worker_job *wj)
 				char *name = xstrndup((const char *)kr.p, kr.left);
 
 				jsonx_set_text(o, "target", name);
-				jsonx_set_time(o, "applied", first);
-				jsonx_set_time(o, "verified", second);
+				jsonx_set_int(o, "applied", first);
+				jsonx_set_int(o, "verified", second);
 				json_array_insert_new(targets, 0, o);
 				free(name);
 				continue;
@@ -126,9 +162,10 @@ history_run(struct worker_job *wj)
 				jsonx_set_int(o, "generation", (int64_t)gen);
 				jsonx_set_time(o, "seen", first);
 				jsonx_set_time(o, "committed", second);
+				set_gap(o, "seen_to_committed_ms", first, second);
 				json_object_set(o, "cause", json_object_get(body, "cause"));
 				json_object_set(o, "changes", json_object_get(body, "changes"));
-				json_object_set_new(o, "targets", targets);
+				json_object_set_new(o, "targets", take_targets(targets, first));
 				targets = json_array();
 				if (body != NULL &&
 				    body_matches(json_object_get(body, "changes"), job->service, job->address))

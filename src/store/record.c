@@ -113,19 +113,50 @@ get_text(struct reader *r)
 	return s;
 }
 
+static void
+put_place(struct buf *b, const char *service, const struct topo_addr *a)
+{
+	buf_add(b, service, strlen(service) + 1);
+	put_u8(b, a->family);
+	if (a->family == 0)
+		return;
+	buf_add(b, a->ip, a->family == 4 ? 4 : 16);
+	put_u16(b, a->port);
+}
+
+/* What is behind the family stays in `k` for family 0. */
+static bool
+get_place(const void *key, size_t klen, char service[64], struct topo_addr *a, struct reader *k)
+{
+	const char *nul = memchr(key, 0, klen);
+	size_t n;
+
+	if (nul == NULL || nul - (const char *)key >= 64)
+		return false;
+	memcpy(service, key, (size_t)(nul - (const char *)key) + 1);
+	*k = (struct reader){ (const uint8_t *)nul + 1, klen - (size_t)(nul + 1 - (const char *)key), false };
+	a->family = get_u8(k);
+	if (a->family != 4 && a->family != 6)
+		return !k->bad && a->family == 0;
+	n = a->family == 4 ? 4 : 16;
+	if (k->left != n + 2)
+		return false;
+	memcpy(a->ip, k->p, n);
+	k->p += n;
+	k->left -= n;
+	a->port = get_u16(k);
+	return true;
+}
+
 void
 record_instance_key(struct buf *b, const char *service, const struct topo_instance *i)
 {
 	uint64_t hash = 14695981039346656037ull; /* FNV-1a: origins can be longer than a key */
 	const char *p;
 
-	buf_add(b, service, strlen(service) + 1);
-	put_u8(b, i->addr.family);
-	if (i->addr.family != 0) {
-		buf_add(b, i->addr.ip, i->addr.family == 4 ? 4 : 16);
-		put_u16(b, i->addr.port);
+	put_place(b, service, &i->addr);
+	if (i->addr.family != 0)
 		return;
-	}
 	for (p = i->origin ? i->origin : ""; *p; p++)
 		hash = (hash ^ (uint8_t)*p) * 1099511628211ull;
 	put_u64(b, hash);
@@ -134,7 +165,7 @@ record_instance_key(struct buf *b, const char *service, const struct topo_instan
 void
 record_instance(struct buf *b, const struct topo_instance *i)
 {
-	put_u8(b, RECORD_VERSION);
+	put_u8(b, RECORD_INSTANCE_VERSION);
 	put_u8(b, (uint8_t)i->state);
 	put_u8(b, (uint8_t)i->guard);
 	put_u8(b, (uint8_t)i->source);
@@ -144,34 +175,23 @@ record_instance(struct buf *b, const struct topo_instance *i)
 	put_u64(b, i->generation);
 	put_text(b, i->tags);
 	put_text(b, i->origin);
+	put_u32(b, i->penalty);
+	put_u16(b, i->goings);
+	put_u64(b, (uint64_t)i->gone_ms);
+	put_u64(b, (uint64_t)i->drain_until_ms);
 }
 
 int
 record_read_instance(const void *key, size_t klen, const void *val, size_t vlen, char service[64],
     struct topo_instance *out)
 {
-	const char *nul = memchr(key, 0, klen);
 	struct reader k, v = { val, vlen, false };
 	struct topo_instance i = { 0 };
+	uint8_t version = get_u8(&v);
 
-	if (nul == NULL || nul - (const char *)key >= 64)
+	if (!get_place(key, klen, service, &i.addr, &k) || (i.addr.family == 0 && k.left != 8))
 		return -EBADMSG;
-	memcpy(service, key, (size_t)(nul - (const char *)key) + 1);
-	k = (struct reader){ (const uint8_t *)nul + 1, klen - (size_t)(nul + 1 - (const char *)key), false };
-	i.addr.family = get_u8(&k);
-	if (i.addr.family == 4 || i.addr.family == 6) {
-		size_t n = i.addr.family == 4 ? 4 : 16;
-
-		if (k.left != n + 2)
-			return -EBADMSG;
-		memcpy(i.addr.ip, k.p, n);
-		k.p += n;
-		k.left -= n;
-		i.addr.port = get_u16(&k);
-	} else if (i.addr.family != 0 || k.left != 8) {
-		return -EBADMSG;
-	}
-	if (get_u8(&v) != RECORD_VERSION)
+	if (version < 1 || version > RECORD_INSTANCE_VERSION)
 		return -EBADMSG;
 	i.state = get_u8(&v);
 	i.guard = get_u8(&v);
@@ -182,8 +202,13 @@ record_read_instance(const void *key, size_t klen, const void *val, size_t vlen,
 	i.generation = get_u64(&v);
 	i.tags = get_text(&v);
 	i.origin = get_text(&v);
-	if (v.bad || v.left > 0 || k.bad || i.state > TOPO_DRAINING || i.guard > GUARD_FROZEN ||
-	    i.source > SOURCE_ADOPTED) {
+	if (version > 1) {
+		i.penalty = get_u32(&v);
+		i.goings = get_u16(&v);
+		i.gone_ms = (int64_t)get_u64(&v);
+		i.drain_until_ms = (int64_t)get_u64(&v);
+	}
+	if (v.bad || v.left > 0 || i.state > TOPO_DRAINING || i.guard > GUARD_TAG || i.source > SOURCE_ADOPTED) {
 		topo_instance_clear(&i);
 		return -EBADMSG;
 	}
@@ -215,6 +240,43 @@ record_read_service(const void *val, size_t vlen, struct store_service *out)
 	if (r.bad)
 		return -EBADMSG;
 	*out = s;
+	return 0;
+}
+
+void
+record_drain_key(struct buf *b, const char *service, const struct topo_addr *a)
+{
+	put_place(b, service, a);
+}
+
+void
+record_drain(struct buf *b, const struct store_drain *d)
+{
+	put_u8(b, RECORD_VERSION);
+	put_u64(b, (uint64_t)d->since_ms);
+	put_u64(b, (uint64_t)d->until_ms);
+	put_text(b, d->who);
+}
+
+int
+record_read_drain(const void *key, size_t klen, const void *val, size_t vlen, char service[64],
+    struct topo_addr *addr, struct store_drain *out)
+{
+	struct reader k, r = { val, vlen, false };
+	struct topo_addr a = { 0 };
+	struct store_drain d;
+
+	if (!get_place(key, klen, service, &a, &k) || a.family == 0 || get_u8(&r) != RECORD_VERSION)
+		return -EBADMSG;
+	d.since_ms = (int64_t)get_u64(&r);
+	d.until_ms = (int64_t)get_u64(&r);
+	d.who = get_text(&r);
+	if (r.bad || r.left > 0) {
+		free(d.who);
+		return -EBADMSG;
+	}
+	*addr = a;
+	*out = d;
 	return 0;
 }
 

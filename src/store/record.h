@@ -9,6 +9,7 @@
 #include "store/store.h"
 
 #define RECORD_VERSION 1
+#define RECORD_INSTANCE_VERSION 2 /* 1: without the penalty, and the end of a drain */
 #define RECORD_KEY_MAX 511 /* LMDB's */
 
 struct reader {
@@ -35,6 +36,12 @@ MUST_USE int record_read_instance(const void *key, size_t klen, const void *val,
     struct topo_instance *out);
 void record_service(struct buf *, const struct store_service *);
 MUST_USE int record_read_service(const void *val, size_t vlen, struct store_service *);
+/* Behind the prefix: service 0 family ip port, as an instance's. */
+void record_drain_key(struct buf *, const char *service, const struct topo_addr *);
+void record_drain(struct buf *, const struct store_drain *);
+/* -EBADMSG when it is not one of ours; the caller frees `who`. */
+MUST_USE int record_read_drain(const void *key, size_t klen, const void *val, size_t vlen, char service[64],
+    struct topo_addr *, struct store_drain *);
 void record_history_key(struct buf *, uint64_t generation, const char *target); /* NULL: the difference */
 
 #endif

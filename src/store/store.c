@@ -523,6 +523,44 @@ store_adopted(struct store *st, const char *target)
 	return false;
 }
 
+size_t
+store_load_drains(struct store *st, store_drain_cb *cb, void *arg)
+{
+	static const char prefix[] = "drain:";
+	const size_t len = sizeof prefix - 1;
+	MDB_txn *txn;
+	MDB_cursor *cur;
+	MDB_val k = { len, (void *)(uintptr_t)prefix }, v;
+	size_t bad = 0;
+	int rc;
+
+	if (st->db.env == NULL || mdb_txn_begin(st->db.env, NULL, MDB_RDONLY, &txn) != 0)
+		return 0;
+	if (mdb_cursor_open(txn, st->db.dbi[T_META], &cur) == 0) {
+		for (rc = mdb_cursor_get(cur, &k, &v, MDB_SET_RANGE);
+		     rc == 0 && k.mv_size > len && memcmp(k.mv_data, prefix, len) == 0;
+		     rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) {
+			struct topo_addr addr;
+			struct store_drain d;
+			char service[64];
+
+			if (record_read_drain((const char *)k.mv_data + len, k.mv_size - len, v.mv_data, v.mv_size, service,
+				&addr, &d) != 0) {
+				bad++;
+				continue;
+			}
+			cb(arg, service, &addr, &d);
+			free(d.who);
+		}
+		mdb_cursor_close(cur);
+	}
+	mdb_txn_abort(txn);
+	if (bad > 0)
+		log_warnx("store", "%zu drains in %s could not be read and were skipped: look with c4ctl show instances", bad,
+		    st->db.path);
+	return bad;
+}
+
 /* ---- writing ---- */
 
 struct put_ctx {
@@ -592,6 +630,19 @@ store_put_adopted(struct store *st, const char *target)
 	op = new_op(st, T_META);
 	buf_printf(&op->key, "adopted:%s", target);
 	put_u8(&op->val, RECORD_VERSION);
+	submit(st);
+}
+
+void
+store_put_drain(struct store *st, const char *service, const struct topo_addr *addr, const struct store_drain *d)
+{
+	struct op *op = new_op(st, T_META);
+
+	buf_puts(&op->key, "drain:");
+	record_drain_key(&op->key, service, addr);
+	op->del = d == NULL;
+	if (d != NULL)
+		record_drain(&op->val, d);
 	submit(st);
 }
 

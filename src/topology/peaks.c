@@ -40,6 +40,23 @@ peaks_max(const struct peaks *p, int64_t since_ms)
 }
 
 void
+peaks_lower(struct peaks *p, unsigned n)
+{
+	size_t i, keep = 0;
+
+	for (i = 0; i < p->n; i++) {
+		struct peak k = p->v[i];
+
+		k.count = k.count > n ? k.count - n : 0;
+		if (keep > 0 && p->v[keep - 1].count == k.count) /* they meet at zero */
+			p->v[keep - 1].end_ms = k.end_ms;
+		else
+			p->v[keep++] = k;
+	}
+	p->n = keep;
+}
+
+void
 peaks_prune(struct peaks *p, int64_t since_ms)
 {
 	size_t i = 0;

@@ -20,6 +20,7 @@ struct peaks {
 
 void peaks_note(struct peaks *, unsigned count, int64_t time_ms); /* from now on it is `count` */
 unsigned peaks_max(const struct peaks *, int64_t since_ms);       /* largest in force after since_ms; 0 none */
+void peaks_lower(struct peaks *, unsigned n);                     /* so many fewer were to be expected all along */
 void peaks_prune(struct peaks *, int64_t since_ms);
 void peaks_clear(struct peaks *);
 

@@ -16,6 +16,9 @@ static const char *const guard_names[] = {
 	[GUARD_SHRINK] = "shrink",
 	[GUARD_EMPTY] = "empty",
 	[GUARD_FROZEN] = "hold",
+	[GUARD_FLAP] = "flap",
+	[GUARD_OPERATOR] = "operator",
+	[GUARD_TAG] = "tag",
 };
 static const char *const source_names[] = {
 	[SOURCE_DNS] = "dns",
@@ -160,7 +163,7 @@ bool
 topo_instance_differs(const struct topo_instance *a, const struct topo_instance *b)
 {
 	return a->state != b->state || a->guard != b->guard || a->weight != b->weight ||
-	    a->priority != b->priority || text_cmp(a->tags, b->tags) != 0 ||
+	    a->priority != b->priority || a->drain_until_ms != b->drain_until_ms || text_cmp(a->tags, b->tags) != 0 ||
 	    text_cmp(a->origin, b->origin) != 0;
 }
 

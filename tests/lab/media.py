@@ -39,6 +39,13 @@ class MediaSbc(Sbc):
 			os.utime(path + ".lab", (now, max(now, int(newest) + 1)))
 		os.rename(path + ".lab", path)
 
+	def rows(self):
+		"""{url: (set, weight, disabled)} of the rtpengine table."""
+		with open(os.path.join(self.tables, "rtpengine")) as f:
+			lines = f.read().splitlines()[1:]
+		cells = [line.replace("\\:", "\0").split(":") for line in lines if line]
+		return {c[2].replace("\0", ":"): (int(c[1]), int(c[3]), c[4] == "1") for c in cells}
+
 	def reload_nodes(self):
 		return self.rpc("rtpengine.reload", timeout=10)
 

@@ -49,6 +49,7 @@ static uint64_t state;
 static bool up[NELEM(names)][POOL];
 static unsigned weight[NELEM(names)][POOL];
 static bool primary[POOL];
+static bool drained[NELEM(names)][POOL];
 static bool was_active[NELEM(services)];
 static bool healthy;          /* no fault is in force */
 static int64_t disturbed_us;  /* when anything changed last */
@@ -270,6 +271,44 @@ act_pause(void)
 	disturbed_us = clock_now_us();
 }
 
+static struct topo_addr
+addr_of(unsigned which, unsigned i)
+{
+	return (struct topo_addr){ .family = 4, .ip = { 10, 0, (uint8_t)which, (uint8_t)(i + 1) }, .port = 5060 };
+}
+
+static void
+act_drain(void)
+{
+	unsigned which = pick(NELEM(names)), i = pick(POOL);
+	struct topo_addr addr = addr_of(which, i);
+	struct platform_refusal no;
+	int err;
+
+	if (drained[which][i])
+		err = platform_undrain(c4d.platform, &addr, "chaos");
+	else
+		err = platform_drain(c4d.platform, &addr, pick(2) * 60000, "chaos", &no);
+	if (err == 0)
+		drained[which][i] = !drained[which][i];
+	disturb("%s 10.0.%u.%u: %s", drained[which][i] ? "drain" : "undrain", which, i + 1, err ? strerror(-err) : "done");
+}
+
+/* A crash may have kept it from the store. */
+static void
+recall_drains(void)
+{
+	unsigned which, i;
+
+	for (which = 0; which < NELEM(names); which++)
+		for (i = 0; i < POOL; i++) {
+			struct topo_addr addr = addr_of(which, i);
+
+			drained[which][i] = c4d.platform != NULL &&
+			    platform_drain_of(c4d.platform, services[which > 0], &addr) != NULL;
+		}
+}
+
 static void
 act_restart(void)
 {
@@ -288,6 +327,7 @@ act_restart(void)
 	/* a crash may have kept a release from the store */
 	for (i = 0; c4d.platform != NULL && i < platform_now(c4d.platform)->n; i++)
 		healthy &= !platform_now(c4d.platform)->services[i].frozen;
+	recall_drains();
 	disturbed_us = clock_now_us();
 }
 
@@ -309,7 +349,7 @@ static const struct {
 } actions[] = {
 	{ act_instance, 40 }, { act_weight, 8 }, { act_outage, 2 }, { act_canary, 6 }, { act_server, 10 },
 	{ act_kamailio, 6 }, { act_wedge, 4 }, { act_mute, 4 }, { act_admin, 12 }, { act_disk, 8 },
-	{ act_pause, 1 }, { act_restart, 3 }, { act_word, 2 },
+	{ act_pause, 1 }, { act_restart, 3 }, { act_word, 2 }, { act_drain, 3 },
 };
 
 static void
@@ -362,9 +402,19 @@ service_of(unsigned which)
 static const struct topo_instance *
 instance_of(unsigned which, unsigned i)
 {
-	struct topo_addr addr = { .family = 4, .ip = { 10, 0, (uint8_t)which, (uint8_t)(i + 1) }, .port = 5060 };
+	struct topo_addr addr = addr_of(which, i);
 
 	return topo_find_instance(service_of(which), &addr);
+}
+
+static bool
+is_damped(unsigned which, unsigned i)
+{
+	struct judge_flap_view v;
+	struct topo_addr addr = addr_of(which, i);
+
+	return judge_flap_view(platform_judge(c4d.platform, services[which > 0]), &addr, loop_now_ms(c4d.loop), &v) &&
+	    v.damped && instance_of(which, i)->state == TOPO_SUPPRESSED;
 }
 
 static unsigned
@@ -428,8 +478,9 @@ check_settled(void)
 		for (i = 0; i < POOL; i++) {
 			const struct topo_instance *inst = instance_of(which, i);
 
-			if (up[which][i] && (inst == NULL || inst->state != TOPO_UP))
-				sim_fail("10.0.%u.%u is listed and not up", which, i + 1);
+			if (up[which][i] && (inst == NULL || inst->state != (drained[which][i] ? TOPO_DRAINING : TOPO_UP)) &&
+			    (inst == NULL || !is_damped(which, i)))
+				sim_fail("10.0.%u.%u is listed and not %s", which, i + 1, drained[which][i] ? "draining" : "up");
 			if (up[which][i] && inst != NULL && inst->weight != weight[which][i])
 				sim_fail("10.0.%u.%u has weight %u, not %u", which, i + 1, inst->weight, weight[which][i]);
 		}
@@ -447,7 +498,7 @@ check_quiet(void)
 	free(why);
 	for (which = 0; which < NELEM(names); which++)
 		for (i = 0; i < POOL; i++)
-			listed[which > 0] += up[which][i];
+			listed[which > 0] += up[which][i] && !drained[which][i];
 	for (which = 0; which < NELEM(names); which++)
 		for (i = 0; i < POOL; i++) {
 			const struct topo_instance *inst = instance_of(which, i);
@@ -514,7 +565,7 @@ chaos_run(int64_t us)
 		for (i = 0; i < POOL; i++) {
 			up[which][i] = pick(2);
 			weight[which][i] = 1;
-			primary[i] = false;
+			drained[which][i] = primary[i] = false;
 		}
 	for (which = 0; which < NELEM(names); which++)
 		publish(which);

@@ -1,6 +1,7 @@
 /*
  * kamailio: kam.h, with a Kamailio 5.6 at the other end: its dispatcher lists, its window ("Ongoing reload", in whole
- * seconds as it counts them), and the ways in which it fails.
+ * seconds as it counts them), and the ways in which it fails. Where c4d's strategy is incremental, its destinations
+ * carry calls, whose loads a reload would lose. One whose name begins with "old" is a 5.5.
  */
 #include "kamailio/kam.h"
 
@@ -25,6 +26,7 @@ struct call { /* owned by its kam */
 	struct call *next;
 	struct binrpc_msg msg; /* the request, decoded */
 	char *method;
+	bool raw;              /* the reply is for binrpc_next() */
 	int err;
 	kam_cb *cb;
 	void *arg;
@@ -134,20 +136,17 @@ load(struct kamailio *k, const char **why)
 		return false;
 	}
 	for (i = 0; i < got.n; i++) /* skipped with an error in its log only */
-		if (k->unresolvable != NULL && strcmp(got.v[i].uri, k->unresolvable) == 0) {
-			free(got.v[i].uri);
-			free(got.v[i].attrs);
-		} else {
+		if (k->unresolvable == NULL || strcmp(got.v[i].uri, k->unresolvable) != 0)
 			got.v[n++] = got.v[i];
-		}
 	got.n = n;
 	ds_entries_clear(&k->list);
 	k->list = got;
 	return true;
 }
 
-bool
-kamailio_reload(struct kamailio *k, const char **fault)
+/* reload, add and remove share one window; what is refused for another reason takes it too */
+static bool
+take_window(struct kamailio *k, const char **fault)
 {
 	int64_t now_s = clock_wall_ms() / 1000;
 
@@ -155,6 +154,14 @@ kamailio_reload(struct kamailio *k, const char **fault)
 	if (k->updated_s > now_s - k->delta_ms / 1000)
 		return false;
 	k->updated_s = now_s;
+	return true;
+}
+
+bool
+kamailio_reload(struct kamailio *k, const char **fault)
+{
+	if (!take_window(k, fault))
+		return false;
 	if (k->stuck || load(k, fault))
 		return true;
 	*fault = "Reload Failed";
@@ -334,6 +341,35 @@ free_reply(void)
 }
 
 static void
+put_text(struct buf *b, unsigned type, const char *s)
+{
+	size_t len = strlen(s) + 1;
+	uint8_t head[3] = { (uint8_t)(0xa0 | type), (uint8_t)(len >> 8), (uint8_t)len };
+
+	buf_add(b, head, sizeof head);
+	buf_add(b, s, len);
+}
+
+/* As Kamailio's ctl sends it. */
+static void
+put_values(struct buf *b, const struct binrpc_value *v)
+{
+	for (; v != NULL; v = v->next) {
+		if (v->name != NULL)
+			put_text(b, 5, v->name);
+		if (v->type == BINRPC_INT) {
+			binrpc_add_int(b, (int32_t)v->num);
+		} else if (v->type == BINRPC_STR) {
+			put_text(b, 1, v->str);
+		} else {
+			buf_add(b, "\x03", 1);
+			put_values(b, v->child);
+			buf_add(b, "\x83", 1);
+		}
+	}
+}
+
+static void
 fault(struct binrpc_msg *out, const char *reason)
 {
 	struct binrpc_value *code = value(BINRPC_INT, NULL, NULL);
@@ -401,16 +437,32 @@ sockets(struct binrpc_msg *out)
 	text_value("port", "5060", s);
 }
 
+/* c4d counts whole milliseconds */
+static void
+check_window(const struct kamailio *k, const char *what)
+{
+	if (k->mine_us != 0 && clock_now_us() - k->mine_us < (k->mine_delta_ms - 1) * 1000)
+		sim_fail("%s: %s %lld ms after the last one", k->name, what,
+		    (long long)((clock_now_us() - k->mine_us) / 1000));
+}
+
+static bool
+counts_loads(const struct kamailio *k)
+{
+	const struct conf_kamailio *c = c4d.conf != NULL ? conf_find_kamailio(c4d.conf, k->name) : NULL;
+
+	return c != NULL && strcmp(c->strategy, "incremental") == 0;
+}
+
 static void
 do_reload(struct kamailio *k, struct binrpc_msg *out)
 {
 	struct ds_entries was = k->list;
 	const char *why;
 
-	/* c4d counts whole milliseconds */
-	if (k->mine_us != 0 && clock_now_us() - k->mine_us < (k->mine_delta_ms - 1) * 1000)
-		sim_fail("%s: a reload %lld ms after the last one", k->name,
-		    (long long)((clock_now_us() - k->mine_us) / 1000));
+	check_window(k, "a reload");
+	if (counts_loads(k) && was.n > 0)
+		sim_fail("%s: a reload sets the loads of %zu destinations to 0", k->name, was.n);
 	memset(&k->list, 0, sizeof k->list);
 	if (!kamailio_reload(k, &why)) {
 		ds_entries_clear(&k->list);
@@ -430,6 +482,109 @@ do_reload(struct kamailio *k, struct binrpc_msg *out)
 	note("reload");
 	trace("kamailio %s: dispatcher.reload: Ok", k->name);
 	out->first = text_value(NULL, "Ok. Dispatcher successfully reloaded.", NULL);
+}
+
+static size_t
+remove_all(struct ds_entries *list, int set, const char *uri)
+{
+	size_t i, n = 0, was = list->n;
+
+	for (i = 0; i < was; i++)
+		if (list->v[i].set != set || strcmp(list->v[i].uri, uri) != 0)
+			list->v[n++] = list->v[i];
+	list->n = n;
+	return was - n;
+}
+
+static bool
+is_old(const struct kamailio *k)
+{
+	return strncmp(k->name, "old", 3) == 0;
+}
+
+/* int set, str uri[, int flags[, int priority[, str attrs]]]; before 5.6 there is no priority */
+static bool
+add_args(const struct kamailio *k, const struct binrpc_value *a, struct ds_entry *e)
+{
+	bool old = is_old(k);
+
+	memset(e, 0, sizeof *e);
+	if (a == NULL || a->type != BINRPC_INT || a->next == NULL || a->next->type != BINRPC_STR)
+		return false;
+	e->set = (int)a->num;
+	e->uri = a->next->str;
+	if ((a = a->next->next) == NULL)
+		return true;
+	e->flags = (unsigned)a->num;
+	if (a->type != BINRPC_INT)
+		return false;
+	a = a->next;
+	if (a != NULL && !old) {
+		e->priority = (int)a->num;
+		if (a->type != BINRPC_INT)
+			return false;
+		a = a->next;
+	}
+	e->attrs = a != NULL ? a->str : NULL;
+	return a == NULL || (a->type == BINRPC_STR && a->next == NULL);
+}
+
+static void
+do_add(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg *out)
+{
+	struct ds_entry e;
+	const char *why;
+
+	check_window(k, "an add");
+	if (!take_window(k, &why)) {
+		note("refused");
+		fault(out, why);
+		return;
+	}
+	if (!add_args(k, args, &e)) {
+		sim_fail("%s: dispatcher.add with arguments that it does not take", k->name);
+		fault(out, "Invalid Parameters");
+		return;
+	}
+	if (dsp_find(&k->list, e.set, e.uri) != NULL)
+		sim_fail("%s: %s is added, and is there already", k->name, e.uri);
+	if (!k->stuck && (k->unresolvable == NULL || strcmp(e.uri, k->unresolvable) != 0))
+		ds_entries_add(&k->list, e.set, e.uri, e.flags, e.priority, e.attrs);
+	note("add");
+	trace("kamailio %s: dispatcher.add %d %s %u %d: Ok", k->name, e.set, e.uri, e.flags, e.priority);
+	out->first = text_value(NULL, "Ok. Dispatcher destination added.", NULL);
+}
+
+static void
+do_remove(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg *out)
+{
+	struct ds_entries was = { 0 };
+	const char *why;
+	size_t i;
+
+	check_window(k, "a remove");
+	if (!take_window(k, &why)) {
+		note("refused");
+		fault(out, why);
+		return;
+	}
+	if (args == NULL || args->type != BINRPC_INT || args->next == NULL || args->next->type != BINRPC_STR) {
+		fault(out, "Invalid Parameters");
+		return;
+	}
+	if (k->unresolvable != NULL && strcmp(args->next->str, k->unresolvable) == 0) {
+		fault(out, "Removing dispatcher dst failed");
+		return;
+	}
+	for (i = 0; i < k->list.n; i++)
+		ds_entries_add(&was, k->list.v[i].set, k->list.v[i].uri, k->list.v[i].flags, 0, NULL);
+	if (!k->stuck && remove_all(&k->list, (int)args->num, args->next->str) == 0)
+		sim_fail("%s: %s is removed, and is not there", k->name, args->next->str);
+	note("remove");
+	trace("kamailio %s: dispatcher.remove %d %s: Ok", k->name, (int)args->num, args->next->str);
+	check_not_empty(k, &was, "dispatcher.remove");
+	ds_entries_clear(&was);
+	out->first = text_value(NULL, "Ok. Dispatcher destination removed.", NULL);
 }
 
 static void
@@ -472,7 +627,11 @@ execute(struct kamailio *k, const struct call *c, struct binrpc_msg *out)
 		do_reload(k, out);
 	} else if (strcmp(c->method, "dispatcher.set_state") == 0) {
 		do_set_state(k, c->msg.first->next, out);
-	} else {
+	} else if (strcmp(c->method, "dispatcher.add") == 0) {
+		do_add(k, c->msg.first->next, out);
+	} else if (strcmp(c->method, "dispatcher.remove") == 0) {
+		do_remove(k, c->msg.first->next, out);
+	} else if (!tables_call(k, c->method, c->msg.first->next, out)) {
 		sim_fail("%s: c4d calls %s", k->name, c->method);
 		fault(out, "command not found");
 	}
@@ -556,6 +715,13 @@ is_muted(struct kamailio *p, const struct call *c)
 	return true;
 }
 
+static bool
+is_structural(const char *method)
+{
+	return strcmp(method, "dispatcher.reload") == 0 || strcmp(method, "dispatcher.add") == 0 ||
+	    strcmp(method, "dispatcher.remove") == 0;
+}
+
 static void
 answer_call(struct kam *k)
 {
@@ -569,11 +735,22 @@ answer_call(struct kam *k)
 		clock_start_us(&k->timer, k->timeout_ms * 1000);
 		return;
 	}
-	if (strcmp(c->method, "dispatcher.reload") == 0 && reply.kind == BINRPC_REPLY)
+	if (is_structural(c->method) && reply.kind == BINRPC_REPLY)
 		k->peer->mine_us = clock_now_us();
 	k->calls = c->next;
 	send_next(k);
-	c->cb(c->arg, 0, &reply);
+	if (c->raw && reply.kind == BINRPC_REPLY) {
+		struct buf body = { 0 };
+
+		put_values(&body, reply.first);
+		reply.first = NULL;
+		reply.body = (const uint8_t *)body.s;
+		reply.body_len = body.len;
+		c->cb(c->arg, 0, &reply);
+		buf_free(&body);
+	} else {
+		c->cb(c->arg, 0, &reply);
+	}
 	call_free(c);
 	free_reply();
 }
@@ -639,7 +816,8 @@ identified(struct kam *k)
 	    (strcmp(k->ident.up_since, k->peer->since) != 0 || k->ident.main_pid != k->peer->pid);
 
 	snprintf(k->ident.up_since, sizeof k->ident.up_since, "%s", k->peer->since);
-	snprintf(k->ident.version, sizeof k->ident.version, "kamailio 5.6.3 (x86_64/linux)");
+	snprintf(k->ident.version, sizeof k->ident.version, "kamailio %s (x86_64/linux)",
+	    is_old(k->peer) ? "5.5.4" : "5.6.3");
 	k->ident.main_pid = k->peer->pid;
 	k->state = KAM_UP;
 	k->up_ms = loop_now_ms(k->loop);
@@ -740,13 +918,14 @@ kam_addr(const struct kam *k)
 	return k->addr;
 }
 
-void
-kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+static void
+call(struct kam *k, const char *what, const struct buf *body, bool raw, kam_cb *cb, void *arg)
 {
 	struct call *c = xcalloc(1, sizeof *c);
 	struct buf packet = { 0 };
 	bool idle = k->calls == NULL;
 
+	c->raw = raw;
 	c->cb = cb;
 	c->arg = arg;
 	if (binrpc_packet(BINRPC_REQUEST, 1, body, &packet) != 0 ||
@@ -764,6 +943,18 @@ kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, vo
 	}
 	push(&k->calls, c);
 	send_next(k);
+}
+
+void
+kam_call(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+{
+	call(k, what, body, false, cb, arg);
+}
+
+void
+kam_call_raw(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
+{
+	call(k, what, body, true, cb, arg);
 }
 
 void

@@ -33,6 +33,7 @@ struct script {
 	bool expecting;   /* the last line was an expectation */
 	int64_t began_us;
 	uint64_t asked;   /* questions when the span began */
+	uint64_t queried; /* the same of queries at Consul's HTTP port */
 	char *wrong;      /* why it failed */
 };
 
@@ -120,6 +121,7 @@ full_uri(const char *word, size_t len)
 /* ---- expectations: NULL, or why they do not hold ---- */
 
 typedef char *expect_fn(struct script *, struct rest);
+static char *number_is(struct rest, uint64_t is);
 typedef void state_fn(const struct ds_entry *, char out[16]);
 
 static void
@@ -200,8 +202,8 @@ expect_kamailio(struct script *s, struct rest r)
 	return check_entries(&k->list, r, letters, true);
 }
 
-static bool
-has_line(const char *text, const char *line)
+bool
+script_has_line(const char *text, const char *line)
 {
 	size_t len = strlen(line);
 
@@ -229,7 +231,7 @@ expect_file(struct script *s, struct rest r)
 	if (r.n == 1 && strcmp(r.w[0], "is") == 0)
 		return s->heredoc != NULL && strcmp(text, s->heredoc) == 0 ? NULL : xasprintf("it holds\n%s", text);
 	if (r.n == 2u + no && strcmp(r.w[no], "line") == 0)
-		return has_line(text, r.w[1 + no]) != no ? NULL : xasprintf("it holds\n%s", text);
+		return script_has_line(text, r.w[1 + no]) != no ? NULL : xasprintf("it holds\n%s", text);
 	(void)kamailio_parse(text, &e);
 	why = check_entries(&e, r, number, false);
 	ds_entries_clear(&e);
@@ -287,6 +289,37 @@ expect_instance(struct script *s, struct rest r)
 	want = ok ? NULL : xasprintf("it is %s tags=%s weight=%u", is, i->tags ? i->tags : "", i->weight);
 	free(is);
 	return want;
+}
+
+/* ADDRESS:PORT penalty N: of damping, now; N may be <=N or >=N */
+static char *
+expect_flap(struct script *s, struct rest r)
+{
+	const struct topo *t = c4d.platform ? platform_now(c4d.platform) : NULL;
+	struct judge_flap_view v = { 0 };
+	struct topo_addr addr;
+	size_t i;
+
+	if (t == NULL || r.n != 2 || topo_addr_parse(r.w[0], &addr) != 0)
+		return xstrdup("needs an address and its penalty");
+	for (i = 0; i < t->n; i++)
+		if (judge_flap_view(platform_judge(c4d.platform, t->services[i].name), &addr, loop_now_ms(c4d.loop), &v))
+			break;
+	return number_is((struct rest){ &r.w[1], 1 }, v.penalty);
+}
+
+static char *
+expect_table(struct script *s, struct rest r)
+{
+	struct kamailio *k = pick(&r);
+
+	return tables_expect(k, r.w, r.n, s->heredoc);
+}
+
+static char *
+expect_stalls(struct script *s, struct rest r)
+{
+	return number_is(r, note_count("stall"));
 }
 
 /* SERVICE active N | total N */
@@ -368,6 +401,26 @@ expect_questions(struct script *s, struct rest r)
 }
 
 static char *
+expect_queries(struct script *s, struct rest r)
+{
+	return number_is(r, http_queries() - s->queried);
+}
+
+/* NAME off|waiting|lost [TEXT] */
+static char *
+expect_wake(struct script *s, struct rest r)
+{
+	struct wake_view v;
+
+	if (c4d.wake == NULL || r.n < 2)
+		return xstrdup("needs a name and off, waiting or lost");
+	wake_view(c4d.wake, r.w[0], &v);
+	if (strcmp(wake_state_name(v.state), r.w[1]) == 0 && (r.n < 3 || (v.why != NULL && strstr(v.why, r.w[2]) != NULL)))
+		return NULL;
+	return xasprintf("it is %s: %s", wake_state_name(v.state), v.why ? v.why : "-");
+}
+
+static char *
 expect_nothing(struct script *s, struct rest r)
 {
 	char *list = note_list();
@@ -440,8 +493,10 @@ expect_watch(struct script *s, struct rest r)
 			return number_is((struct rest){ &r.w[2], 1 }, (uint64_t)v.interval_ms);
 		if (strcmp(r.w[1], "failures") == 0)
 			return number_is((struct rest){ &r.w[2], 1 }, v.failures);
+		if (strcmp(r.w[1], "wakes") == 0)
+			return number_is((struct rest){ &r.w[2], 1 }, v.wakes);
 	}
-	return xstrdup("needs a service, then server, interval or failures, then its value");
+	return xstrdup("needs a service, then server, interval, failures or wakes, then its value");
 }
 
 static char *
@@ -455,11 +510,13 @@ static const struct {
 	expect_fn *fn;
 } expectations[] = {
 	{ "kamailio", expect_kamailio }, { "file", expect_file }, { "instance", expect_instance },
-	{ "service", expect_service }, { "target", expect_target }, { "generation", expect_generation },
+	{ "service", expect_service }, { "flap", expect_flap }, { "target", expect_target }, { "generation", expect_generation },
 	{ "reloads", expect_reloads }, { "refused", expect_refused }, { "set_states", expect_set_states },
 	{ "writes", expect_writes }, { "questions", expect_questions }, { "nothing", expect_nothing },
+	{ "queries", expect_queries }, { "wake", expect_wake },
 	{ "events", expect_events }, { "log", expect_log }, { "store", expect_store },
 	{ "watch", expect_watch }, { "settled", expect_settled },
+	{ "table", expect_table }, { "stalls", expect_stalls },
 };
 
 static char *
@@ -478,6 +535,7 @@ begin_span(struct script *s)
 {
 	span_begin();
 	s->asked = dns_questions();
+	s->queried = http_queries();
 }
 
 /* ---- commands ---- */
@@ -608,6 +666,62 @@ cmd_host(struct script *s, struct rest r)
 		wrong(s, "%s", why);
 }
 
+/* index SERVICE[@DC] N */
+static void
+cmd_index(struct script *s, struct rest r)
+{
+	if (r.n != 2 || !is_count(r.w[1]))
+		wrong(s, "index SERVICE[@DC] N");
+	else
+		http_index(r.w[0], strtoull(r.w[1], NULL, 10));
+}
+
+/* storm SERVICE[@DC] N TIME: its index moves N times, once in TIME */
+static void
+cmd_storm(struct script *s, struct rest r)
+{
+	static uint64_t at = 1000000; /* it always grows */
+	int64_t us;
+	int i;
+
+	if (r.n != 3 || !is_count(r.w[1]) || !parse_time(s, r.w[2], &us)) {
+		wrong(s, "storm SERVICE[@DC] N TIME");
+		return;
+	}
+	for (i = 0; i < atoi(r.w[1]); i++) {
+		http_index(r.w[0], at++);
+		run_for(us);
+	}
+}
+
+static void
+cmd_http(struct script *s, struct rest r)
+{
+	const char *why = http_fate(r.w, r.n);
+
+	if (why != NULL)
+		wrong(s, "%s", why);
+}
+
+static void
+cmd_node(struct script *s, struct rest r)
+{
+	const char *why = rtpengine_fate(r.w, r.n);
+
+	if (why != NULL)
+		wrong(s, "%s", why);
+}
+
+static void
+cmd_table(struct script *s, struct rest r)
+{
+	struct kamailio *k = pick(&r);
+	const char *why = k == NULL ? "no Kamailio yet: conf comes first" : tables_command(k, r.w, r.n, s->heredoc);
+
+	if (why != NULL)
+		wrong(s, "%s", why);
+}
+
 static void
 disk_knob(struct script *s, struct rest r)
 {
@@ -649,7 +763,7 @@ cmd_file(struct script *s, struct rest r)
 	} else if (r.n == 2 && strcmp(r.w[0], "append") == 0) {
 		buf_printf(&b, "%s%s\n", old ? old : "", r.w[1]);
 		disk_put(k->list_path, b.s);
-	} else if (r.n == 2 && strcmp(r.w[0], "delete") == 0 && has_line(old, r.w[1])) {
+	} else if (r.n == 2 && strcmp(r.w[0], "delete") == 0 && script_has_line(old, r.w[1])) {
 		buf_puts(&b, "");
 		for (line = old; *line; line = end + (*end == '\n')) {
 			end = line + strcspn(line, "\n");
@@ -718,8 +832,6 @@ kam_admin(struct script *s, struct kamailio *k, struct rest r)
 		why = "no such destination";
 		for (i = 0; i < k->list.n; i++)
 			if (k->list.v[i].set == atoi(r.w[1]) && strcmp(k->list.v[i].uri, uri) == 0) {
-				free(k->list.v[i].uri);
-				free(k->list.v[i].attrs);
 				k->list.v[i] = k->list.v[--k->list.n];
 				why = NULL;
 			}
@@ -925,6 +1037,91 @@ cmd_word(struct script *s, struct rest r)
 		wrong(s, "it was %s", rc ? "refused" : "taken");
 }
 
+/* The last word says what came of it: -ENOENT and -EALREADY are "refused" too. */
+static void
+tell_result(struct script *s, struct rest r, int rc)
+{
+	bool refused = r.n > 0 && strcmp(r.w[r.n - 1], "refused") == 0;
+
+	if ((rc != 0) != refused)
+		wrong(s, "it was %s%s%s", rc ? "refused: " : "taken", rc ? strerror(-rc) : "", "");
+}
+
+/* drain ADDRESS:PORT [TIMEOUT] [refused] */
+static void
+cmd_drain(struct script *s, struct rest r)
+{
+	struct platform_refusal no;
+	struct topo_addr addr;
+	int64_t timeout_us = 0;
+
+	if (r.n == 0 || topo_addr_parse(r.w[0], &addr) != 0 || c4d.platform == NULL) {
+		wrong(s, "drain ADDRESS:PORT [TIMEOUT] [refused], of a c4d that runs");
+		return;
+	}
+	if (r.n > 1 && strcmp(r.w[1], "refused") != 0 && !parse_time(s, r.w[1], &timeout_us))
+		return;
+	tell_result(s, r, platform_drain(c4d.platform, &addr, timeout_us / 1000, "sim", &no));
+}
+
+/* undrain ADDRESS:PORT [refused] */
+static void
+cmd_undrain(struct script *s, struct rest r)
+{
+	struct topo_addr addr;
+
+	if (r.n == 0 || topo_addr_parse(r.w[0], &addr) != 0 || c4d.platform == NULL)
+		wrong(s, "undrain ADDRESS:PORT [refused], of a c4d that runs");
+	else
+		tell_result(s, r, platform_undrain(c4d.platform, &addr, "sim"));
+}
+
+struct way_back {
+	uint64_t generation;
+	bool done;
+	int err;
+};
+
+static void
+on_held(void *arg, const char *service)
+{
+	trace("held by a rollback: %s", service);
+}
+
+static void
+on_past(void *arg, const struct store_past *p)
+{
+	struct way_back *b = arg;
+	struct platform_refusal no;
+
+	b->err = p->err ? p->err : platform_rollback(c4d.platform, b->generation, p, "sim", on_held, NULL, &no);
+	if (b->err == -EAGAIN)
+		store_past(c4d.store, b->generation, on_past, b);
+	else
+		b->done = true;
+}
+
+/* rollback GENERATION [refused] */
+static void
+cmd_rollback(struct script *s, struct rest r)
+{
+	struct way_back b = { 0 };
+	int64_t end = clock_now_us() + 10 * SIM_SECOND;
+
+	if (r.n == 0 || !is_count(r.w[0]) || c4d.store == NULL) {
+		wrong(s, "rollback GENERATION [refused], of a c4d that runs");
+		return;
+	}
+	b.generation = strtoull(r.w[0], NULL, 10);
+	store_past(c4d.store, b.generation, on_past, &b);
+	while (!b.done && sim_failure() == NULL && clock_step(end))
+		;
+	if (!b.done)
+		wrong(s, "the history was not read");
+	else
+		tell_result(s, r, b.err);
+}
+
 static void
 cmd_resync(struct script *s, struct rest r)
 {
@@ -951,9 +1148,11 @@ static const struct {
 } commands[] = {
 	{ "expect", cmd_expect }, { "within", cmd_within }, { "at", cmd_at }, { "pass", cmd_pass },
 	{ "jump", cmd_jump }, { "conf", cmd_conf }, { "answer", cmd_answer }, { "canary", cmd_canary },
-	{ "server", cmd_server }, { "host", cmd_host }, { "disk", cmd_disk }, { "file", cmd_file },
-	{ "lock", cmd_lock }, { "kamailio", cmd_kamailio }, { "start", cmd_start }, { "stop", cmd_stop },
+	{ "server", cmd_server }, { "index", cmd_index }, { "storm", cmd_storm },
+	{ "http", cmd_http }, { "host", cmd_host }, { "disk", cmd_disk }, { "file", cmd_file },
+	{ "node", cmd_node }, { "table", cmd_table }, { "lock", cmd_lock }, { "kamailio", cmd_kamailio }, { "start", cmd_start }, { "stop", cmd_stop },
 	{ "crash", cmd_crash }, { "restart", cmd_restart }, { "word", cmd_word }, { "resync", cmd_resync },
+	{ "drain", cmd_drain }, { "undrain", cmd_undrain }, { "rollback", cmd_rollback },
 	{ "chaos", cmd_chaos },
 };
 

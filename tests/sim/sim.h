@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "config/conf.h"
+#include "consul/wake.h"
 #include "discovery/watch.h"
 #include "kamailio/dslist.h"
 #include "reconcile/dispatcher.h"
@@ -69,6 +70,14 @@ const char *dns_server(const char *server, char *const *words, size_t n);
 const char *dns_host(const char *name, char *const *words, size_t n);
 uint64_t dns_questions(void);
 
+/* ---- wake.c: Consul's HTTP port, as far as `wake: index` asks it ---- */
+
+void http_reset(void);
+/* The index of "service" or "service@dc"; who waits for it is answered. */
+void http_index(const char *name, uint64_t at);
+const char *http_fate(char *const *words, size_t n); /* NULL, or what is wrong with the words */
+uint64_t http_queries(void);
+
 /* ---- kamailio.c ---- */
 
 struct kamailio {
@@ -104,6 +113,18 @@ bool kamailio_reload(struct kamailio *, const char **fault);
 /* NULL, or what is wrong: the list as Kamailio reads it (its own parser, not c4d's). */
 const char *kamailio_parse(const char *text, struct ds_entries *out);
 
+/* ---- tables.c: Kamailio's tables; rtpengine.c: the nodes themselves, at their NG ports ---- */
+
+void tables_reset(void);
+/* False: the method is none of these modules'. */
+bool tables_call(struct kamailio *, const char *method, const struct binrpc_value *args, struct binrpc_msg *out);
+const char *tables_command(struct kamailio *, char *const *words, size_t n, const char *heredoc); /* NULL, or what is wrong */
+char *tables_expect(struct kamailio *, char *const *words, size_t n, const char *heredoc);        /* likewise; free it */
+void rtpengine_reset(void);
+const char *rtpengine_fate(char *const *words, size_t n); /* NULL, or what is wrong with the words */
+bool rtpengine_answers(const struct topo_addr *);
+int64_t rtpengine_dead_us(const struct topo_addr *);      /* for so long it has not; 0: it does */
+
 /* ---- world.c: c4d ---- */
 
 struct c4d {
@@ -113,6 +134,7 @@ struct c4d {
 	struct store *store;
 	struct platform *platform;
 	struct watch *watch;
+	struct wake *wake;
 	struct kamhost **hosts;
 	size_t n_hosts;
 };
@@ -131,6 +153,7 @@ void world_check_file(const char *path, const char *was, const char *is);
 /* ---- script.c, chaos.c ---- */
 
 bool script_run(const char *path); /* prints its line */
+bool script_has_line(const char *text, const char *line);
 void chaos_run(int64_t us);        /* random changes and faults; sim_fail() when anything is broken */
 void run_for(int64_t us);          /* until then, or until sim_fail() */
 

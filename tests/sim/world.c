@@ -51,7 +51,10 @@ world_reset(void)
 	conf_free(c4d.conf);
 	memset(&c4d, 0, sizeof c4d);
 	kamailio_reset();
+	tables_reset();
+	rtpengine_reset();
 	dns_reset();
+	http_reset();
 	disk_reset();
 	clock_reset();
 	trace_reset();
@@ -101,6 +104,12 @@ static void
 on_round(void *arg, const char *service, const struct round *round, const char *server)
 {
 	platform_round(c4d.platform, service, round, server);
+}
+
+static void
+on_woken(void *arg, const char *service, const char *name)
+{
+	watch_wake(c4d.watch, service, name);
 }
 
 static void
@@ -157,7 +166,8 @@ world_start(void)
 	open_store();
 	if (c4d.store == NULL ||
 	    platform_new(&c4d.platform, c4d.loop, c4d.store, c4d.conf, on_changed, NULL) != 0 ||
-	    watch_new(&c4d.watch, c4d.loop, c4d.conf, on_round, NULL) != 0) {
+	    watch_new(&c4d.watch, c4d.loop, c4d.conf, on_round, NULL) != 0 ||
+	    wake_new(&c4d.wake, c4d.loop, c4d.worker, c4d.conf, on_woken, NULL) != 0) {
 		sim_fail("c4d does not start");
 		return;
 	}
@@ -169,6 +179,7 @@ world_start(void)
 	for (i = 0; i < c4d.n_hosts; i++)
 		kamhost_start(c4d.hosts[i]);
 	watch_start(c4d.watch);
+	wake_start(c4d.wake);
 }
 
 /* A crash: what was under way on the disk never happens. */
@@ -180,6 +191,7 @@ world_stop(bool crash)
 
 	trace("c4d %s", crash ? "crashes" : "stops");
 	disk.lost = crash;
+	wake_free(c4d.wake);
 	watch_free(c4d.watch);
 	for (i = 0; i < c4d.n_hosts; i++)
 		kamhost_free(c4d.hosts[i]);
@@ -221,14 +233,19 @@ world_check_file(const char *path, const char *was_text, const char *is_text)
 	struct ds_entries was = { 0 }, is = { 0 };
 	const char *why_was = was_text != NULL ? kamailio_parse(was_text, &was) : NULL;
 	const char *why = kamailio_parse(is_text, &is);
-	const struct kamailio *k;
+	const struct kamailio *k = kamailio_find(NULL);
 	bool any, live;
 	size_t i;
 
+	while (k != NULL && (k->list_path == NULL || strcmp(k->list_path, path) != 0))
+		k = k->next;
+	if (k == NULL) { /* a table */
+		ds_entries_clear(&was);
+		ds_entries_clear(&is);
+		return;
+	}
 	if (why != NULL && why_was == NULL)
 		sim_fail("%s: Kamailio would not read it: %s", path, why);
-	for (k = kamailio_find(NULL); k != NULL && strcmp(k->list_path, path) != 0; k = k->next)
-		;
 	for (i = 0; i < was.n && k != NULL && !k->may_empty; i++) {
 		if (was.v[i].flags & DS_DISABLED)
 			continue;

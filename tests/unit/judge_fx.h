@@ -123,7 +123,10 @@ fx_init(struct fx *f)
 		.shrink_hold_ms = 60 * SEC,
 		.min_instances = 1,
 		.max_instances = 1000,
-		.n_names = 1,
+		.n_names = 1, /* damping: flap_suppress 0, unless a test asks for it */
+		.flap_reuse = 750,
+		.flap_half_life_ms = 5 * MIN,
+		.flap_max_ms = 30 * MIN,
 	};
 	f->now = 5000000;
 	f->j = judge_new(&f->conf);
@@ -173,7 +176,9 @@ lists_for(struct fx *f, uint64_t mask, int64_t ms)
 	}
 }
 
-/* One letter per instance, in order: Up, Disabled, held by Shrink, by Empty, by the operator (F).
+/*
+ * One letter per instance, in order: Up, Disabled, held by Shrink, by Empty, by the operator (F); suPpressed; drained by
+ * the Operator, by its Tag.
  */
 FX char
 letter(const struct topo_instance *i)
@@ -187,6 +192,10 @@ letter(const struct topo_instance *i)
 		return i->guard == GUARD_NONE ? 'D' : '?';
 	case TOPO_HELD:
 		return by_guard[i->guard];
+	case TOPO_SUPPRESSED:
+		return i->guard == GUARD_FLAP ? 'P' : '?';
+	case TOPO_DRAINING:
+		return i->guard == GUARD_OPERATOR ? 'O' : i->guard == GUARD_TAG ? 'T' : '?';
 	default:
 		return '?';
 	}
@@ -269,7 +278,7 @@ restore(struct fx *f, uint64_t mask, enum topo_state state, enum topo_guard guar
 		if (mask >> k & 1) {
 			i.addr = host(k);
 			i.generation = 7;
-			assert_true(judge_restore(f->j, &i, f->now));
+			assert_true(judge_restore(f->j, &i, f->now, f->now));
 		}
 }
 

@@ -58,11 +58,16 @@ words_find_their_command(void **state)
 		{ "res", "resync", 1, NULL },
 		{ "relo", "reload", 1, NULL },
 		{ "rele x", "release", 1, NULL },
+		{ "dr 10.0.0.1:5060 --timeout 5m", "drain", 1, NULL },
+		{ "u 10.0.0.1:5060", "undrain", 1, NULL },
+		{ "ro 7", "rollback", 1, NULL },
 		{ "hold x y z", "hold", 1,
 		    NULL }, /* how many arguments it takes is another's question */
 		/* several fit */
 		{ "h", NULL, 0, "ambiguous: history, hold" },
 		{ "re", NULL, 0, "ambiguous: resync, release, reload" },
+		{ "d", NULL, 0, "ambiguous: diff, drain" },
+		{ "r", NULL, 0, "ambiguous: resync, release, rollback, reload" },
 		{ "rel", NULL, 0, "ambiguous: release, reload" },
 		{ "show t", NULL, 0, "ambiguous: show topology, show targets" },
 		{ "sh d", NULL, 0, "ambiguous: show dispatcher, show domains, show dns" },

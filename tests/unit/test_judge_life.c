@@ -41,7 +41,7 @@ adopt(struct fx *f, struct topo_addr a, const char *origin)
 	struct topo_instance i = { .addr = a, .state = TOPO_UP, .source = SOURCE_ADOPTED };
 
 	i.origin = xstrdup(origin);
-	assert_true(judge_restore(f->j, &i, f->now));
+	assert_true(judge_restore(f->j, &i, f->now, f->now));
 	free(i.origin);
 }
 
@@ -58,7 +58,7 @@ test_adoption(void **state)
 	adopt(&f, host(1), "sbc/1 sip:10.0.0.2:5060 0 0 weight=7");
 	adopt(&f, none, "sbc/1 sip:b.example.org 0 0");
 	adopt(&f, none, "sbc/1 sip:a.example.org 0 0");
-	assert_false(judge_restore(f.j, &(struct topo_instance){ .addr = host(0) }, f.now));
+	assert_false(judge_restore(f.j, &(struct topo_instance){ .addr = host(0) }, f.now, f.now));
 	judge_restore_service(f.j, true, false, 4, f.now);
 	assert_true(view(&f).known);
 	for (k = 0; k < 3600; k++) {
@@ -116,7 +116,7 @@ test_adoption_by_several_sets(void **state)
 	adopt(&f, host(0),
 	    "sbc/1 sip:10.0.0.1:5060 0 5"); /* a part of the first line is another line */
 	again.origin = xstrdup("sbc/2 sip:10.0.0.1:5060 0 0");
-	assert_false(judge_restore(f.j, &again, f.now));
+	assert_false(judge_restore(f.j, &again, f.now, f.now));
 	free(again.origin);
 	assert_look(&f, "U");
 	assert_string_equal(seen(&f, "10.0.0.1:5060").origin,
@@ -201,7 +201,7 @@ test_restore_normalises(void **state)
 	restore(&f, 2, TOPO_DRAINING, GUARD_NONE);
 	restore(&f, 4, TOPO_UP, GUARD_EMPTY);
 	restore(&f, 8, TOPO_HELD, GUARD_EMPTY);
-	assert_look(&f, "DDUE");
+	assert_look(&f, "PDUE");
 	assert_int_equal(seen(&f, "10.0.0.1:5060").source, SOURCE_STORE);
 	lists(&f, 0, first(4));
 	assert_look(&f, "UUUU");
@@ -399,7 +399,7 @@ test_tags_of_several_names_unite(void **state)
 	f.conf.tags = tag_names;
 	f.conf.n_tags = 2;
 	i.tags = xstrdup("primary");
-	assert_true(judge_restore(f.j, &i, f.now));
+	assert_true(judge_restore(f.j, &i, f.now, f.now));
 	free(i.tags);
 	assert_string_equal(seen(&f, "10.0.0.1:5060").tags, "primary");
 	said_init(&s, 0, 1);

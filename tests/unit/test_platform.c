@@ -447,6 +447,327 @@ words_are_recorded(void **state)
 	assert_now(w, "3: router 10.0.0.1:5060/up@1 10.0.0.2:5060/disabled@3; rtp ?");
 }
 
+/* ---- drains ---- */
+
+static struct topo_addr
+addr_of(const char *text)
+{
+	struct topo_addr a;
+
+	assert_int_equal(topo_addr_parse(text, &a), 0);
+	return a;
+}
+
+static int
+drain(struct world *w, const char *addr, int64_t timeout_ms)
+{
+	struct platform_refusal r;
+	struct topo_addr a = addr_of(addr);
+
+	return platform_drain(w->p, &a, timeout_ms, "uid 7", &r);
+}
+
+static int
+undrain(struct world *w, const char *addr)
+{
+	struct topo_addr a = addr_of(addr);
+
+	return platform_undrain(w->p, &a, "uid 7");
+}
+
+static void
+a_drain_concerns_all_that_have_it(void **state)
+{
+	struct world *w = *state;
+	const struct store_drain *d;
+	struct topo_addr a = addr_of("10.0.0.1:5060");
+	int64_t until;
+
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	lists(w, "rtp", 0, "10.0.0.1:5060");
+	fx_forget_log(w->f);
+	w->changed = 0;
+	assert_int_equal(drain(w, "10.0.0.9:5060", 0), -ENOENT);
+	assert_int_equal(undrain(w, "10.0.0.9:5060"), -ENOENT);
+	assert_int_equal(undrain(w, "10.0.0.1:5060"), -EALREADY);
+	assert_int_equal(w->changed, 0);
+	assert_log(w, "");
+	assert_int_equal(drain(w, "10.0.0.1:5060", 0), 0);
+	assert_int_equal(w->changed, 1);
+	assert_now(w, "3: router 10.0.0.1:5060/draining@3 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/draining@3");
+	assert_log(w, "notice topo: c4ctl drain 10.0.0.1:5060 by uid 7\n"
+		      "notice topo: router: 10.0.0.1:5060 up -> draining guard=operator\n"
+		      "notice topo: rtp: 10.0.0.1:5060 up -> draining guard=operator\n");
+	d = platform_drain_of(w->p, "rtp", &a);
+	assert_string_equal(d->who, "uid 7");
+	assert_true(d->since_ms > 0 && d->until_ms == 0);
+	/* once is enough; another timeout is taken */
+	assert_int_equal(drain(w, "10.0.0.1:5060", 0), -EALREADY);
+	assert_int_equal(drain(w, "10.0.0.1:5060", 60000), 0);
+	until = platform_drain_of(w->p, "rtp", &a)->until_ms;
+	assert_in_range(until - loop_wall_ms(w->f->loop), 59000, 60000);
+	assert_now(w, "4: router 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/draining@4");
+	assert_true(topo_find(platform_now(w->p), "rtp")->inst[0].drain_until_ms == until);
+	/* a restart and what DNS says change nothing */
+	restart(w);
+	assert_now(w, "4: router 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/draining@4");
+	assert_log(w, "");
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	lists(w, "rtp", 0, "10.0.0.1:5060");
+	assert_now(w, "4: router 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/draining@4");
+	assert_true(topo_find(platform_now(w->p), "rtp")->inst[0].drain_until_ms == until);
+	assert_string_equal(platform_drain_of(w->p, "router", &a)->who, "uid 7");
+	/* one word undoes it */
+	assert_int_equal(undrain(w, "10.0.0.1:5060"), 0);
+	assert_now(w, "5: router 10.0.0.1:5060/up@5 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/up@5");
+	assert_null(platform_drain_of(w->p, "router", &a));
+	restart(w);
+	assert_now(w, "5: router 10.0.0.1:5060/up@5 10.0.0.2:5060/up@1; rtp 10.0.0.1:5060/up@5");
+	assert_history(w->f, NULL, NULL, 3,
+	    "5 c4ctl undrain 10.0.0.1:5060 by uid 7: router 10.0.0.1:5060 draining>up rtp 10.0.0.1:5060 draining>up\n"
+	    "4 c4ctl drain 10.0.0.1:5060 --timeout 1m by uid 7: router 10.0.0.1:5060 draining>draining "
+	    "rtp 10.0.0.1:5060 draining>draining\n"
+	    "3 c4ctl drain 10.0.0.1:5060 by uid 7: router 10.0.0.1:5060 up>draining rtp 10.0.0.1:5060 up>draining\n");
+}
+
+#define WITH_FLOOR \
+	"services:\n  router: { max_shrink: 100, min_instances: 2, remove_hold: 0 }\n" \
+	"  rtp: { max_shrink: 100, min_instances: 0, remove_hold: 0 }\n"
+
+static void
+the_floor_refuses_a_drain(void **state)
+{
+	struct world *w = *state;
+	struct conf *old = w->conf;
+	struct platform_refusal r = { 0 };
+	struct topo_addr a = addr_of("10.0.0.1:5060");
+
+	w->conf = conf_of(WITH_FLOOR);
+	platform_set_conf(w->p, w->conf);
+	conf_free(old);
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060 10.0.0.3:5060");
+	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_int_equal(drain(w, "10.0.0.2:5060", 0), 0);
+	/* in none of its services when one refuses */
+	assert_int_equal(platform_drain(w->p, &a, 0, "uid 7", &r), -EPERM);
+	assert_string_equal(r.service, "router");
+	assert_int_equal(r.left, 1);
+	assert_int_equal(r.min, 2);
+	assert_now(w, "3: router 10.0.0.1:5060/up@1 10.0.0.2:5060/draining@3 10.0.0.3:5060/up@1; "
+		      "rtp 10.0.0.1:5060/up@2 10.0.0.2:5060/draining@3");
+	assert_null(platform_drain_of(w->p, "rtp", &a));
+}
+
+/* The drain is the address's, not the instance's. */
+static void
+what_is_gone_comes_back_drained(void **state)
+{
+	struct world *w = *state;
+	struct conf *old = w->conf;
+	struct topo_addr a = addr_of("10.0.0.1:5060"), at;
+	const char *service;
+
+	w->conf = conf_of(WITH_FLOOR);
+	platform_set_conf(w->p, w->conf);
+	conf_free(old);
+	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_int_equal(drain(w, "10.0.0.1:5060", 0), 0);
+	lists(w, "rtp", 0, "10.0.0.2:5060"); /* out, and gone: remove_hold is 0 */
+	assert_now(w, "3: router ?; rtp 10.0.0.2:5060/up@1");
+	assert_int_equal(drain(w, "10.0.0.1:5060", 0), -EALREADY);
+	assert_non_null(platform_drain_at(w->p, 0, &service, &at));
+	assert_string_equal(service, "rtp");
+	assert_int_equal(topo_addr_cmp(&a, &at), 0);
+	assert_null(platform_drain_at(w->p, 1, &service, &at));
+	restart(w);
+	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_now(w, "4: router ?; rtp 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@1");
+	/* the same while the service is not configured */
+	old = conf_of("services: { router: {} }\n");
+	platform_set_conf(w->p, old);
+	platform_set_conf(w->p, w->conf);
+	conf_free(old);
+	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_int_equal(topo_find(platform_now(w->p), "rtp")->inst[0].state, TOPO_DRAINING);
+	lists(w, "rtp", 0, "10.0.0.2:5060");
+	assert_int_equal(undrain(w, "10.0.0.1:5060"), 0); /* also of what is not there */
+	assert_int_equal(undrain(w, "10.0.0.1:5060"), -ENOENT);
+	restart(w);
+	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_int_equal(topo_find(platform_now(w->p), "rtp")->inst[0].state, TOPO_UP);
+}
+
+/* ---- damping ---- */
+
+#define DAMPED \
+	"services:\n  router: { max_shrink: 100, min_instances: 0, remove_hold: 1h, flap_half_life: 10m }\n" \
+	"  rtp: { flap_suppress: 0 }\n"
+
+static void
+damping_is_stored_and_logged(void **state)
+{
+	struct world *w = *state;
+	struct conf *old = w->conf;
+	struct judge_flap_view v;
+	struct topo_addr a = addr_of("10.0.0.1:5060");
+	int i;
+
+	w->conf = conf_of(DAMPED);
+	platform_set_conf(w->p, w->conf);
+	conf_free(old);
+	for (i = 0; i < 4; i++) {
+		lists(w, "router", 0, "10.0.0.2:5060");
+		fx_forget_log(w->f);
+		lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	}
+	assert_log(w, "notice topo: router: 10.0.0.1:5060 disabled -> suppressed guard=flap\n");
+	restart(w);
+	assert_int_equal(topo_find(platform_now(w->p), "router")->inst[0].state, TOPO_SUPPRESSED);
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");
+	assert_int_equal(topo_find(platform_now(w->p), "router")->inst[0].state, TOPO_SUPPRESSED);
+	assert_true(judge_flap_view(platform_judge(w->p, "router"), &a, loop_now_ms(w->f->loop), &v));
+	assert_in_range(v.penalty, 2900, 3000);
+	assert_int_equal(v.goings, 3);
+	assert_int_equal(platform_word(w->p, "router", JUDGE_APPROVE, "uid 0"), 0);
+	assert_int_equal(topo_find(platform_now(w->p), "router")->inst[0].state, TOPO_UP);
+	restart(w);
+	assert_false(judge_flap_view(platform_judge(w->p, "router"), &a, loop_now_ms(w->f->loop), &v));
+}
+
+/* ---- rollback ---- */
+
+struct way_back {
+	struct world *w;
+	uint64_t generation;
+	struct platform_refusal refusal;
+	struct buf held;
+	bool done;
+	int err;
+};
+
+static void
+note_held(void *arg, const char *service)
+{
+	buf_printf(arg, "%s ", service);
+}
+
+static void
+on_past(void *arg, const struct store_past *p)
+{
+	struct way_back *b = arg;
+
+	b->done = true;
+	b->err = p->err ? p->err : platform_rollback(b->w->p, b->generation, p, "uid 7", note_held, &b->held, &b->refusal);
+}
+
+static bool
+is_done(void *arg)
+{
+	return ((struct way_back *)arg)->done;
+}
+
+static bool
+all_is_with_the_worker(void *arg)
+{
+	struct store_view v;
+
+	store_view(((struct fx *)arg)->st, &v);
+	return v.pending == 0 || (v.pending == 1 && v.commits == 0); /* whose machine it is waits for the first change */
+}
+
+/* 0 or why not, and the services that it holds. */
+static int
+rollback(struct world *w, uint64_t generation, const char *held, struct platform_refusal *r)
+{
+	struct way_back b = { .w = w, .generation = generation };
+
+	fx_await(w->f, all_is_with_the_worker, w->f);
+	store_past(w->f->st, generation, on_past, &b);
+	fx_await(w->f, is_done, &b);
+	assert_string_equal(b.held.s ? b.held.s : "", held);
+	buf_free(&b.held);
+	if (r != NULL)
+		*r = b.refusal;
+	return b.err;
+}
+
+static void
+rollback_brings_back_what_was(void **state)
+{
+	struct world *w = *state;
+	struct platform_refusal r;
+
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");             /* 1 */
+	lists(w, "rtp", 0, "10.0.0.8:2223");                              /* 2 */
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.3:5060");             /* 3 */
+	lists(w, "router", 0, "10.0.0.3:5060 10.0.0.4:5060");             /* 4 */
+	assert_now(w, "4: router 10.0.0.1:5060/disabled@4 10.0.0.2:5060/disabled@3 10.0.0.3:5060/up@3 "
+		      "10.0.0.4:5060/up@4; rtp 10.0.0.8:2223/up@2");
+	fx_forget_log(w->f);
+	assert_int_equal(rollback(w, 2, "router ", NULL), 0);
+	assert_now(w, "5: router* 10.0.0.1:5060/held@5 10.0.0.2:5060/held@5; rtp 10.0.0.8:2223/up@2");
+	assert_non_null(strstr(fx_logged(w->f), "notice topo: c4ctl rollback 2 by uid 7\n"));
+	/* the next round does not undo it, nor does a restart */
+	lists(w, "router", 0, "10.0.0.3:5060 10.0.0.4:5060");
+	assert_now(w, "5: router* 10.0.0.1:5060/held@5 10.0.0.2:5060/held@5; rtp 10.0.0.8:2223/up@2");
+	restart(w);
+	assert_now(w, "5: router* 10.0.0.1:5060/held@5 10.0.0.2:5060/held@5; rtp 10.0.0.8:2223/up@2");
+	lists(w, "router", 0, "10.0.0.3:5060 10.0.0.4:5060");
+	assert_now(w, "5: router* 10.0.0.1:5060/held@5 10.0.0.2:5060/held@5; rtp 10.0.0.8:2223/up@2");
+	assert_history(w->f, NULL, NULL, 1,
+	    "5 c4ctl rollback 2 by uid 7: router 10.0.0.1:5060 disabled>held router 10.0.0.2:5060 disabled>held "
+	    "router 10.0.0.3:5060 up>removed router 10.0.0.4:5060 up>removed\n");
+	/* and the way back from it is another one */
+	assert_int_equal(rollback(w, 4, "router ", NULL), 0);
+	assert_now(w, "6: router* 10.0.0.1:5060/disabled@6 10.0.0.2:5060/disabled@6 10.0.0.3:5060/up@6 "
+		      "10.0.0.4:5060/up@6; rtp 10.0.0.8:2223/up@2");
+	assert_int_equal(topo_find(platform_now(w->p), "router")->inst[2].source, SOURCE_STORE);
+	assert_int_equal(rollback(w, 4, "", NULL), -EALREADY);
+	assert_int_equal(rollback(w, 0, "router rtp ", &r), 0); /* nothing was there, and none is wanted */
+	assert_now(w, "7: router*; rtp*");
+	assert_int_equal(platform_word(w->p, "router", JUDGE_RELEASE, "uid 7"), 0);
+	lists(w, "router", 0, "10.0.0.3:5060");
+	assert_now(w, "8: router 10.0.0.3:5060/up@8; rtp*");
+}
+
+static void
+rollback_keeps_the_floor_and_drains(void **state)
+{
+	struct world *w = *state;
+	struct conf *old = w->conf;
+	struct platform_refusal r = { 0 };
+
+	w->conf = conf_of(WITH_FLOOR);
+	platform_set_conf(w->p, w->conf);
+	conf_free(old);
+	lists(w, "rtp", 0, "10.0.0.8:2223");                               /* 1 */
+	lists(w, "router", 0, "10.0.0.1:5060");                            /* 2 */
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060 10.0.0.3:5060"); /* 3 */
+	assert_int_equal(rollback(w, 2, "", &r), -EPERM);
+	assert_string_equal(r.service, "router");
+	assert_int_equal(r.left, 1);
+	assert_int_equal(r.min, 2);
+	assert_int_equal(platform_generation(w->p), 3);
+	assert_int_equal(drain(w, "10.0.0.1:5060", 0), 0);                 /* 4 */
+	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060 10.0.0.3:5060 10.0.0.4:5060"); /* 5 */
+	assert_int_equal(rollback(w, 3, "router ", NULL), 0);
+	assert_now(w, "6: router* 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@3 10.0.0.3:5060/up@3; rtp 10.0.0.8:2223/up@1");
+	assert_int_equal(rollback(w, 9, "", NULL), -EALREADY);
+}
+
+/* The history and the present must meet. */
+static void
+rollback_waits_for_the_store(void **state)
+{
+	struct store_past p = { .newest = 7 };
+	struct world *w = *state;
+	struct platform_refusal r;
+
+	lists(w, "router", 0, "10.0.0.1:5060");
+	assert_int_equal(platform_rollback(w->p, 0, &p, "uid 7", note_held, NULL, &r), -EAGAIN);
+	assert_now(w, "1: router 10.0.0.1:5060/up@1; rtp ?");
+}
+
 /* ---- reloads ---- */
 
 #define WITHOUT_ROUTER "services:\n  rtp: { max_shrink: 100, min_instances: 0, remove_hold: 1h }\n"
@@ -591,6 +912,13 @@ main(void)
 		WORLD_TEST(what_is_found_later_is_a_change),
 		WORLD_TEST(own_addresses_are_not_accepted),
 		WORLD_TEST(words_are_recorded),
+		WORLD_TEST(a_drain_concerns_all_that_have_it),
+		WORLD_TEST(the_floor_refuses_a_drain),
+		WORLD_TEST(what_is_gone_comes_back_drained),
+		WORLD_TEST(damping_is_stored_and_logged),
+		WORLD_TEST(rollback_brings_back_what_was),
+		WORLD_TEST(rollback_keeps_the_floor_and_drains),
+		WORLD_TEST(rollback_waits_for_the_store),
 		WORLD_TEST(a_reload_keeps_what_stays),
 		WORLD_TEST(a_service_that_goes_is_forgotten_not_emptied),
 		WORLD_TEST(a_service_that_comes_back_is_remembered),

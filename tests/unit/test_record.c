@@ -40,6 +40,10 @@ assert_same_instance(const struct topo_instance *a, const struct topo_instance *
 	assert_int_equal(a->source, b->source);
 	assert_true(a->since_ms == b->since_ms);
 	assert_true(a->generation == b->generation);
+	assert_true(a->drain_until_ms == b->drain_until_ms);
+	assert_true(a->penalty == b->penalty);
+	assert_int_equal(a->goings, b->goings);
+	assert_true(a->gone_ms == b->gone_ms);
 	assert_int_equal(a->tags == NULL, b->tags == NULL);
 	assert_int_equal(a->origin == NULL, b->origin == NULL);
 	if (a->tags != NULL)
@@ -89,10 +93,14 @@ instances_come_back(void **state)
 		    { .weight = 65535,
 			.priority = 65535,
 			.state = TOPO_DRAINING,
-			.guard = GUARD_FROZEN,
+			.guard = GUARD_TAG,
 			.source = SOURCE_STORE,
 			.since_ms = INT64_MAX,
 			.generation = UINT64_MAX,
+			.drain_until_ms = INT64_MAX,
+			.penalty = UINT32_MAX,
+			.goings = UINT16_MAX,
+			.gone_ms = INT64_MIN,
 			.tags = (char *)"",
 			.origin = (char *)"" } },
 		{ ALLOWED, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
@@ -100,7 +108,7 @@ instances_come_back(void **state)
 			.guard = GUARD_EMPTY,
 			.since_ms = INT64_MIN,
 			.origin = long_origin } },
-		{ "sbc", "[::1]:5061", { .state = TOPO_SUPPRESSED, .tags = (char *)"x" } },
+		{ "sbc", "[::1]:5061", { .state = TOPO_SUPPRESSED, .guard = GUARD_FLAP, .penalty = 2750, .goings = 3, .gone_ms = 5, .tags = (char *)"x" } },
 		{ "named", NULL,
 		    { .origin = (char *)"sbc/1 sip:host.example 0 0", .source = SOURCE_ADOPTED } },
 		{ "named", NULL, { .origin = long_origin, .source = SOURCE_ADOPTED } },
@@ -140,6 +148,65 @@ instances_come_back(void **state)
 	free(long_origin);
 }
 
+/* What c4d 0.1.0 wrote: without damping and drains. */
+static void
+instances_of_version_1_come_back(void **state)
+{
+	struct topo_instance in = {
+		.addr = addr_of("10.0.0.1:5060"), .state = TOPO_HELD, .guard = GUARD_SHRINK, .weight = 7, .tags = (char *)"t"
+	}, out;
+	struct buf key = { 0 }, val = { 0 };
+	char service[64];
+
+	record_instance_key(&key, "router", &in);
+	record_instance(&val, &in);
+	val.s[0] = 1;
+	assert_int_equal(read_exact(key.s, key.len, val.s, val.len - 22, service, &out), 0);
+	assert_same_instance(&out, &in);
+	topo_instance_clear(&out);
+	assert_int_equal(read_exact(key.s, key.len, val.s, val.len, service, &out), -EBADMSG);
+	buf_free(&key);
+	buf_free(&val);
+}
+
+static void
+drains_come_back(void **state)
+{
+	static const char *const places[] = { "10.0.0.1:5060", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535" };
+	const struct store_drain rows[] = {
+		{ 1, 0, (char *)"uid 0" }, { INT64_MAX, INT64_MIN, (char *)"" }, { 0, 5, NULL },
+	};
+	size_t r, p, n;
+
+	for (r = 0; r < NELEM(rows); r++)
+		for (p = 0; p < NELEM(places); p++) {
+			struct buf key = { 0 }, val = { 0 };
+			struct topo_addr in = addr_of(places[p]), addr;
+			struct store_drain d;
+			char service[64];
+
+			record_drain_key(&key, ALLOWED, &in);
+			record_drain(&val, &rows[r]);
+			assert_in_range(key.len + strlen("drain:"), 1, RECORD_KEY_MAX);
+			assert_int_equal(record_read_drain(key.s, key.len, val.s, val.len, service, &addr, &d), 0);
+			assert_string_equal(service, ALLOWED);
+			assert_int_equal(topo_addr_cmp(&addr, &in), 0);
+			assert_true(d.since_ms == rows[r].since_ms && d.until_ms == rows[r].until_ms);
+			assert_int_equal(d.who == NULL, rows[r].who == NULL);
+			if (d.who != NULL)
+				assert_string_equal(d.who, rows[r].who);
+			free(d.who);
+			for (n = 0; n < val.len; n++)
+				assert_int_equal(record_read_drain(key.s, key.len, val.s, n, service, &addr, &d), -EBADMSG);
+			for (n = 0; n < key.len; n++)
+				assert_int_equal(record_read_drain(key.s, n, val.s, val.len, service, &addr, &d), -EBADMSG);
+			val.s[0]++;
+			assert_int_equal(record_read_drain(key.s, key.len, val.s, val.len, service, &addr, &d), -EBADMSG);
+			buf_free(&key);
+			buf_free(&val);
+		}
+}
+
 static void
 foreign_instances_are_refused(void **state)
 {
@@ -147,8 +214,8 @@ foreign_instances_are_refused(void **state)
 		size_t at;
 		uint8_t byte;
 	} rows[] = {
-		{ 0, 0 }, { 0, 2 }, { 0, 255 }, /* version */
-		{ 1, TOPO_DRAINING + 1 }, { 1, 255 }, { 2, GUARD_FROZEN + 1 },
+		{ 0, 0 }, { 0, 1 }, { 0, 3 }, { 0, 255 }, /* version */
+		{ 1, TOPO_DRAINING + 1 }, { 1, 255 }, { 2, GUARD_TAG + 1 },
 		{ 3, SOURCE_ADOPTED + 1 }, { 24, 0xff }, /* the length of the tags */
 	};
 	struct topo_instance in = { .addr = addr_of("10.0.0.1:5060"),
@@ -337,6 +404,13 @@ changes_in_json(void **state)
 		.priority = 1,
 		.state = TOPO_HELD,
 		.guard = GUARD_EMPTY };
+	struct topo_instance draining = { .addr = addr_of("10.0.0.1:5060"),
+		.weight = 5,
+		.priority = 1,
+		.tags = (char *)"blue",
+		.state = TOPO_DRAINING,
+		.guard = GUARD_OPERATOR,
+		.drain_until_ms = 60000 };
 	struct topo_instance named = { .origin = (char *)"sbc/1 sip:h\303\274st 0 0",
 		.source = SOURCE_ADOPTED,
 		.weight = 1,
@@ -354,6 +428,12 @@ changes_in_json(void **state)
 		{ { "router", &up, &held },
 		    "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":\"up\","
 		    "\"to\":\"held\",\"guard\":\"empty\",\"tags\":\"\"}" },
+		{ { "router", &up, &draining },
+		    "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":\"up\","
+		    "\"to\":\"draining\",\"guard\":\"operator\",\"drain_until\":\"1970-01-01T00:01:00.000Z\"}" },
+		{ { "router", &draining, &up },
+		    "{\"service\":\"router\",\"address\":\"10.0.0.1\",\"port\":5060,\"from\":\"draining\","
+		    "\"to\":\"up\",\"drain_until\":null}" },
 		{ { "router", NULL, &named },
 		    "{\"service\":\"router\",\"address\":\"-\",\"port\":0,\"from\":null,\"to\":\"up\","
 		    "\"weight\":1,\"priority\":1,\"line\":\"sbc/1 sip:h??st 0 0\"}" },
@@ -375,6 +455,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(instances_come_back),
+		cmocka_unit_test(instances_of_version_1_come_back),
+		cmocka_unit_test(drains_come_back),
 		cmocka_unit_test(foreign_instances_are_refused),
 		cmocka_unit_test(keys_tell_instances_apart),
 		cmocka_unit_test(texts_keep_null_and_length),

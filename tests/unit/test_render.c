@@ -120,11 +120,11 @@ tables(void **state)
 		    "    cannot write /var/lib/c4d/kamailio/dispatcher.list: No space left on device\n"
 		    "    (make room; c4d tries again by itself)\n" },
 		{ "show services",
-		    "[{'service':'router','up':3,'disabled':0,'held':1,'min_instances':1,'frozen':true,'evidence':'complete',"
-		    "'proof':'2026-11-21T00:56:40.000Z','note':''},{'service':'rtp','frozen':false}]",
-		    "SERVICE UP DISABLED HELD MIN FROZEN EVIDENCE PROOF\n"
-		    "router   3        0    1   1 yes    complete 3m20s\n"
-		    "rtp      -        -    -   - no     -        never\n" },
+		    "[{'service':'router','up':3,'disabled':0,'held':1,'suppressed':2,'draining':13,'min_instances':1,'frozen':true,"
+		    "'evidence':'complete','proof':'2026-11-21T00:56:40.000Z','note':''},{'service':'rtp','frozen':false}]",
+		    "SERVICE UP DISABLED HELD SUPPRESSED DRAINING MIN FROZEN EVIDENCE PROOF\n"
+		    "router   3        0    1          2       13   1 yes    complete 3m20s\n"
+		    "rtp      -        -    -          -        -   - no     -        never\n" },
 	};
 	size_t i;
 
@@ -298,6 +298,32 @@ status(void **state)
 }
 
 static void
+status_of_flaps_and_drains(void **state)
+{
+	static const struct shown s = { render_status, NULL,
+		"{'version':'0.1.0','started':'2026-11-21T00:59:58.000Z','pid':42,'generation':3,'changed':null,'last_proof':null,"
+		"'problems':[{'problem':'flapping: router 10.0.0.1:5060 went 4 times: kept out until its penalty 2750 is below 750, in "
+		"about 9m22s','hint':'find out why; to let it in at once: c4ctl approve router'}],"
+		"'reminders':[{'problem':'10.0.0.2:5060 of router is drained since 2026-11-19T00:00:00.000Z by uid 0',"
+		"'hint':'if it may take calls again: c4ctl undrain 10.0.0.2:5060'}],"
+		"'services':{'count':1,'up':2,'disabled':0,'held':0,'suppressed':1,'draining':2},"
+		"'targets':{'converged':1,'pending':0,'window':0,'unreachable':0,'failed':0},"
+		"'kamailio':[],'store':{'state':'ok','commits':0,'used_bytes':0}}" };
+
+	assert_shows(&s, "c4d 0.1.0: 1 problem\n"
+			 "! flapping: router 10.0.0.1:5060 went 4 times: kept out until its penalty 2750\n"
+			 "is below 750, in about 9m22s\n"
+			 "  -> find out why; to let it in at once: c4ctl approve router\n"
+			 "* 10.0.0.2:5060 of router is drained since 2026-11-19T00:00:00.000Z by uid 0\n"
+			 "  -> if it may take calls again: c4ctl undrain 10.0.0.2:5060\n"
+			 "running    2.0s, pid 42, generation 3 (never)\n"
+			 "services   1: 2 up, 0 disabled, 0 held, 1 suppressed, 2 draining; last proof\n"
+			 "from DNS never\n"
+			 "targets    1 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
+			 "store      ok, 0 commits, 0K used\n");
+}
+
+static void
 topology(void **state)
 {
 	static const struct shown s = { render_topology, NULL,
@@ -326,11 +352,12 @@ history(void **state)
 	static const struct shown none = { render_history, NULL, "[]" };
 	static const struct shown s = { render_history, NULL,
 		"[{'generation':7,'seen':'2026-11-21T00:59:50.000Z','committed':'2026-11-21T00:59:50.012Z',"
-		"'cause':'complete list of router.service.consul from 127.0.0.1:8600 (2 listed)','changes':["
+		"'seen_to_committed_ms':12,'cause':'complete list of router.service.consul from 127.0.0.1:8600 (2 listed)','changes':["
 		"{'service':'router','address':'10.0.0.1','port':5060,'from':null,'to':'up'},"
 		"{'service':'rtp','address':'::1','port':2223,'from':'disabled','to':null}],"
-		"'targets':[{'target':'sbc/1','applied':'2026-11-21T00:59:50.030Z','verified':'2026-11-21T00:59:50.031Z'},"
-		"{'target':'router/10','applied':'2026-11-21T00:59:50.040Z','verified':null},"
+		"'targets':[{'target':'sbc/1','applied':'2026-11-21T00:59:50.030Z','verified':'2026-11-21T00:59:50.031Z',"
+		"'seen_to_applied_ms':30,'applied_to_verified_ms':1},"
+		"{'target':'router/10','applied':'2026-11-21T00:59:50.040Z','verified':null,'seen_to_applied_ms':40,'applied_to_verified_ms':null},"
 		"{'target':'lost/1','applied':null,'verified':null}]},"
 		"{'generation':6,'seen':'2026-11-21T00:00:00.000Z','committed':null,'cause':'c4ctl hold router by uid 0','changes':[],"
 		"'targets':[]}]" };
@@ -344,9 +371,9 @@ history(void **state)
 			 "  complete list of router.service.consul from 127.0.0.1:8600 (2 listed)\n"
 			 "  router 10.0.0.1:5060 new -> up\n"
 			 "  rtp [::1]:2223 disabled -> removed\n"
-			 "  stored after 12ms\n"
-			 "  sbc/1 applied +30ms verified +31ms\n"
-			 "  router/10 applied +40ms\n"
+			 "  committed 00:59:50.012 (+12ms)\n"
+			 "  sbc/1 applied 00:59:50.030 (+30ms), verified 00:59:50.031 (+1ms)\n"
+			 "  router/10 applied 00:59:50.040 (+40ms)\n"
 			 "  lost/1 not applied\n"
 			 "generation 6  2026-11-21T00:00:00.000Z (1h00m ago)\n"
 			 "  c4ctl hold router by uid 0\n");
@@ -360,6 +387,55 @@ history(void **state)
 	    "  router 10.0.0.1:5060 up -> held:empty\n  ... and 2 more (-f json shows all)\n"));
 	free(got);
 	buf_free(&b);
+}
+
+static void
+why_of_flaps_and_drains(void **state)
+{
+	static const struct {
+		const char *instance, *want;
+	} rows[] = {
+		{ "'state':'suppressed','guard':'flap','penalty':2750,'flap':{'goings':4,'suppress':2000,'reuse':750,"
+		  "'reuse_in_ms':562000,'damped':true,'kept_in':null}",
+		    "  flapped 4 times; penalty 2750 (suppressed at 2000, in again below 750, in\n"
+		    "  about 9m22s; at once: c4ctl approve router)\n" },
+		{ "'state':'up','penalty':2750,'flap':{'goings':4,'suppress':2000,'reuse':750,"
+		  "'reuse_in_ms':562000,'damped':true,'kept_in':'fewer than min_instances would be left'}",
+		    "  flapped 4 times; penalty 2750 (suppressed at 2000): it takes calls all the\n"
+		    "  same: fewer than min_instances would be left\n" },
+		{ "'state':'up','penalty':900,'flap':{'goings':1,'suppress':2000,'reuse':750,'reuse_in_ms':9000,'damped':false}",
+		    "  went 1 times lately; penalty 900 (suppressed at 2000)\n" },
+		{ "'state':'disabled','missing_ms':5000,'remove_hold_ms':600000,'penalty':2750,'flap':{'goings':4,'suppress':2000,"
+		  "'reuse':750,'reuse_in_ms':61000,'damped':true,'kept_in':null}",
+		    "  out for 5s; when DNS lists it again it takes no calls yet:\n"
+		    "  flapped 4 times; penalty 2750 (suppressed at 2000, in again below 750, in\n"
+		    "  about 1m1s; at once: c4ctl approve router)\n" },
+		{ "'state':'draining','guard':'operator','drain':{'by':'uid 0','since':'2026-11-21T00:00:00.000Z','until':null}",
+		    "  drained by uid 0 since 2026-11-21T00:00:00.000Z: no new calls; established\n"
+		    "  ones may take as long as they need. It ends by: c4ctl undrain 10.0.0.1:5060\n" },
+		{ "'state':'draining','guard':'operator','drain':{'by':'uid 0','since':'2026-11-21T00:00:00.000Z',"
+		  "'until':'2026-11-21T01:00:00.000Z'}",
+		    "  drained by uid 0 since 2026-11-21T00:00:00.000Z: no new calls; established\n"
+		    "  ones may take until 2026-11-21T01:00:00.000Z. It ends by: c4ctl undrain\n"
+		    "  10.0.0.1:5060\n" },
+		{ "'state':'draining','guard':'tag'",
+		    "  drained by its tag at Consul: no new calls, established ones go on, until the\n"
+		    "  tag is gone\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char *json = xasprintf("{'address':'10.0.0.1:5060','instances':[{'service':'router','address':'10.0.0.1',"
+				       "'port':5060,'since':'2026-11-21T00:59:00.000Z','weight':1,'source':'dns',%s}]}",
+		    rows[i].instance);
+		struct shown s = { render_why, NULL, json };
+		char *got = capture(&s), *second = strstr(got, "\n  ");
+
+		assert_non_null(second);
+		assert_string_equal(second + 1, rows[i].want);
+		free(got);
+		free(json);
+	}
 }
 
 static void
@@ -479,6 +555,11 @@ everything_fits(void **state)
 		    "','changes':[{'service':'x','address':'" IP6
 		    "','port':65535,'from':'up','to':'held','guard':'empty'}]}]}" },
 		{ render_why, NULL, "{'address':'" NAME255 "','instances':[]}" },
+		{ render_why, NULL,
+		    "{'instances':[{'service':'" LONG63 "','address':'" IP6 "','port':65535,'state':'disabled','penalty':48000,"
+		    "'flap':{'goings':65535,'suppress':20000,'reuse':20000,'reuse_in_ms':86399999,'damped':true},"
+		    "'drain':{'by':'" LONG63 "','since':'2026-11-21T00:00:00.000Z','until':'2026-11-21T00:00:00.000Z'}}]}" },
+		{ render_why, NULL, "{'instances':[{'flap':{},'drain':{}},{'flap':1,'drain':[]}]}" },
 		{ render_config, NULL,
 		    "[{'key':'services." LONG63 ".names','value':'" NAME255 " " NAME255
 		    "','origin':'/etc/c4d/conf.d/" LONG63 ".yml:123456'}]" },
@@ -516,9 +597,11 @@ main(void)
 		cmocka_unit_test(wide_cells_give_way),
 		cmocka_unit_test(all_tables_fit),
 		cmocka_unit_test(status),
+		cmocka_unit_test(status_of_flaps_and_drains),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(history),
 		cmocka_unit_test(why),
+		cmocka_unit_test(why_of_flaps_and_drains),
 		cmocka_unit_test(other_renderers),
 		cmocka_unit_test(everything_fits),
 	};

@@ -749,8 +749,12 @@ times_stand_with_their_generation(void **state)
 	assert_true(json_is_string(json_object_get(json_array_get(all, 1), "committed")));
 	assert_string_equal(json_string_value(json_object_get(t, "applied")), applied);
 	assert_true(json_is_null(json_object_get(t, "verified")));
+	assert_true(json_is_integer(json_object_get(json_array_get(all, 1), "seen_to_committed_ms")));
+	assert_int_equal(json_integer_value(json_object_get(t, "seen_to_applied_ms")), 2000 - (SEEN_MS + 2));
+	assert_true(json_is_null(json_object_get(t, "applied_to_verified_ms")));
 	t = json_array_get(json_object_get(json_array_get(all, 1), "targets"), 2);
 	assert_string_equal(json_string_value(json_object_get(t, "verified")), verified);
+	assert_int_equal(json_integer_value(json_object_get(t, "applied_to_verified_ms")), 1);
 	json_decref(all);
 	fx_stop(f);
 }
@@ -835,6 +839,183 @@ old_history_goes_by_age(void **state)
 	topo_unref(b);
 }
 
+/* ---- drains ---- */
+
+static void
+print_drain(void *arg, const char *service, const struct topo_addr *a, const struct store_drain *d)
+{
+	char addr[TOPO_ADDR_TEXT];
+
+	topo_addr_format(a, addr);
+	buf_printf(arg, "%s %s %lld %lld %s\n", service, addr, (long long)d->since_ms, (long long)d->until_ms, d->who);
+}
+
+static void
+assert_drains(struct fx *f, size_t bad, const char *want)
+{
+	struct buf b = { 0 };
+
+	assert_int_equal(store_load_drains(f->st, print_drain, &b), bad);
+	assert_string_equal(b.s ? b.s : "", want);
+	buf_free(&b);
+}
+
+static void
+drains_are_remembered_until_undone(void **state)
+{
+	const struct store_drain first = { 1000, 0, (char *)"uid 0" }, again = { 1000, 2000, (char *)"uid 0" };
+	struct store_service ss = { true, true, 3 };
+	struct topo_addr one, two;
+	struct fx *f = *state;
+
+	assert_int_equal(topo_addr_parse("10.0.0.1:5060", &one), 0);
+	assert_int_equal(topo_addr_parse("[::1]:5060", &two), 0);
+	fx_start(f);
+	assert_drains(f, 0, "");
+	store_put_drain(f->st, "router", &one, &first);
+	store_put_drain(f->st, "rtp", &one, &first);
+	store_put_drain(f->st, "rtp", &two, &first);
+	store_put_drain(f->st, "router", &one, &again);
+	store_put_service(f->st, "router", &ss);
+	store_put_adopted(f->st, "sbc/1");
+	fx_restart(f);
+	assert_drains(f, 0, "router 10.0.0.1:5060 1000 2000 uid 0\nrtp 10.0.0.1:5060 1000 0 uid 0\n"
+			    "rtp [::1]:5060 1000 0 uid 0\n");
+	store_put_drain(f->st, "rtp", &one, NULL);
+	fx_restart(f);
+	assert_drains(f, 0, "router 10.0.0.1:5060 1000 2000 uid 0\nrtp [::1]:5060 1000 0 uid 0\n");
+	fx_stop(f);
+	plant(f, "meta", "drain:x", 7, "\1", 1);
+	fx_start(f);
+	assert_drains(f, 1, "router 10.0.0.1:5060 1000 2000 uid 0\nrtp [::1]:5060 1000 0 uid 0\n");
+	assert_non_null(strstr(fx_logged(f), "warning store: 1 drains in "));
+	fx_stop(f);
+}
+
+/* ---- the past ---- */
+
+struct seen_past {
+	struct buf b;
+	bool done;
+};
+
+static void
+print_past(void *arg, const struct store_past *p)
+{
+	struct seen_past *sp = arg;
+	char addr[TOPO_ADDR_TEXT];
+	size_t i;
+
+	sp->done = true;
+	buf_printf(&sp->b, "%d %llu..%llu", p->err, (unsigned long long)p->oldest, (unsigned long long)p->newest);
+	for (i = 0; i < p->n; i++) {
+		const struct topo_instance *in = &p->v[i].inst;
+
+		topo_addr_format(&in->addr, addr);
+		buf_printf(&sp->b, " %s %s%s%s", p->v[i].service, in->addr.family ? addr : in->origin,
+		    p->v[i].was_there ? "/" : "", p->v[i].was_there ? topo_state_name(in->state) : "");
+		if (p->v[i].was_there && p->v[i].has_weight)
+			buf_printf(&sp->b, " w=%u", in->weight);
+		if (p->v[i].was_there && p->v[i].has_priority)
+			buf_printf(&sp->b, " p=%u", in->priority);
+		if (p->v[i].was_there && p->v[i].has_tags)
+			buf_printf(&sp->b, " t=%s", in->tags ? in->tags : "");
+	}
+}
+
+static bool
+past_is_seen(void *arg)
+{
+	return ((struct seen_past *)arg)->done;
+}
+
+static void
+assert_past(struct fx *f, uint64_t generation, const char *want)
+{
+	struct seen_past sp = { 0 };
+
+	store_past(f->st, generation, print_past, &sp);
+	fx_await(f, past_is_seen, &sp);
+	assert_string_equal(sp.b.s, want);
+	buf_free(&sp.b);
+}
+
+/* "router 10.0.0.1:5060/up" with these besides. */
+static void
+put_detailed(struct fx *f, uint64_t generation, const char *before, const char *after, const struct topo_instance *was,
+    const struct topo_instance *is)
+{
+	struct topo *b = topo_of(generation - 1, before), *a = topo_of(generation, after);
+	struct topo_instance *v[2] = { b->services[0].inst, a->services[0].inst };
+	const struct topo_instance *from[2] = { was, is };
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (from[i] != NULL) {
+			v[i]->weight = from[i]->weight;
+			v[i]->priority = from[i]->priority;
+			v[i]->tags = xstrdup(from[i]->tags);
+		}
+	store_put_generation(f->st, b, a, SEEN_MS, "c");
+	topo_unref(b);
+	topo_unref(a);
+}
+
+static void
+the_past_is_walked_back(void **state)
+{
+	const struct topo_instance plain = { .weight = 1, .priority = 1 };
+	const struct topo_instance tagged = { .weight = 5, .priority = 2, .tags = (char *)"blue" };
+	const struct topo_instance bare = { .weight = 5, .priority = 2 };
+	struct fx *f = *state;
+
+	fx_start(f);
+	assert_past(f, 0, "-2 0..0");
+	put_detailed(f, 1, "router", "router 10.0.0.1:5060/up", NULL, &plain);
+	put_detailed(f, 2, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/up", &plain, &tagged);
+	put(f, 3, "rtp", "rtp [::1]:2223/up", "c");
+	put_detailed(f, 4, "router 10.0.0.1:5060/up", "router 10.0.0.1:5060/disabled", &tagged, &bare);
+	put_detailed(f, 5, "router 10.0.0.1:5060/disabled", "router", &bare, NULL);
+	put(f, 6, "router", "router 10.0.0.2:5060/up", "c");
+	store_put_times(f->st, 6, "sbc/1", 1, 2);
+	fx_await(f, fx_nothing_pending, f);
+	assert_past(f, 6, "0 6..6");
+	assert_past(f, 7, "0 6..6");
+	assert_past(f, 5, "0 5..6 router 10.0.0.2:5060");
+	/* what was removed: its numbers come from wherever they were set */
+	assert_past(f, 4, "0 2..6 router 10.0.0.2:5060 router 10.0.0.1:5060/disabled w=5 p=2 t=");
+	assert_past(f, 3, "0 2..6 router 10.0.0.2:5060 router 10.0.0.1:5060/up w=5 p=2 t=blue");
+	assert_past(f, 2, "0 2..6 router 10.0.0.2:5060 router 10.0.0.1:5060/up w=5 p=2 t=blue rtp [::1]:2223");
+	assert_past(f, 1, "0 1..6 router 10.0.0.2:5060 router 10.0.0.1:5060/up w=1 p=1 t= rtp [::1]:2223");
+	assert_past(f, 0, "0 1..6 router 10.0.0.2:5060 router 10.0.0.1:5060 rtp [::1]:2223");
+	fx_stop(f);
+}
+
+/* What is not in the history, or only in parts, is not guessed. */
+static void
+the_past_ends_where_the_history_does(void **state)
+{
+	struct fx *f = *state;
+	uint64_t g;
+
+	fx_start(f);
+	for (g = 11; g <= 20; g++)
+		if (g != 14)
+			put(f, g, g % 2 ? "router 10.0.0.1:5060/up" : "router 10.0.0.1:5060/disabled",
+			    g % 2 ? "router 10.0.0.1:5060/disabled" : "router 10.0.0.1:5060/up", "c");
+	fx_await(f, fx_nothing_pending, f);
+	assert_past(f, 19, "0 19..20 router 10.0.0.1:5060/disabled");
+	assert_past(f, 14, "0 15..20 router 10.0.0.1:5060/up");
+	assert_past(f, 13, "-2 15..20");
+	assert_past(f, 9, "-2 15..20");
+	fx_stop(f);
+	plant(f, "history", "\0\0\0\0\0\0\0\21\0", 9, "\1\0\0\7\0\0\0\0\1\0\0\0\0\0\0\0\1{\"cause\":", 26);
+	fx_start(f);
+	assert_past(f, 17, "0 18..20 router 10.0.0.1:5060/disabled");
+	assert_past(f, 16, "-2 18..20");
+	fx_stop(f);
+}
+
 #define FX_TEST(t) cmocka_unit_test_setup_teardown(t, fx_setup, fx_teardown)
 
 int
@@ -862,6 +1043,9 @@ main(void)
 		FX_TEST(times_stand_with_their_generation),
 		FX_TEST(old_history_goes_by_count),
 		FX_TEST(old_history_goes_by_age),
+		FX_TEST(drains_are_remembered_until_undone),
+		FX_TEST(the_past_is_walked_back),
+		FX_TEST(the_past_ends_where_the_history_does),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);

@@ -346,9 +346,15 @@ test_differs(void **state)
 	assert_true(topo_instance_differs(&a, &b));
 	free(b.origin);
 	b = a;
+	b.drain_until_ms = 1;
+	assert_true(topo_instance_differs(&a, &b));
+	b = a;
 	b.source = SOURCE_STORE;
 	b.since_ms = 99;
 	b.generation = 99;
+	b.penalty = 99;
+	b.goings = 99;
+	b.gone_ms = 99;
 	assert_false(topo_instance_differs(&a, &b));
 }
 
@@ -430,6 +436,9 @@ test_words(void **state)
 	assert_string_equal(topo_guard_name(GUARD_SHRINK), "shrink");
 	assert_string_equal(topo_guard_name(GUARD_EMPTY), "empty");
 	assert_string_equal(topo_guard_name(GUARD_FROZEN), "hold");
+	assert_string_equal(topo_guard_name(GUARD_FLAP), "flap");
+	assert_string_equal(topo_guard_name(GUARD_OPERATOR), "operator");
+	assert_string_equal(topo_guard_name(GUARD_TAG), "tag");
 	assert_string_equal(topo_source_name(SOURCE_DNS), "dns");
 	assert_string_equal(topo_source_name(SOURCE_STORE), "store");
 	assert_string_equal(topo_source_name(SOURCE_ADOPTED), "adopted");
