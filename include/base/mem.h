@@ -12,6 +12,12 @@
 #define NELEM(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
+/*
+ * Large blocks go back to the system when they are freed, whatever was freed before: lists of thousands come and go. Once,
+ * at the start of a daemon.
+ */
+void mem_init(void);
+
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *ptr, size_t n, size_t size);
 char *xstrdup(const char *);       /* NULL gives NULL */

@@ -44,7 +44,29 @@ struct binrpc_msg {
 	enum binrpc_kind kind;
 	uint32_t cookie;
 	struct binrpc_value *first; /* top-level values; NULL for the empty body that means success */
-	void *mem;                  /* all of it, owned */
+	const uint8_t *body;        /* binrpc_open(): as it came, for binrpc_next(); else NULL */
+	size_t body_len;
+	void *mem;                  /* all of it, owned; NULL: `body` lies in the caller's memory */
+};
+
+/* A walk over a body: begin with { .body = ..., .len = ... }. */
+struct binrpc_walk {
+	const uint8_t *body;
+	size_t len;
+	size_t at;
+	unsigned depth; /* of what comes next: 0 top level */
+	uint8_t level[BINRPC_DEPTH_MAX + 1];
+};
+
+/* One value, or the end of the struct or array that is open. */
+struct binrpc_item {
+	bool end;
+	unsigned depth; /* of the value, or of the struct that ends: 0 top level */
+	enum binrpc_type type;
+	const char *name; /* NULL: nameless */
+	int64_t num;
+	const char *str;  /* points into the body; BYTES: no NUL behind */
+	size_t len;
 };
 
 /* Requests: method, then arguments in order, then binrpc_packet(). begin empties a used `body`. */
@@ -67,6 +89,12 @@ int64_t binrpc_packet_size(const uint8_t *data, size_t len);
  */
 MUST_USE int binrpc_decode(const uint8_t *data, size_t len, struct binrpc_msg *out);
 void binrpc_clear(struct binrpc_msg *);
+/*
+ * The same for a large one: only the header is read, and the body is walked over in place by binrpc_next():
+ * 1: an item; 0: the end, and all that was open was closed; -EBADMSG, also after it was said once.
+ */
+MUST_USE int binrpc_open(const uint8_t *data, size_t len, struct binrpc_msg *out);
+MUST_USE int binrpc_next(struct binrpc_walk *, struct binrpc_item *out);
 
 /* First member called `name` at or after `v` in its list; NULL. */
 const struct binrpc_value *binrpc_find(const struct binrpc_value *v, const char *name);

@@ -35,17 +35,21 @@ enum {
 
 struct ds_entry {
 	int set;
-	char *uri;
 	unsigned flags;
 	int priority;
-	char *attrs; /* NULL: none */
-	bool ours;   /* parsed from within the block */
+	bool ours;         /* parsed from within the block */
+	const char *uri;   /* texts are the list's: they go with it, not with the entry */
+	const char *attrs; /* NULL: none */
 };
 
+struct ds_text;
+
+/* A list may be moved by assignment. */
 struct ds_entries {
 	struct ds_entry *v;
 	size_t n;
 	size_t cap;
+	struct ds_text *text; /* of thousands of entries, in a few pieces */
 };
 
 struct ds_set_ref {

@@ -1,10 +1,19 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LARGE_BYTES (128 << 10) /* glibc's own value, until it adapts it to what is freed */
+
+void
+mem_init(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+}
 
 static void *
 check(void *ptr)

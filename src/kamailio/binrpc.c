@@ -195,26 +195,8 @@ read_record(const uint8_t *body, size_t len, size_t *at, struct record *r)
 	}
 }
 
-/* How many values the body holds. */
-static int
-count_values(const uint8_t *body, size_t len, size_t *out)
-{
-	size_t at = 0, n = 0;
-	struct record r;
-	int err;
-
-	while (at < len) {
-		err = read_record(body, len, &at, &r);
-		if (err != 0)
-			return err;
-		n += r.type != T_NAME && !r.end;
-	}
-	*out = n;
-	return n <= BINRPC_VALUES_MAX ? 0 : -EMSGSIZE;
-}
-
 static void
-set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
+set_item(const uint8_t *body, const struct record *r, struct binrpc_item *out)
 {
 	static const enum binrpc_type types[] = {
 		[T_INT] = BINRPC_INT,
@@ -225,96 +207,146 @@ set_value(struct binrpc_value *v, uint8_t *body, const struct record *r)
 		[T_BYTES] = BINRPC_BYTES,
 	};
 
-	v->type = types[r->type];
+	out->type = types[r->type];
+	out->num = 0;
+	out->str = NULL;
+	out->len = 0;
 	if (r->type == T_INT || r->type == T_DOUBLE) {
-		v->num = (int32_t)get_uint(body + r->at, r->len);
-	} else if (r->type == T_STR) {
-		v->str = (char *)body + r->at;
-		v->len = r->len - 1;
-	} else if (r->type == T_BYTES) {
-		/* No NUL of its own: move it over its header's last byte, which was read. */
-		memmove(body + r->at - 1, body + r->at, r->len);
-		body[r->at - 1 + r->len] = '\0';
-		v->str = (char *)body + r->at - 1;
-		v->len = r->len;
+		out->num = (int32_t)get_uint(body + r->at, r->len);
+	} else if (r->type == T_STR || r->type == T_BYTES) {
+		out->str = (const char *)body + r->at;
+		out->len = r->len - (r->type == T_STR);
 	}
 }
 
-/* Builds the tree in `v`, which has room for all values. `body` is our copy and is written to. */
-static int
-build(uint8_t *body, size_t len, struct binrpc_value *v, struct binrpc_value **first)
+int
+binrpc_next(struct binrpc_walk *w, struct binrpc_item *out)
 {
-	struct {
-		uint8_t type;
-		struct binrpc_value **tail;
-	} level[BINRPC_DEPTH_MAX + 1] = { { T_ARRAY, first } };
 	const char *name = NULL;
-	size_t depth = 0, at = 0;
 	struct record r;
-	int err;
 
-	while (at < len) {
-		err = read_record(body, len, &at, &r);
-		if (err != 0)
-			return err;
+	while (w->at < w->len) {
+		if (read_record(w->body, w->len, &w->at, &r) != 0)
+			goto bad;
 		if (r.end) {
-			if (depth == 0 || level[depth].type != r.type || name != NULL)
-				return -EBADMSG;
-			depth--;
-			continue;
+			if (w->depth == 0 || w->level[w->depth] != r.type || name != NULL)
+				goto bad;
+			w->depth--;
+			*out = (struct binrpc_item){ .end = true, .depth = w->depth };
+			return 1;
 		}
 		if (r.type == T_NAME) {
-			if (level[depth].type != T_STRUCT || name != NULL)
-				return -EBADMSG;
-			name = (char *)body + r.at;
+			if (w->depth == 0 || w->level[w->depth] != T_STRUCT || name != NULL)
+				goto bad;
+			name = (const char *)w->body + r.at;
 			continue;
 		}
-		set_value(v, body, &r);
-		v->name = name;
-		name = NULL;
-		*level[depth].tail = v;
-		level[depth].tail = &v->next;
+		out->end = false;
+		out->depth = w->depth;
+		out->name = name;
+		set_item(w->body, &r, out);
 		if (is_container(r.type)) {
-			if (depth == BINRPC_DEPTH_MAX)
-				return -EBADMSG;
-			level[++depth].type = r.type;
-			level[depth].tail = &v->child;
+			if (w->depth == BINRPC_DEPTH_MAX)
+				goto bad;
+			w->level[++w->depth] = r.type;
 		}
+		return 1;
+	}
+	if (w->at == w->len && w->depth == 0 && name == NULL)
+		return 0;
+bad:
+	w->at = w->len + 1;
+	return -EBADMSG;
+}
+
+/* How many values the body holds. */
+static int
+count_values(const uint8_t *body, size_t len, size_t *out)
+{
+	struct binrpc_walk w = { .body = body, .len = len };
+	struct binrpc_item item;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = binrpc_next(&w, &item)) > 0)
+		n += !item.end;
+	*out = n;
+	return rc != 0 ? rc : n <= BINRPC_VALUES_MAX ? 0 : -EMSGSIZE;
+}
+
+/* Builds the tree in `v`, which has room for all values. `body` is our copy and is written to. */
+static void
+build(uint8_t *body, size_t len, struct binrpc_value *v, struct binrpc_value **first)
+{
+	struct binrpc_value **tail[BINRPC_DEPTH_MAX + 1] = { first };
+	struct binrpc_walk w = { .body = body, .len = len };
+	struct binrpc_item item;
+
+	while (binrpc_next(&w, &item) > 0) {
+		if (item.end)
+			continue;
+		v->type = item.type;
+		v->name = item.name;
+		v->num = item.num;
+		v->str = item.str;
+		v->len = item.len;
+		if (item.type == BINRPC_BYTES) {
+			/* No NUL of its own: move it over its header's last byte, which was read. */
+			uint8_t *p = body + (item.str - (const char *)body);
+
+			memmove(p - 1, p, item.len);
+			(p - 1)[item.len] = '\0';
+			v->str = (char *)p - 1;
+		}
+		*tail[item.depth] = v;
+		tail[item.depth] = &v->next;
+		if (w.depth > item.depth)
+			tail[w.depth] = &v->child;
 		v++;
 	}
-	return depth == 0 && name == NULL ? 0 : -EBADMSG;
+}
+
+int
+binrpc_open(const uint8_t *data, size_t len, struct binrpc_msg *out)
+{
+	struct header h;
+
+	if (read_header(data, len, &h) != 1 || binrpc_packet_size(data, len) != (int64_t)len)
+		return -EBADMSG;
+	*out = (struct binrpc_msg){
+		.kind = (enum binrpc_kind)h.kind,
+		.cookie = h.cookie,
+		.body = data + h.size,
+		.body_len = h.body,
+	};
+	return 0;
 }
 
 int
 binrpc_decode(const uint8_t *data, size_t len, struct binrpc_msg *out)
 {
-	struct binrpc_msg msg = { 0 };
-	struct header h;
+	struct binrpc_msg msg;
 	size_t n = 0, values_bytes;
 	uint8_t *body;
-	int err;
+	int err = binrpc_open(data, len, &msg);
 
-	if (read_header(data, len, &h) != 1 || binrpc_packet_size(data, len) != (int64_t)len)
-		return -EBADMSG;
-	msg.kind = (enum binrpc_kind)h.kind;
-	msg.cookie = h.cookie;
-	if (h.body > 0) {
-		err = count_values(data + h.size, h.body, &n);
+	if (err != 0)
+		return err;
+	if (msg.body_len > 0) {
+		err = count_values(msg.body, msg.body_len, &n);
 		if (err != 0)
 			return err;
 		values_bytes = n * sizeof *msg.first;
-		msg.mem = malloc(values_bytes + h.body);
+		msg.mem = malloc(values_bytes + msg.body_len);
 		if (msg.mem == NULL)
 			return -ENOMEM;
 		memset(msg.mem, 0, values_bytes);
 		body = (uint8_t *)msg.mem + values_bytes;
-		memcpy(body, data + h.size, h.body);
-		err = build(body, h.body, msg.mem, &msg.first);
-		if (err != 0) {
-			free(msg.mem);
-			return err;
-		}
+		memcpy(body, msg.body, msg.body_len);
+		build(body, msg.body_len, msg.mem, &msg.first);
 	}
+	msg.body = NULL;
+	msg.body_len = 0;
 	*out = msg;
 	return 0;
 }

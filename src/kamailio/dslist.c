@@ -23,30 +23,85 @@ struct line {
 	size_t attrs_len;
 };
 
-void
-ds_entries_add(struct ds_entries *e, int set, const char *uri, unsigned flags, int priority,
-    const char *attrs)
+#define TEXT_MIN 256
+#define TEXT_MAX (256u << 10)
+
+/* Never moved, since entries point into it. */
+struct ds_text {
+	struct ds_text *next;
+	size_t used;
+	size_t size;
+	char s[];
+};
+
+/* Room for a text of `len` bytes and its NUL. Pieces grow with the list. */
+static char *
+text_room(struct ds_entries *e, size_t len)
+{
+	struct ds_text *t = e->text;
+	size_t size;
+	char *room;
+
+	if (t == NULL || t->size - t->used <= len) {
+		size = t == NULL ? TEXT_MIN : 2 * t->size < TEXT_MAX ? 2 * t->size : TEXT_MAX;
+		if (size <= len)
+			size = len + 1;
+		t = xrealloc(NULL, 1, sizeof *t + size);
+		t->next = e->text;
+		t->used = 0;
+		t->size = size;
+		e->text = t;
+	}
+	room = t->s + t->used;
+	t->used += len + 1;
+	room[len] = '\0';
+	return room;
+}
+
+static struct ds_entry *
+add(struct ds_entries *e, int set, unsigned flags, int priority)
 {
 	struct ds_entry *v;
 
 	e->v = xgrow(e->v, e->n, &e->cap, sizeof *e->v);
 	v = &e->v[e->n++];
+	memset(v, 0, sizeof *v);
 	v->set = set;
-	v->uri = xstrdup(uri);
 	v->flags = flags;
 	v->priority = priority;
-	v->attrs = attrs != NULL && *attrs != '\0' ? xstrdup(attrs) : NULL;
-	v->ours = false;
+	return v;
+}
+
+static const char *
+add_text(struct ds_entries *e, const char *head, const char *text, size_t len)
+{
+	size_t n = strlen(head);
+	char *room = text_room(e, n + len);
+
+	memcpy(room, head, n);
+	memcpy(room + n, text, len);
+	return room;
+}
+
+void
+ds_entries_add(struct ds_entries *e, int set, const char *uri, unsigned flags, int priority,
+    const char *attrs)
+{
+	struct ds_entry *v = add(e, set, flags, priority);
+
+	v->uri = add_text(e, "", uri, strlen(uri));
+	if (attrs != NULL && *attrs != '\0')
+		v->attrs = add_text(e, "", attrs, strlen(attrs));
 }
 
 void
 ds_entries_clear(struct ds_entries *e)
 {
-	size_t i;
+	struct ds_text *t;
 
-	for (i = 0; i < e->n; i++) {
-		free(e->v[i].uri);
-		free(e->v[i].attrs);
+	while ((t = e->text) != NULL) {
+		e->text = t->next;
+		free(t);
 	}
 	free(e->v);
 	memset(e, 0, sizeof *e);
@@ -196,7 +251,7 @@ void
 dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
 {
 	struct block_walk w = { .at = text, .end = text + len };
-	char *uri, *attrs;
+	struct ds_entry *v;
 	struct line l;
 	size_t at;
 
@@ -208,12 +263,11 @@ dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
 				(*bad)++;
 			if (l.kind != LINE_ENTRY)
 				continue;
-			uri = xasprintf("%s%.*s", l.scheme, (int)l.uri_len, l.uri);
-			attrs = l.attrs != NULL ? xstrndup(l.attrs, l.attrs_len) : NULL;
-			ds_entries_add(out, l.set, uri, l.flags, l.priority, attrs);
-			out->v[out->n - 1].ours = w.in_block;
-			free(uri);
-			free(attrs);
+			v = add(out, l.set, l.flags, l.priority);
+			v->ours = w.in_block;
+			v->uri = add_text(out, l.scheme, l.uri, l.uri_len);
+			if (l.attrs_len > 0)
+				v->attrs = add_text(out, "", l.attrs, l.attrs_len);
 		}
 	}
 }

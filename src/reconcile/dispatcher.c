@@ -11,28 +11,21 @@
 
 #define FILE_CHECK_MS 5000     /* the file is compared at least this often, whoever edits it */
 #define FILE_RETRY_MS 2000     /* after it could not be written or locked */
-#define FAULT_RETRY_MS 5000    /* after a reload that Kamailio refused for another reason than the window */
-#define WINDOW_PROBE_MS 500    /* "Ongoing reload" though our window was over: somebody else reloads */
-#define WINDOW_LEARN_MAX_MS 60000
-#define STUCK_RETRY_MS 60000
 #define VERIFY_MAX 4           /* read-backs within one pass */
 
-static void pass_read(struct dispatcher *);
 static void pass_join(struct dispatcher *);
 static void kick(struct target *);
 
 static void
-copy_entries(struct ds_entries *to, const struct ds_entries *from)
+move_entries(struct ds_entries *to, struct ds_entries *from)
 {
-	size_t i;
-
 	ds_entries_clear(to);
-	for (i = 0; i < from->n; i++)
-		ds_entries_add(to, from->v[i].set, from->v[i].uri, from->v[i].flags, from->v[i].priority, from->v[i].attrs);
+	*to = *from;
+	memset(from, 0, sizeof *from);
 }
 
-static struct set *
-find_set(struct dispatcher *d, int id)
+struct set *
+dispatcher_find_set(struct dispatcher *d, int id)
 {
 	size_t i;
 
@@ -42,10 +35,22 @@ find_set(struct dispatcher *d, int id)
 	return NULL;
 }
 
+struct dsp_known
+dispatcher_known(const struct dispatcher *d)
+{
+	return (struct dsp_known){
+		/* before Kamailio was ever read, the file is what tells of its states */
+		.states = d->actual_hash != 0 ? &d->actual : &d->filed,
+		.lost = &d->lost,
+		.theirs = &d->foreign,
+		.probing = d->conf->probing,
+	};
+}
+
 /* ---- the pass: read, plan, act, read back ---- */
 
-static void
-pass_end(struct dispatcher *d)
+void
+dispatcher_pass_end(struct dispatcher *d)
 {
 	int64_t now = now_ms(d), delay = d->conf->poll_ms;
 	bool structural = d->plan.structural > 0 && is_up(d);
@@ -63,94 +68,7 @@ pass_end(struct dispatcher *d)
 	d->deps.event(d->deps.arg);
 }
 
-static void
-log_repair(const struct set *s, const struct dsp_step *step)
-{
-	if (step->op == DSP_ENABLE)
-		log_notice("target", "%s: somebody disabled %s; it is enabled again (to take it out: maintenance at Consul; c4ctl drain is to come)", s->name,
-		    step->uri);
-	else
-		log_notice("target", "%s: somebody changed the set (%s %s); it is put right", s->name, dsp_op_name(step->op),
-		    step->uri);
-}
-
-/* False: the same repair was needed too often; the set is left alone for a while. */
-static bool
-note_repair(struct dispatcher *d, struct set *s, const struct dsp_step *step)
-{
-	char *key = step->state == NULL ? xstrdup("structure") : xasprintf("%s %s", dsp_op_name(step->op), step->uri);
-
-	d->counts.repairs++;
-	if (!repair_note(&s->repairs, key, now_ms(d))) {
-		log_repair(s, step);
-		return true;
-	}
-	s->backoff_ms = now_ms(d) + REPAIR_SPAN_MS;
-	snprintf(s->error, sizeof s->error,
-	    "somebody else changes set %s (%s %s, %d times in 60s): stop them; next try in 60s, or c4ctl resync %s",
-	    s->conf->name, dsp_op_name(step->op), step->uri, REPAIR_MAX, s->name);
-	return false;
-}
-
-/*
- * Kamailio itself takes the D away when a call that was under way fails there (ds_mark_dst in the failure
- * route): that is no second hand in the set, and with many calls it happens again and again.
- */
-static bool
-is_own_mark(const struct dispatcher *d, const struct dsp_step *step)
-{
-	const struct ds_entry *e;
-
-	if (step->op != DSP_DISABLE)
-		return false;
-	e = dsp_find(&d->actual, step->set, step->uri);
-	if (e == NULL || !(e->flags & (DS_INACTIVE | DS_TRYING)))
-		return false;
-	log_info("target", "%s/%d: Kamailio marked %s by itself (a call failed there); it is disabled again", d->conf->name,
-	    step->set, step->uri);
-	return true;
-}
-
-/*
- * Steps for a set that was read back as right in this very generation are repairs of somebody else's change.
- * Sets that are left alone lose their steps.
- */
-static void
-filter_plan(struct dispatcher *d)
-{
-	struct dsp_plan *p = &d->plan;
-	size_t i, k, n = 0;
-
-	for (i = 0; i < d->n_sets; i++) {
-		struct set *s = &d->sets[i];
-
-		if (s->applied != d->topo->generation || s->backoff_ms > now_ms(d) || d->verifies > 0)
-			continue;
-		for (k = 0; k < p->n; k++) {
-			if (p->v[k].set != s->conf->id || is_own_mark(d, &p->v[k]))
-				continue;
-			if (!note_repair(d, s, &p->v[k]))
-				break;
-			if (p->v[k].state == NULL) /* one reload repairs them all: count it once */
-				break;
-		}
-		if (s->backoff_ms <= now_ms(d) && k < p->n)
-			s->applied = 0;
-	}
-	p->structural = 0;
-	for (i = 0; i < p->n; i++) {
-		struct set *s = find_set(d, p->v[i].set);
-
-		if (s != NULL && s->backoff_ms > now_ms(d)) {
-			free(p->v[i].uri);
-			free(p->v[i].detail);
-			continue;
-		}
-		p->structural += p->v[i].state == NULL;
-		p->v[n++] = p->v[i];
-	}
-	p->n = n;
-}
+/* ---- the file ---- */
 
 static uint64_t
 hash_text(uint64_t h, const char *s)
@@ -203,19 +121,28 @@ only_adopted(const struct dispatcher *d)
 	return only;
 }
 
+/* In a quick pass Kamailio's states are those of the last read-back. */
 static void
 store_file(struct dispatcher *d)
 {
 	bool due = d->file_error[0] || now_ms(d) - d->file_checked_ms >= FILE_CHECK_MS;
+	bool stale = d->file_stale || d->file_hash == 0;
+	struct dsp_known known = dispatcher_known(d);
 	struct ds_entries block = { 0 };
 	uint64_t hash;
 
-	if (d->n_refs == 0 || only_adopted(d))
-		return;
 	/* What Kamailio is about to read must be right, whoever has been at the file since we looked. */
-	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d);
-	dsp_file_entries(&d->desired, &d->states, d->conf->probing, &block);
+	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d) && !d->quick;
+	if (d->n_refs == 0 || d->file_busy || !(stale || due) || only_adopted(d))
+		return;
+	if (!stale) {
+		d->file_busy = true;
+		listfile_check(d->file);
+		return;
+	}
+	dsp_file_entries(&d->desired, &known, &block);
 	hash = hash_block(d, &block);
+	d->file_stale = false;
 	if (hash != d->file_hash || due) {
 		d->file_busy = true;
 		d->file_hash = hash;
@@ -228,8 +155,8 @@ store_file(struct dispatcher *d)
 
 static void step_next(struct dispatcher *);
 
-static void
-rpc_failed(struct dispatcher *d, const char *what, int err, const struct binrpc_msg *msg, char *text, size_t size)
+void
+dispatcher_rpc_failed(struct dispatcher *d, const char *what, int err, const struct binrpc_msg *msg, char *text, size_t size)
 {
 	const char *reason = "";
 	int code = 0;
@@ -250,7 +177,7 @@ on_set_state(void *arg, int err, const struct binrpc_msg *msg)
 	char text[256];
 
 	if (err != 0 || msg->kind == BINRPC_FAULT) {
-		rpc_failed(d, "dispatcher.set_state", err, msg, text, sizeof text);
+		dispatcher_rpc_failed(d, "dispatcher.set_state", err, msg, text, sizeof text);
 		log_warnx("target", "%s/%d: %s %s: %s", d->conf->name, s->set, dsp_op_name(s->op), s->uri, text);
 	} else {
 		d->counts.set_states++;
@@ -294,80 +221,13 @@ step_next(struct dispatcher *d)
 		return;
 	}
 	d->rpc_busy = false;
+	if (d->quick && is_up(d)) {
+		d->quick = false;
+		dispatcher_pass_read(d);
+		return;
+	}
+	d->quick = false;
 	pass_join(d);
-}
-
-/*
- * A refusal right at the end of our window says that Kamailio's is longer; any other time it may be
- * somebody else's reload that closed it. Kamailio counts whole seconds.
- */
-static void
-learn_delta(struct dispatcher *d)
-{
-	int64_t took = now_ms(d) - d->accepted_ms;
-
-	if (d->longer && d->accepted_ms > 0 && took > d->delta_ms && took <= WINDOW_LEARN_MAX_MS) {
-		d->delta_ms = (took + 999) / 1000 * 1000;
-		log_notice("target", "%s: Kamailio takes a reload every %" PRId64 "ms only; set reload_delta accordingly",
-		    d->conf->name, d->delta_ms);
-	}
-	d->waited = d->refused = d->longer = false;
-	d->accepted_ms = now_ms(d);
-}
-
-static void
-on_reload(void *arg, int err, const struct binrpc_msg *msg)
-{
-	struct dispatcher *d = arg;
-	const char *reason = "";
-	int code;
-
-	d->rpc_busy = false;
-	if (err == 0 && binrpc_fault(msg, &code, &reason) && strcasestr(reason, "ongoing reload") != NULL) {
-		/* The newest list goes with the next try, not this one again. */
-		d->counts.faults++;
-		d->counts.window_waits++;
-		if (!d->refused)
-			d->longer = d->waited;
-		d->refused = true;
-		d->window_ms = now_ms(d) + WINDOW_PROBE_MS;
-		log_info("target", "%s: reload refused (Ongoing reload); trying again with the newest list", d->conf->name);
-		pass_end(d);
-		return;
-	}
-	if (err != 0 || msg->kind == BINRPC_FAULT) {
-		rpc_failed(d, "dispatcher.reload", err, msg, d->reload_error, sizeof d->reload_error);
-		if (err == 0 && d->file_bad > 0) {
-			size_t len = strlen(d->reload_error);
-
-			snprintf(d->reload_error + len, sizeof d->reload_error - len,
-			    "; %s has %zu lines of others that are no destinations: correct them", d->conf->list_file, d->file_bad);
-		}
-		d->window_ms = now_ms(d) + FAULT_RETRY_MS;
-		pass_end(d);
-		return;
-	}
-	d->counts.reloads++;
-	d->reload_error[0] = '\0';
-	learn_delta(d);
-	d->window_ms = now_ms(d) + d->delta_ms;
-	d->reload_generation = d->topo->generation;
-	d->applied_wall_ms = loop_wall_ms(d->deps.loop);
-	d->after_reload = true;
-	d->acted = true;
-	pass_read(d);
-}
-
-static void
-reload(struct dispatcher *d)
-{
-	struct buf body = { 0 };
-
-	copy_entries(&d->before, &d->actual);
-	d->rpc_busy = true;
-	binrpc_begin(&body, "dispatcher.reload");
-	kam_call(kamhost_kam(d->host), "dispatcher.reload", &body, on_reload, d);
-	buf_free(&body);
 }
 
 /* Both hands are free again: the file is written (or not), the set_states are out. */
@@ -377,55 +237,23 @@ pass_join(struct dispatcher *d)
 	if (d->file_busy || d->rpc_busy)
 		return;
 	if (!is_up(d) || d->file_locked_out) {
-		pass_end(d);
+		dispatcher_pass_end(d);
 		return;
 	}
 	if (d->plan.structural > 0 && d->file_error[0] == '\0') {
 		/* The window is too dear to spend on an old list, or on what another connection read. */
 		if (platform_now(d->deps.platform) != d->topo || !d->was_read) {
 			d->dirty = true;
-			pass_end(d);
+			dispatcher_pass_end(d);
 			return;
 		}
-		if (d->stuck_until_ms > now_ms(d) && d->reload_generation == d->topo->generation) {
-			pass_end(d);
+		if (dispatcher_change(d))
 			return;
-		}
-		if (d->window_ms <= now_ms(d)) {
-			reload(d);
-			return;
-		}
-		d->waited = true;
-		d->counts.window_waits++;
 	}
 	if (d->acted && d->verifies++ < VERIFY_MAX)
-		pass_read(d);
+		dispatcher_pass_read(d);
 	else
-		pass_end(d);
-}
-
-/* The reload was accepted, and yet: "Ok" proves nothing. */
-static void
-check_stuck(struct dispatcher *d)
-{
-	const struct dsp_step *s = NULL;
-	size_t i;
-
-	if (d->plan.structural == 0 || d->reload_generation != d->topo->generation || !d->after_reload) {
-		if (d->plan.structural == 0 || d->reload_generation != d->topo->generation)
-			d->stuck_until_ms = 0;
-		if (d->plan.structural == 0)
-			d->reload_error[0] = '\0';
-		return;
-	}
-	for (i = 0; s == NULL; i++) /* there is one: structural says so */
-		if (d->plan.v[i].state == NULL)
-			s = &d->plan.v[i];
-	d->stuck_until_ms = now_ms(d) + STUCK_RETRY_MS;
-	snprintf(d->reload_error, sizeof d->reload_error,
-	    "Kamailio said Ok to dispatcher.reload but does not hold the list (%s %s, %zu in all): does its list_file name %s, does it listen on that address family, "
-	    "and what does its log say of that URI? Next try in 60s, or c4ctl resync",
-	    dsp_op_name(s->op), s->uri, d->plan.structural, d->conf->list_file);
+		dispatcher_pass_end(d);
 }
 
 /* Kamailio holds what neither we nor the file want, as far as we know: it may have been edited just now. */
@@ -434,24 +262,44 @@ wants_reread(struct dispatcher *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->plan.n; i++)
-		if (d->plan.v[i].op == DSP_REMOVE && !find_set(d, d->plan.v[i].set)->conf->exclusive)
+	for (i = 0; i < d->plan.n && !d->quick; i++)
+		if (d->plan.v[i].op == DSP_REMOVE && !dispatcher_find_set(d, d->plan.v[i].set)->conf->exclusive)
 			return !d->reread;
 	return false;
+}
+
+/* Most passes find nothing new: then what was desired, and what is missing, is as it was. */
+static void
+update_plan(struct dispatcher *d)
+{
+	struct topo *now = platform_now(d->deps.platform);
+
+	if (d->topo != now || d->desired_conf != d->conf) {
+		ds_entries_clear(&d->desired);
+		topo_unref(d->topo);
+		d->topo = topo_ref(now);
+		d->desired_conf = d->conf;
+		dsp_desired(d->conf, d->topo, &d->desired, d->refs, &d->n_refs);
+		d->news = d->file_stale = true;
+	}
+	if (d->was_read && !d->news && d->right)
+		return;
+	dsp_plan_clear(&d->plan);
+	d->right = false;
+	d->news = !d->was_read;
+	if (!d->was_read)
+		return;
+	dsp_make_plan(&d->desired, &d->actual, &d->foreign, d->refs, d->n_refs, &d->plan);
+	d->right = d->plan.n == 0;
+	dsp_note_lost(&d->plan, &d->before, &d->lost);
 }
 
 static void
 pass_plan(struct dispatcher *d)
 {
-	dsp_plan_clear(&d->plan);
-	ds_entries_clear(&d->desired);
-	topo_unref(d->topo);
-	d->topo = topo_ref(platform_now(d->deps.platform));
-	dsp_desired(d->conf, d->topo, &d->desired, d->refs, &d->n_refs);
-	if (d->was_read)
-		dsp_make_plan(&d->desired, &d->actual, &d->foreign, d->refs, d->n_refs, &d->plan);
+	update_plan(d);
 	if (d->deps.dry || d->file_locked_out) {
-		pass_end(d);
+		dispatcher_pass_end(d);
 		return;
 	}
 	if (wants_reread(d)) {
@@ -460,12 +308,14 @@ pass_plan(struct dispatcher *d)
 		return;
 	}
 	if (d->was_read) {
-		check_stuck(d);
-		filter_plan(d);
-		if (d->after_reload)
+		if (!d->quick)
+			dispatcher_check_change(d);
+		dispatcher_filter_plan(d);
+		if (d->after_reload && !d->quick)
 			dsp_repair(&d->desired, &d->before, &d->actual, d->conf->probing, &d->plan);
 		d->after_reload = false;
 	}
+	ds_entries_clear(&d->before);
 	d->next = 0;
 	d->acted = false;
 	d->rpc_busy = true;
@@ -498,7 +348,7 @@ adopt(struct dispatcher *d, struct set *s, const struct ds_entries *from)
 		n++;
 	}
 	if (n > 0)
-		platform_adopt(d->deps.platform, s->conf->service, s->name, v, n);
+		platform_adopt(d->deps.platform, s->conf->service, s->row.name, v, n);
 	for (i = 0; i < n; i++)
 		free(lines[i]);
 	free(lines);
@@ -508,6 +358,7 @@ adopt(struct dispatcher *d, struct set *s, const struct ds_entries *from)
 static void
 adopt_read(struct dispatcher *d)
 {
+	struct dsp_index filed = { 0 };
 	size_t i, k;
 
 	for (i = 0; i < d->n_sets; i++) {
@@ -517,59 +368,99 @@ adopt_read(struct dispatcher *d)
 		if (s->adopted || !s->adopted_file)
 			continue;
 		s->adopted = true;
+		if (filed.slots == NULL)
+			filed = dsp_index_make(&d->filed);
 		/* only what the file did not hold: its lines say more (flag 16 is not shown by Kamailio) */
 		for (k = 0; k < d->actual.n; k++) {
 			const struct ds_entry *e = &d->actual.v[k];
 
-			if (e->set == s->conf->id && dsp_find(&d->filed, e->set, e->uri) == NULL)
+			if (e->set == s->conf->id && dsp_index_find(&filed, e->set, e->uri) == NULL)
 				ds_entries_add(&fresh, e->set, e->uri, e->flags, e->priority, e->attrs);
 		}
 		adopt(d, s, &fresh);
 		ds_entries_clear(&fresh);
-		platform_note_adopted(d->deps.platform, s->name);
+		platform_note_adopted(d->deps.platform, s->row.name);
 	}
+	dsp_index_free(&filed);
+}
+
+/* Eight bytes at a time: lists of thousands are read back every few seconds, and mostly are as they were. */
+static uint64_t
+hash_bytes(const uint8_t *p, size_t len)
+{
+	uint64_t h = len * 0x9e3779b97f4a7c15ull, word;
+
+	for (; len >= sizeof word; p += sizeof word, len -= sizeof word) {
+		memcpy(&word, p, sizeof word);
+		h = (h ^ word) * 0xff51afd7ed558ccdull;
+		h ^= h >> 32;
+	}
+	word = 0;
+	memcpy(&word, p, len);
+	h = (h ^ word) * 0xff51afd7ed558ccdull;
+	return (h ^ h >> 29) | 1;
+}
+
+static void
+take_list(struct dispatcher *d, struct ds_entries *takes, uint64_t hash)
+{
+	d->list_error[0] = '\0';
+	if (hash != d->actual_hash) {
+		move_entries(&d->before, &d->actual);
+		move_entries(&d->actual, takes);
+		d->actual_hash = hash;
+		d->news = d->file_stale = true;
+	}
+	d->news |= !d->was_read;
+	d->was_read = true;
+	adopt_read(d);
+}
+
+static int
+read_list(struct dispatcher *d, const struct binrpc_msg *msg)
+{
+	uint64_t hash = hash_bytes(msg->body, msg->body_len);
+	struct ds_entries got = { 0 };
+	int err = hash == d->actual_hash ? 0 : dsp_read_list(msg, &got);
+
+	if (err == 0)
+		take_list(d, &got, hash);
+	else
+		kam_reconnect(kamhost_kam(d->host), "the reply to dispatcher.list cannot be decoded");
+	ds_entries_clear(&got);
+	return err;
 }
 
 static void
 on_list(void *arg, int err, const struct binrpc_msg *msg)
 {
 	struct dispatcher *d = arg;
-	struct ds_entries got = { 0 };
 	const char *reason = "";
 	int code;
 
-	if (err == 0 && binrpc_fault(msg, &code, &reason)) {
-		if (strstr(reason, "No Destination Sets") == NULL) {
-			d->counts.faults++;
-			snprintf(d->list_error, sizeof d->list_error, "dispatcher.list refused by Kamailio: %d %.80s%s", code, reason,
-			    strstr(reason, "Internal error") ? " (more than 1024 destinations in a set need "
-			    "modparam(\"ctl\", \"binrpc_struct_max_body_size\", 128))" :
-			    strstr(reason, "not found") ? " (is dispatcher.so loaded?)" : "");
-			err = -EPROTO;
-		}
+	d->rpc_busy = false;
+	if (err == 0 && !binrpc_fault(msg, &code, &reason)) {
+		err = read_list(d, msg);
+	} else if (err == 0 && strstr(reason, "No Destination Sets") != NULL) {
+		take_list(d, &(struct ds_entries){ 0 }, 1);
 	} else if (err == 0) {
-		err = dsp_read_list(msg, &got);
-		if (err != 0)
-			kam_reconnect(kamhost_kam(d->host), "dispatcher.list could not be understood");
+		d->counts.faults++;
+		snprintf(d->list_error, sizeof d->list_error, "dispatcher.list refused by Kamailio: %d %.80s%s", code, reason,
+		    strstr(reason, "Internal error") ? " (more than 1024 destinations in a set need "
+		    "modparam(\"ctl\", \"binrpc_struct_max_body_size\", 128))" :
+		    strstr(reason, "not found") ? " (is dispatcher.so loaded?)" : "");
+		err = -EPROTO;
 	}
-	if (err != 0) {
-		ds_entries_clear(&got);
+	if (err != 0)
 		d->was_read = false;
-		dsp_plan_clear(&d->plan);
+	if (d->file_busy)
+		d->list_came = true;
+	else
 		pass_plan(d);
-		return;
-	}
-	ds_entries_clear(&d->actual);
-	d->actual = got;
-	d->was_read = true;
-	d->list_error[0] = '\0';
-	copy_entries(&d->states, &d->actual);
-	adopt_read(d);
-	pass_plan(d);
 }
 
-static void
-pass_read(struct dispatcher *d)
+void
+dispatcher_pass_read(struct dispatcher *d)
 {
 	struct buf body = { 0 };
 
@@ -577,8 +468,9 @@ pass_read(struct dispatcher *d)
 		pass_plan(d);
 		return;
 	}
+	d->rpc_busy = true;
 	binrpc_begin(&body, "dispatcher.list");
-	kam_call(kamhost_kam(d->host), "dispatcher.list", &body, on_list, d);
+	kam_call_raw(kamhost_kam(d->host), "dispatcher.list", &body, on_list, d);
 	buf_free(&body);
 }
 
@@ -607,7 +499,18 @@ on_sockets(void *arg, int err, const struct binrpc_msg *msg)
 	d->sockets_known = true;
 	if (n > 0)
 		platform_set_own(d->deps.platform, d->conf->name, addr, n);
-	pass_read(d);
+	dispatcher_pass_read(d);
+}
+
+/*
+ * A new snapshot, and a Kamailio that was read a moment ago: what set_state can do goes at once, by what was read then.
+ * The read-back that follows is its proof, and finds what else may have changed. What is structural waits for
+ * it: a reload carries the present states.
+ */
+static bool
+can_be_quick(const struct dispatcher *d)
+{
+	return d->was_read && is_up(d) && !d->file_locked_out && !d->deps.dry && d->topo != platform_now(d->deps.platform);
 }
 
 static void
@@ -629,15 +532,16 @@ pass_begin(void *arg)
 	if (!d->loaded) {
 		d->file_busy = true;
 		listfile_load(d->file, !d->deps.dry);
-		return;
-	}
-	if (is_up(d) && !d->sockets_known) {
+	} else if (is_up(d) && !d->sockets_known) {
 		binrpc_begin(&body, "core.sockets_list");
 		kam_call(kamhost_kam(d->host), "core.sockets_list", &body, on_sockets, d);
 		buf_free(&body);
-		return;
+	} else if (can_be_quick(d)) {
+		d->quick = true;
+		pass_plan(d);
+	} else {
+		dispatcher_pass_read(d);
 	}
-	pass_read(d);
 }
 
 static void
@@ -645,12 +549,11 @@ on_file_loaded(struct dispatcher *d)
 {
 	size_t i;
 
-	copy_entries(&d->states, &d->filed);
 	d->loaded = true;
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
 
-		s->adopted = platform_adopted(d->deps.platform, s->name);
+		s->adopted = platform_adopted(d->deps.platform, s->row.name);
 		if (!s->adopted)
 			adopt(d, s, &d->filed);
 		s->adopted_file = true;
@@ -658,11 +561,30 @@ on_file_loaded(struct dispatcher *d)
 }
 
 static void
-on_file(void *arg, const struct listfile_result *r)
+take_file(struct dispatcher *d, struct listfile_result *r)
+{
+	bool had_foreign = d->foreign.n > 0;
+	size_t i;
+
+	move_entries(&d->filed, &r->all);
+	d->file_bad = r->bad;
+	ds_entries_clear(&d->foreign);
+	for (i = 0; i < d->filed.n; i++) {
+		const struct ds_entry *e = &d->filed.v[i];
+		const struct set *s = dispatcher_find_set(d, e->set);
+
+		if (!e->ours && s != NULL && !s->conf->exclusive)
+			ds_entries_add(&d->foreign, e->set, e->uri, e->flags, e->priority, e->attrs);
+	}
+	if (had_foreign || d->foreign.n > 0)
+		d->news = d->file_stale = true;
+}
+
+static void
+on_file(void *arg, struct listfile_result *r)
 {
 	struct dispatcher *d = arg;
 	bool was_failing = d->file_error[0] != '\0';
-	size_t i;
 
 	d->file_busy = false;
 	d->file_checked_ms = now_ms(d);
@@ -670,23 +592,20 @@ on_file(void *arg, const struct listfile_result *r)
 	if (was_failing && r->err == 0)
 		log_notice("target", "%s: %s can be written again", d->conf->name, d->conf->list_file);
 	snprintf(d->file_error, sizeof d->file_error, "%s", r->error);
-	if (r->err != 0)
+	if (r->err != 0 || !(r->read || r->unchanged))
 		d->file_hash = 0;
 	if (r->written) {
 		d->counts.file_writes++;
 		log_debug("target", "%s: wrote %s", d->conf->name, d->conf->list_file);
 	}
-	copy_entries(&d->filed, &r->all);
-	d->file_bad = r->bad;
-	ds_entries_clear(&d->foreign);
-	for (i = 0; i < r->all.n; i++) {
-		d->filed.v[i].ours = r->all.v[i].ours;
-		if (!r->all.v[i].ours)
-			ds_entries_add(&d->foreign, r->all.v[i].set, r->all.v[i].uri, r->all.v[i].flags, r->all.v[i].priority,
-			    r->all.v[i].attrs);
-	}
-	if (d->rereading) {
-		d->rereading = false;
+	if (r->read)
+		take_file(d, r);
+	else if (r->err == 0 && !r->unchanged)
+		store_file(d); /* somebody may have been at it */
+	if (d->file_busy)
+		return;
+	if (d->rereading || d->list_came) {
+		d->rereading = d->list_came = false;
 		pass_plan(d);
 		return;
 	}
@@ -695,7 +614,7 @@ on_file(void *arg, const struct listfile_result *r)
 		return;
 	}
 	if (d->file_locked_out) { /* not ours: look again later, from the beginning */
-		pass_end(d);
+		dispatcher_pass_end(d);
 		return;
 	}
 	on_file_loaded(d);
@@ -713,18 +632,10 @@ on_up(struct target *t, bool restarted)
 
 	d->was_read = false;
 	d->sockets_known = false;
-	d->after_reload = false;
-	d->reload_error[0] = '\0';
 	d->list_error[0] = '\0';
-	d->stuck_until_ms = 0;
-	if (restarted) { /* another process: its window is open, and nothing we know of it holds */
-		d->window_ms = 0;
-		d->accepted_ms = 0;
-		d->waited = d->refused = d->longer = false;
-		d->delta_ms = d->conf->reload_delta_ms;
-	}
+	dispatcher_forget_change(d, restarted);
 	for (i = 0; i < d->n_sets; i++)
-		d->sets[i].applied = 0;
+		d->sets[i].row.applied = 0;
 	kick(t);
 }
 
@@ -753,7 +664,7 @@ name_sets(struct dispatcher *d)
 
 	for (i = 0; i < d->n_sets; i++) {
 		d->sets[i].conf = d->conf->sets[i];
-		snprintf(d->sets[i].name, sizeof d->sets[i].name, "%s/%s", d->conf->name, d->conf->sets[i]->name);
+		snprintf(d->sets[i].row.name, sizeof d->sets[i].row.name, "%s/%s", d->conf->name, d->conf->sets[i]->name);
 	}
 }
 
@@ -774,8 +685,8 @@ dispatcher_new(const struct target_deps *deps, struct kamhost *host)
 	d->start_generation = platform_generation(deps->platform);
 	name_sets(d);
 	for (i = 0; i < d->n_sets; i++) {
-		d->sets[i].state = TARGET_PENDING;
-		d->sets[i].since_ms = loop_wall_ms(deps->loop);
+		d->sets[i].row.state = TARGET_PENDING;
+		d->sets[i].row.since_ms = loop_wall_ms(deps->loop);
 	}
 	loop_timer_init(&d->timer, deps->loop, on_timer, d);
 	d->file = listfile_new(deps->worker, d->conf->list_file, on_file, d);
@@ -799,16 +710,18 @@ destroy(struct target *t)
 	listfile_free(d->file);
 	topo_unref(d->topo);
 	for (i = 0; i < d->n_sets; i++)
-		repair_forget(&d->sets[i].repairs);
+		repair_forget(&d->sets[i].row.repairs);
 	free(d->sets);
 	free(d->refs);
 	ds_entries_clear(&d->actual);
-	ds_entries_clear(&d->states);
+	ds_entries_clear(&d->lost);
 	ds_entries_clear(&d->filed);
 	ds_entries_clear(&d->foreign);
 	ds_entries_clear(&d->desired);
 	ds_entries_clear(&d->before);
 	dsp_plan_clear(&d->plan);
+	dsp_step_clear(&d->tried);
+	dispatcher_forget_refusals(d);
 	free(d);
 }
 
@@ -818,6 +731,7 @@ set_conf(struct target *t)
 	struct dispatcher *d = of_target(t);
 
 	d->conf = kamhost_conf(d->host);
+	d->desired_conf = NULL; /* another one may lie where that one lay */
 	name_sets(d);
 	kick(t);
 }
@@ -842,11 +756,12 @@ resync(struct target *t)
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
 
-		s->backoff_ms = 0;
-		s->applied = 0;
-		repair_forget(&s->repairs);
+		s->row.backoff_ms = 0;
+		s->row.applied = 0;
+		repair_forget(&s->row.repairs);
 	}
 	d->stuck_until_ms = 0;
+	dispatcher_forget_refusals(d);
 	d->file_hash = 0;
 	kick(t);
 }

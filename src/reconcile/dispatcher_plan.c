@@ -12,9 +12,15 @@ dsp_op_name(enum dsp_op op)
 {
 	static const char *const names[] = {
 		[DSP_ADD] = "add", [DSP_REMOVE] = "remove", [DSP_CHANGE] = "change", [DSP_TWICE] = "duplicate",
-		[DSP_DISABLE] = "disable", [DSP_ENABLE] = "enable",
+		[DSP_DISABLE] = "disable", [DSP_ENABLE] = "enable", [DSP_THEIRS] = "theirs",
 	};
 	return names[op];
+}
+
+bool
+dsp_is_structural(const struct dsp_step *s)
+{
+	return s->state == NULL && s->op != DSP_THEIRS;
 }
 
 void
@@ -116,67 +122,84 @@ desire(const struct conf_kamailio *kam, const struct conf_set *set, const struct
 	free(full_attrs);
 }
 
-/* Lists are in the file's order; entries are found by an index sorted by set and URI. */
-static int
-key_cmp(const void *a, const void *b)
-{
-	const struct ds_entry *x = *(struct ds_entry *const *)a, *y = *(struct ds_entry *const *)b;
+/* ---- the index: a hash table, since lists of thousands are compared with every change ---- */
 
-	if (x->set != y->set)
-		return x->set < y->set ? -1 : 1;
-	return strcmp(x->uri, y->uri);
+static size_t
+hash_key(int set, const char *uri)
+{
+	uint64_t h = 14695981039346656037ull ^ (uint64_t)set;
+
+	for (; *uri; uri++)
+		h = (h ^ (uint8_t)*uri) * 1099511628211ull;
+	return (size_t)(h ^ h >> 32);
 }
 
-struct index {
-	const struct ds_entry **v;
-	size_t n;
-};
-
-static struct index
-index_make(const struct ds_entries *e)
+static size_t
+find_slot(const struct dsp_index *ix, int set, const char *uri)
 {
-	struct index ix = { xcalloc(e->n, sizeof *ix.v), e->n };
-	size_t i;
+	size_t i = hash_key(set, uri) & ix->mask;
 
-	for (i = 0; i < e->n; i++)
-		ix.v[i] = &e->v[i];
-	qsort(ix.v, ix.n, sizeof *ix.v, key_cmp);
+	while (ix->slots[i] != NULL && (ix->slots[i]->set != set || strcmp(ix->slots[i]->uri, uri) != 0))
+		i = (i + 1) & ix->mask;
+	return i;
+}
+
+struct dsp_index
+dsp_index_make(const struct ds_entries *e)
+{
+	struct dsp_index ix = { .mask = 7, .n = e->n };
+	size_t i, at;
+
+	while (ix.mask < 2 * e->n)
+		ix.mask = 2 * ix.mask + 1;
+	ix.slots = xcalloc(ix.mask + 1, sizeof *ix.slots);
+	for (i = 0; i < e->n; i++) {
+		at = find_slot(&ix, e->v[i].set, e->v[i].uri);
+		if (ix.slots[at] == NULL)
+			ix.slots[at] = &e->v[i];
+	}
 	return ix;
 }
 
-static const struct ds_entry *
-index_find(const struct index *ix, const struct ds_entry *key)
+void
+dsp_index_free(struct dsp_index *ix)
 {
-	const struct ds_entry **hit = ix->n == 0 ? NULL : bsearch(&key, ix->v, ix->n, sizeof *ix->v, key_cmp);
+	free(ix->slots);
+	memset(ix, 0, sizeof *ix);
+}
 
-	return hit ? *hit : NULL;
+const struct ds_entry *
+dsp_index_find(const struct dsp_index *ix, int set, const char *uri)
+{
+	return ix->n == 0 ? NULL : ix->slots[find_slot(ix, set, uri)];
+}
+
+static const struct ds_entry *
+index_find(const struct dsp_index *ix, const struct ds_entry *key)
+{
+	return dsp_index_find(ix, key->set, key->uri);
 }
 
 /* A template that leaves out what tells two instances apart gives one destination: in as long as one of them is. */
 static void
 drop_twins(struct ds_entries *e)
 {
-	struct index ix = index_make(e);
+	struct dsp_index ix = dsp_index_make(e);
 	bool *dead = xcalloc(e->n, sizeof *dead);
 	size_t i, n = 0;
 
-	for (i = 1; i < ix.n; i++) {
-		struct ds_entry *twin = &e->v[ix.v[i] - e->v], *kept = &e->v[ix.v[i - 1] - e->v];
-
-		if (key_cmp(&ix.v[i - 1], &ix.v[i]) != 0)
-			continue;
-		twin->flags = (twin->flags & ~(unsigned)DS_DISABLED) | (twin->flags & kept->flags & DS_DISABLED);
-		dead[ix.v[i - 1] - e->v] = true;
-	}
-	free(ix.v);
 	for (i = 0; i < e->n; i++) {
-		if (dead[i]) {
-			free(e->v[i].uri);
-			free(e->v[i].attrs);
-		} else {
-			e->v[n++] = e->v[i];
-		}
+		struct ds_entry *kept = &e->v[index_find(&ix, &e->v[i]) - e->v];
+
+		if (kept == &e->v[i])
+			continue;
+		kept->flags = (kept->flags & ~(unsigned)DS_DISABLED) | (kept->flags & e->v[i].flags & DS_DISABLED);
+		dead[i] = true;
 	}
+	dsp_index_free(&ix);
+	for (i = 0; i < e->n; i++)
+		if (!dead[i])
+			e->v[n++] = e->v[i];
 	e->n = n;
 	free(dead);
 }
@@ -229,46 +252,138 @@ read_flags(const char *text)
 	return flags;
 }
 
-static const struct binrpc_value *
-member(const struct binrpc_value *v, const char *name)
+/* Where in dispatcher.list's reply a value lies. */
+enum place { ELSEWHERE, IN_REPLY, IN_RECORDS, IN_SET, IN_TARGETS, IN_DEST, IN_ATTRS };
+
+static const struct {
+	enum place in;
+	const char *name;
+	enum place opens;
+	bool must; /* anything else of that name is an error */
+} places[] = {
+	{ IN_REPLY, "RECORDS", IN_RECORDS, false },
+	{ IN_RECORDS, "SET", IN_SET, true },
+	{ IN_SET, "TARGETS", IN_TARGETS, false },
+	{ IN_TARGETS, "DEST", IN_DEST, true },
+	{ IN_DEST, "ATTRS", IN_ATTRS, false },
+};
+
+struct reading {
+	struct ds_entries *out;
+	enum place open[BINRPC_DEPTH_MAX + 1]; /* by depth: what the struct there is */
+	bool has_records;
+	bool has_id;
+	size_t first; /* entry of the present set */
+	int id;
+	/* the present destination; texts point into the reply */
+	const char *uri, *flags, *attrs;
+	int priority;
+};
+
+static bool
+item_int(const struct binrpc_item *v, int *out)
 {
-	v = v != NULL ? binrpc_find(v->child, name) : NULL;
-	return v != NULL && (v->type == BINRPC_STRUCT || v->type == BINRPC_ARRAY) ? v : NULL;
+	if (v->type != BINRPC_INT && (v->type != BINRPC_DOUBLE || v->num % 1000 != 0))
+		return false;
+	*out = (int)(v->type == BINRPC_INT ? v->num : v->num / 1000);
+	return true;
+}
+
+static int
+read_open(struct reading *r, const struct binrpc_item *v, const char *name, enum place in)
+{
+	bool holds = v->type == BINRPC_STRUCT || v->type == BINRPC_ARRAY;
+	size_t i;
+
+	if (holds)
+		r->open[v->depth] = v->depth == 0 && v->type == BINRPC_STRUCT ? IN_REPLY : ELSEWHERE;
+	for (i = 0; i < NELEM(places); i++) {
+		if (places[i].in != in || strcmp(places[i].name, name) != 0)
+			continue;
+		if (!holds)
+			return places[i].must ? -EBADMSG : 0;
+		r->open[v->depth] = places[i].opens;
+		break;
+	}
+	if (!holds)
+		return 0;
+	switch (r->open[v->depth]) {
+	case IN_RECORDS:
+		r->has_records = true;
+		break;
+	case IN_SET:
+		r->has_id = false;
+		r->first = r->out->n;
+		break;
+	case IN_DEST:
+		r->uri = r->flags = r->attrs = NULL;
+		r->priority = 0;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int
+read_end(struct reading *r, enum place of)
+{
+	size_t i;
+
+	if (of == IN_SET) {
+		for (i = r->first; i < r->out->n; i++)
+			r->out->v[i].set = r->id;
+		return r->has_id ? 0 : -EBADMSG;
+	}
+	if (of == IN_DEST) {
+		if (r->uri == NULL)
+			return -EBADMSG;
+		if (r->attrs != NULL && strcmp(r->attrs, "<null string>") == 0)
+			r->attrs = NULL;
+		ds_entries_add(r->out, 0, r->uri, read_flags(r->flags), r->priority, r->attrs);
+	}
+	return 0;
+}
+
+static void
+read_value(struct reading *r, const struct binrpc_item *v, const char *name, enum place in)
+{
+	const char *text = v->type == BINRPC_STR ? v->str : NULL;
+
+	if (in == IN_SET && strcmp(name, "ID") == 0)
+		r->has_id = item_int(v, &r->id);
+	else if (in == IN_ATTRS && strcmp(name, "BODY") == 0)
+		r->attrs = text;
+	else if (in != IN_DEST)
+		return;
+	else if (strcmp(name, "URI") == 0)
+		r->uri = text;
+	else if (strcmp(name, "FLAGS") == 0)
+		r->flags = text;
+	else if (strcmp(name, "PRIORITY") == 0)
+		(void)item_int(v, &r->priority);
 }
 
 int
 dsp_read_list(const struct binrpc_msg *msg, struct ds_entries *out)
 {
-	const struct binrpc_value *records, *set, *targets, *dest, *attrs;
-	int64_t id, priority;
+	struct binrpc_walk w = { .body = msg->body, .len = msg->body_len };
+	struct reading r = { .out = out };
+	struct binrpc_item v;
+	int rc = 0, err = msg->kind == BINRPC_REPLY ? 0 : -EBADMSG;
 
-	if (msg->first == NULL || msg->first->type != BINRPC_STRUCT)
-		return -EBADMSG;
-	records = member(msg->first, "RECORDS");
-	if (records == NULL)
-		return -EBADMSG;
-	for (set = binrpc_find(records->child, "SET"); set != NULL; set = binrpc_find(set->next, "SET")) {
-		if (!binrpc_int(set->child, "ID", &id))
-			return -EBADMSG;
-		targets = member(set, "TARGETS");
-		for (dest = targets ? binrpc_find(targets->child, "DEST") : NULL; dest != NULL;
-		     dest = binrpc_find(dest->next, "DEST")) {
-			const char *uri = binrpc_text(dest->child, "URI"), *body = NULL;
+	while (err == 0 && (rc = binrpc_next(&w, &v)) > 0) {
+		const char *name = v.name ? v.name : "";
+		enum place in = v.depth > 0 ? r.open[v.depth - 1] : ELSEWHERE;
 
-			if (uri == NULL)
-				return -EBADMSG;
-			if (!binrpc_int(dest->child, "PRIORITY", &priority))
-				priority = 0;
-			attrs = member(dest, "ATTRS");
-			if (attrs != NULL)
-				body = binrpc_text(attrs->child, "BODY");
-			if (body != NULL && (body[0] == '\0' || strcmp(body, "<null string>") == 0))
-				body = NULL;
-			ds_entries_add(out, (int)id, uri, read_flags(binrpc_text(dest->child, "FLAGS")), (int)priority, body);
+		if (v.end) {
+			err = read_end(&r, r.open[v.depth]);
+			continue;
 		}
+		read_value(&r, &v, name, in);
+		err = read_open(&r, &v, name, in);
 	}
-	ds_entries_sort(out);
-	return 0;
+	return err != 0 || rc != 0 || !r.has_records ? -EBADMSG : 0;
 }
 
 /* ---- the plan ---- */
@@ -297,7 +412,16 @@ step(struct dsp_plan *p, enum dsp_op op, const struct ds_entry *e, const char *s
 	s->state = state;
 	s->detail = detail;
 	s->active = !(e->flags & DS_DISABLED);
-	p->structural += state == NULL;
+	s->blocked = NULL;
+	p->structural += dsp_is_structural(s);
+}
+
+void
+dsp_step_clear(struct dsp_step *s)
+{
+	free(s->uri);
+	free(s->detail);
+	free(s->blocked);
 }
 
 void
@@ -305,10 +429,8 @@ dsp_plan_clear(struct dsp_plan *p)
 {
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		free(p->v[i].uri);
-		free(p->v[i].detail);
-	}
+	for (i = 0; i < p->n; i++)
+		dsp_step_clear(&p->v[i]);
 	free(p->v);
 	memset(p, 0, sizeof *p);
 }
@@ -330,20 +452,44 @@ text_or(const char *s)
 	return s ? s : "";
 }
 
+/* What differs in what a reload alone can change; NULL: nothing. */
+static char *
+differs(const struct ds_entry *want, const struct ds_entry *have)
+{
+	if (want->priority != have->priority)
+		return xasprintf("priority %d -> %d", have->priority, want->priority);
+	if (strcmp(text_or(want->attrs), text_or(have->attrs)) != 0)
+		return xasprintf("attributes \"%s\" -> \"%s\"", text_or(have->attrs), text_or(want->attrs));
+	return NULL;
+}
+
 static void
-compare(struct dsp_plan *p, const struct ds_entry *want, const struct ds_entry *have)
+compare_state(struct dsp_plan *p, const struct ds_entry *want, const struct ds_entry *have)
 {
 	bool out = want->flags & DS_DISABLED, is_out = have->flags & DS_DISABLED;
 
-	if (want->priority != have->priority)
-		step(p, DSP_CHANGE, want, NULL, xasprintf("priority %d -> %d", have->priority, want->priority));
-	else if (strcmp(text_or(want->attrs), text_or(have->attrs)) != 0)
-		step(p, DSP_CHANGE, want, NULL,
-		    xasprintf("attributes \"%s\" -> \"%s\"", text_or(have->attrs), text_or(want->attrs)));
 	if (out && !is_out)
 		step(p, DSP_DISABLE, want, "dx", NULL);
 	else if (!out && is_out)
 		step(p, DSP_ENABLE, want, want->flags & DS_PROBING ? "ap" : "a", NULL);
+}
+
+/* theirs: somebody else's line in the file, which stands for it; NULL: c4d's own does */
+static void
+compare(struct dsp_plan *p, const struct ds_entry *want, const struct ds_entry *theirs, const struct ds_entry *have)
+{
+	char *detail = theirs != NULL ? differs(want, theirs) : NULL;
+
+	if (detail != NULL)
+		step(p, DSP_THEIRS, want, NULL, detail);
+	if (have == NULL) {
+		step(p, DSP_ADD, want, NULL, NULL);
+		return;
+	}
+	detail = differs(theirs != NULL ? theirs : want, have);
+	if (detail != NULL)
+		step(p, DSP_CHANGE, want, NULL, detail);
+	compare_state(p, want, have);
 }
 
 /* In this order no set is empty in between, not even for one RPC. */
@@ -351,7 +497,8 @@ static void
 enable_first(struct dsp_plan *p)
 {
 	static const int rank[] = {
-		[DSP_ENABLE] = 0, [DSP_ADD] = 1, [DSP_REMOVE] = 1, [DSP_CHANGE] = 1, [DSP_TWICE] = 1, [DSP_DISABLE] = 2,
+		[DSP_ENABLE] = 0, [DSP_ADD] = 1, [DSP_REMOVE] = 1, [DSP_CHANGE] = 1, [DSP_TWICE] = 1, [DSP_THEIRS] = 1,
+		[DSP_DISABLE] = 2,
 	};
 	struct dsp_step *v = xcalloc(p->n, sizeof *v);
 	size_t i, n = 0;
@@ -366,45 +513,80 @@ enable_first(struct dsp_plan *p)
 	p->cap = p->n;
 }
 
+/* Others' line for this destination, where the set has room for them. */
+static const struct ds_entry *
+theirs_of(const struct dsp_index *theirs, const struct ds_set_ref *set, const struct ds_entry *e)
+{
+	return set == NULL || set->exclusive || theirs->n == 0 ? NULL : index_find(theirs, e);
+}
+
 void
 dsp_make_plan(const struct ds_entries *desired, const struct ds_entries *actual, const struct ds_entries *foreign,
     const struct ds_set_ref *sets, size_t n_sets, struct dsp_plan *out)
 {
-	struct index want = index_make(desired), have = index_make(actual), theirs = index_make(foreign);
+	struct dsp_index want = dsp_index_make(desired), have = dsp_index_make(actual), theirs = dsp_index_make(foreign);
 	size_t i;
 
-	for (i = 0; i < want.n; i++) {
-		const struct ds_entry *e = index_find(&have, want.v[i]);
+	for (i = 0; i < desired->n; i++)
+		compare(out, &desired->v[i], theirs_of(&theirs, find_set(sets, n_sets, desired->v[i].set), &desired->v[i]),
+		    index_find(&have, &desired->v[i]));
+	for (i = 0; i < actual->n; i++) {
+		const struct ds_entry *e = &actual->v[i];
+		const struct ds_set_ref *set = find_set(sets, n_sets, e->set);
+		bool wanted;
 
-		if (e == NULL)
-			step(out, DSP_ADD, want.v[i], NULL, NULL);
-		else
-			compare(out, want.v[i], e);
-	}
-	for (i = 0; i < have.n; i++) {
-		const struct ds_set_ref *set = find_set(sets, n_sets, have.v[i]->set);
-
-		if (set == NULL || (!set->exclusive && index_find(&theirs, have.v[i]) != NULL))
+		if (set == NULL)
 			continue;
-		if (i > 0 && key_cmp(&have.v[i - 1], &have.v[i]) == 0) {
-			step(out, DSP_TWICE, have.v[i], NULL, NULL);
+		wanted = index_find(&want, e) != NULL;
+		/* what is theirs alone may stand there as often as they like */
+		if (!wanted && theirs_of(&theirs, set, e) != NULL)
 			continue;
-		}
-		if (index_find(&want, have.v[i]) != NULL)
-			continue;
-		step(out, DSP_REMOVE, have.v[i], NULL, NULL);
+		if (index_find(&have, e) != e)
+			step(out, DSP_TWICE, e, NULL, NULL);
+		else if (!wanted)
+			step(out, DSP_REMOVE, e, NULL, NULL);
 	}
 	enable_first(out);
-	free(want.v);
-	free(have.v);
-	free(theirs.v);
+	dsp_index_free(&want);
+	dsp_index_free(&have);
+	dsp_index_free(&theirs);
 }
 
 /* ---- states over a reload ---- */
 
+struct states {
+	struct dsp_index seen, lost, theirs;
+	bool probing;
+};
+
+static struct states
+states_make(const struct dsp_known *k)
+{
+	static const struct ds_entries none;
+
+	return (struct states){ dsp_index_make(k->states), dsp_index_make(k->lost ? k->lost : &none),
+		dsp_index_make(k->theirs ? k->theirs : &none), k->probing };
+}
+
+static void
+states_free(struct states *s)
+{
+	dsp_index_free(&s->seen);
+	dsp_index_free(&s->lost);
+	dsp_index_free(&s->theirs);
+}
+
+static const struct ds_entry *
+states_find(const struct states *s, const struct ds_entry *e)
+{
+	const struct ds_entry *seen = index_find(&s->seen, e);
+
+	return seen != NULL || s->lost.n == 0 ? seen : index_find(&s->lost, e);
+}
+
 /* All that takes calls in this set is inactive: writing that down would be an outage after a restart. */
 static bool
-all_inactive(const struct ds_entries *desired, const struct index *states, int set)
+all_inactive(const struct ds_entries *desired, const struct states *s, int set)
 {
 	bool any = false;
 	size_t i;
@@ -415,52 +597,96 @@ all_inactive(const struct ds_entries *desired, const struct index *states, int s
 		if (desired->v[i].set != set || desired->v[i].flags & DS_DISABLED)
 			continue;
 		any = true;
-		e = index_find(states, &desired->v[i]);
+		e = states_find(s, &desired->v[i]);
 		if (e == NULL || !(e->flags & DS_INACTIVE))
 			return false;
 	}
 	return any;
 }
 
-void
-dsp_file_entries(const struct ds_entries *desired, const struct ds_entries *states, bool probing,
-    struct ds_entries *out)
+static unsigned
+file_flags(const struct ds_entry *d, const struct states *s, bool all)
 {
-	struct index ix = index_make(states);
+	const struct ds_entry *seen = d->flags & DS_DISABLED ? NULL : states_find(s, d);
+	unsigned bits;
+
+	if (seen == NULL)
+		return d->flags;
+	bits = seen->flags & (DS_INACTIVE | DS_TRYING | DS_PROBING);
+	if (!s->probing || all)
+		bits &= ~(unsigned)DS_INACTIVE;
+	if (bits & DS_INACTIVE)
+		bits |= DS_PROBING;
+	return d->flags | bits;
+}
+
+void
+dsp_file_entries(const struct ds_entries *desired, const struct dsp_known *known, struct ds_entries *out)
+{
+	struct states s = states_make(known);
 	bool all = false;
 	size_t i;
 
 	for (i = 0; i < desired->n; i++) {
-		const struct ds_entry *d = &desired->v[i], *s = index_find(&ix, d);
-		unsigned flags = d->flags;
+		const struct ds_entry *d = &desired->v[i];
 
 		if (i == 0 || desired->v[i - 1].set != d->set)
-			all = all_inactive(desired, &ix, d->set);
-		if (s != NULL && !(d->flags & DS_DISABLED)) {
-			unsigned bits = s->flags & (DS_INACTIVE | DS_TRYING | DS_PROBING);
-
-			if (!probing || all)
-				bits &= ~(unsigned)DS_INACTIVE;
-			if (bits & DS_INACTIVE)
-				bits |= DS_PROBING;
-			flags |= bits;
-		}
-		ds_entries_add(out, d->set, d->uri, flags, d->priority, d->attrs);
+			all = all_inactive(desired, &s, d->set);
+		if (s.theirs.n == 0 || index_find(&s.theirs, d) == NULL)
+			ds_entries_add(out, d->set, d->uri, file_flags(d, &s, all), d->priority, d->attrs);
 	}
-	free(ix.v);
+	states_free(&s);
+}
+
+unsigned
+dsp_file_flags(const struct ds_entries *desired, const struct dsp_known *known, const struct ds_entry *e)
+{
+	struct states s = states_make(known);
+	unsigned flags = file_flags(e, &s, all_inactive(desired, &s, e->set));
+
+	states_free(&s);
+	return flags;
+}
+
+void
+dsp_note_lost(const struct dsp_plan *plan, const struct ds_entries *before, struct ds_entries *lost)
+{
+	struct dsp_index was = { 0 };
+	struct ds_entries still = { 0 };
+	size_t i;
+
+	for (i = 0; i < plan->n; i++) {
+		const struct dsp_step *s = &plan->v[i];
+		const struct ds_entry *e;
+
+		if (s->op != DSP_ADD)
+			continue;
+		if (was.slots == NULL)
+			was = dsp_index_make(before);
+		e = dsp_index_find(&was, s->set, s->uri);
+		if (e == NULL)
+			e = dsp_find(lost, s->set, s->uri);
+		if (e != NULL)
+			ds_entries_add(&still, e->set, e->uri, e->flags, e->priority, e->attrs);
+	}
+	dsp_index_free(&was);
+	ds_entries_clear(lost);
+	*lost = still;
 }
 
 void
 dsp_repair(const struct ds_entries *desired, const struct ds_entries *before, const struct ds_entries *after,
     bool probing, struct dsp_plan *out)
 {
-	struct index was = index_make(before), is = index_make(after);
+	struct dsp_known known = { .states = before, .probing = probing };
+	struct dsp_index is = dsp_index_make(after);
+	struct states was = states_make(&known);
 	bool all = false;
 	size_t i;
 
 	for (i = 0; i < desired->n; i++) {
 		const struct ds_entry *d = &desired->v[i];
-		const struct ds_entry *b = index_find(&was, d), *a = index_find(&is, d);
+		const struct ds_entry *b = states_find(&was, d), *a = index_find(&is, d);
 
 		if (i == 0 || desired->v[i - 1].set != d->set)
 			all = all_inactive(desired, &was, d->set);
@@ -472,6 +698,6 @@ dsp_repair(const struct ds_entries *desired, const struct ds_entries *before, co
 			step(out, DSP_ENABLE, d, b->flags & DS_PROBING ? "ap" : "a",
 			    xasprintf("was active before the reload"));
 	}
-	free(was.v);
-	free(is.v);
+	states_free(&was);
+	dsp_index_free(&is);
 }

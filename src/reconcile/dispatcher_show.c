@@ -7,43 +7,33 @@
 #include "base/log.h"
 #include "reconcile/dispatcher_int.h"
 
-static void
-set_show(struct dispatcher *d, struct set *s, enum target_state state, const char *error)
+/* What is missing of one set. */
+struct missing {
+	size_t steps;      /* what c4d can do */
+	bool structural;
+	const char *blocked; /* why one of them can't be done; NULL */
+	const struct dsp_step *theirs; /* somebody else's line differs; NULL */
+};
+
+static struct missing
+count_steps(const struct dispatcher *d, int set)
 {
-	bool changed = s->state != state;
-	bool news = strcmp(s->error, error) != 0 && error[0];
+	struct missing m = { 0 };
+	size_t i;
 
-	if (changed) {
-		s->state = state;
-		s->since_ms = loop_wall_ms(d->deps.loop);
-	}
-	if (error != s->error)
-		snprintf(s->error, sizeof s->error, "%s", error);
-	if (d->deps.dry || !(changed || news))
-		return;
-	if (state == TARGET_FAILED)
-		log_error("target", "%s failed: %s", s->name, error);
-	else if (state == TARGET_UNREACHABLE)
-		log_warnx("target", "%s unreachable: %s", s->name, error);
-	else if (changed && state == TARGET_CONVERGED)
-		log_notice("target", "%s converged generation=%" PRIu64, s->name, s->applied);
-	else if (changed)
-		log_info("target", "%s %s%s%s", s->name, target_state_name(state), error[0] ? ": " : "", error);
-}
-
-static size_t
-count_steps(const struct dispatcher *d, int set, bool *structural)
-{
-	size_t i, n = 0;
-
-	*structural = false;
 	for (i = 0; i < d->plan.n; i++) {
-		if (d->plan.v[i].set != set)
+		const struct dsp_step *s = &d->plan.v[i];
+
+		if (s->set != set)
 			continue;
-		n++;
-		*structural |= d->plan.v[i].state == NULL;
+		m.steps += s->op != DSP_THEIRS;
+		m.structural |= dsp_is_structural(s);
+		if (m.blocked == NULL)
+			m.blocked = s->blocked;
+		if (m.theirs == NULL && s->op == DSP_THEIRS)
+			m.theirs = s;
 	}
-	return n;
+	return m;
 }
 
 static bool
@@ -58,23 +48,43 @@ is_ref(const struct dispatcher *d, int set)
 }
 
 static void
+set_show(struct dispatcher *d, struct set *s, enum target_state state, const char *error)
+{
+	target_row_show(&s->row, &d->deps, state, error);
+}
+
+static void
 set_verified(struct dispatcher *d, struct set *s)
 {
-	uint64_t generation = d->topo->generation;
+	target_row_verified(&s->row, &d->deps, d->topo->generation, d->start_generation, d->applied_wall_ms);
+}
 
-	if (generation > s->recorded && d->deps.store != NULL && generation > d->start_generation) {
-		store_put_times(d->deps.store, generation, s->name,
-		    d->applied_wall_ms ? d->applied_wall_ms : loop_wall_ms(d->deps.loop), loop_wall_ms(d->deps.loop));
-		s->recorded = generation;
+/* Kamailio was read back, and this set is not given up. */
+static void
+show_read(struct dispatcher *d, struct set *s, const struct missing *m)
+{
+	char text[512];
+
+	if (m->blocked != NULL) {
+		set_show(d, s, TARGET_FAILED, m->blocked);
+	} else if (m->steps > 0) {
+		dispatcher_describe_wait(d, text, sizeof text);
+		set_show(d, s, m->structural && d->window_ms > now_ms(d) ? TARGET_WINDOW : TARGET_PENDING, m->structural ? text : "");
+	} else if (m->theirs != NULL) {
+		set_verified(d, s);
+		snprintf(text, sizeof text, "%s has a line for %s that is not c4d's (%s): it stands until somebody corrects or removes it",
+		    d->conf->list_file, m->theirs->uri, m->theirs->detail);
+		set_show(d, s, TARGET_FAILED, text);
+	} else {
+		set_verified(d, s);
+		set_show(d, s, TARGET_CONVERGED, "");
 	}
-	s->applied = generation;
 }
 
 void
 dispatcher_show_sets(struct dispatcher *d)
 {
 	char text[512];
-	bool structural;
 	size_t i;
 
 	/* Not tried yet, or a call just failed with its connection: on_down() comes soon and knows why. */
@@ -82,8 +92,9 @@ dispatcher_show_sets(struct dispatcher *d)
 		return;
 	for (i = 0; i < d->n_sets; i++) {
 		struct set *s = &d->sets[i];
+		struct missing m = count_steps(d, (int)s->conf->id);
 
-		s->pending = d->topo ? count_steps(d, (int)s->conf->id, &structural) : 0;
+		s->row.pending = m.steps;
 		if (d->file_locked_out) {
 			set_show(d, s, TARGET_FAILED, d->file_error);
 		} else if (d->topo == NULL) {
@@ -92,24 +103,21 @@ dispatcher_show_sets(struct dispatcher *d)
 			snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", s->conf->service);
 			set_show(d, s, is_up(d) ? TARGET_PENDING : TARGET_UNREACHABLE,
 			    is_up(d) ? text : kamhost_down_why(d->host));
-		} else if (s->backoff_ms > now_ms(d)) {
-			set_show(d, s, TARGET_FAILED, s->error);
+		} else if (s->row.backoff_ms > now_ms(d)) {
+			set_show(d, s, TARGET_FAILED, s->row.error);
 		} else if (d->file_error[0]) {
 			/* what set_state can do was done all the same */
-			if (is_up(d) && d->was_read && s->pending == 0)
+			if (is_up(d) && d->was_read && m.steps == 0)
 				set_verified(d, s);
 			set_show(d, s, TARGET_FAILED, d->file_error);
 		} else if (!is_up(d)) {
 			set_show(d, s, TARGET_UNREACHABLE, kamhost_down_why(d->host));
-		} else if (d->reload_error[0] && structural) {
+		} else if (d->reload_error[0] && m.structural) {
 			set_show(d, s, TARGET_FAILED, d->reload_error);
 		} else if (!d->was_read) {
 			set_show(d, s, d->list_error[0] ? TARGET_FAILED : TARGET_PENDING, d->list_error);
-		} else if (s->pending > 0) {
-			set_show(d, s, structural && d->window_ms > now_ms(d) ? TARGET_WINDOW : TARGET_PENDING, "");
 		} else {
-			set_verified(d, s);
-			set_show(d, s, TARGET_CONVERGED, "");
+			show_read(d, s, &m);
 		}
 	}
 }
@@ -126,22 +134,8 @@ void
 dispatcher_view(const struct target *t, size_t i, struct target_view *v)
 {
 	const struct dispatcher *d = of_const_target(t);
-	const struct set *s = &d->sets[i];
-	int64_t left = d->window_ms - now_ms(d);
 
-	memset(v, 0, sizeof *v);
-	snprintf(v->name, sizeof v->name, "%s", s->name);
-	v->kind = "dispatcher";
-	v->state = s->state;
-	v->desired_generation = platform_generation(d->deps.platform);
-	v->applied_generation = s->applied;
-	/* between the change and the pass that brings it about */
-	if (v->state == TARGET_CONVERGED && v->applied_generation != v->desired_generation)
-		v->state = TARGET_PENDING;
-	v->pending = s->pending;
-	v->last_error = s->error;
-	v->since_ms = s->since_ms;
-	v->window_ms = left > 0 ? left : 0;
+	target_row_view(&d->sets[i].row, &d->deps, "dispatcher", d->window_ms, v);
 }
 
 bool
@@ -216,7 +210,8 @@ dispatcher_diff(const struct target *t, bool file, target_step_cb *cb, void *arg
 {
 	const struct dispatcher *d = of_const_target(t);
 	struct ds_set_ref *refs = xcalloc(d->n_sets, sizeof *refs);
-	struct ds_entries desired = { 0 };
+	struct dsp_known known = dispatcher_known(d);
+	struct ds_entries desired = { 0 }, block = { 0 };
 	struct dsp_plan p = { 0 };
 	size_t n;
 
@@ -227,10 +222,12 @@ dispatcher_diff(const struct target *t, bool file, target_step_cb *cb, void *arg
 		dsp_plan_clear(&p);
 	}
 	if (file && d->loaded) {
-		dsp_make_plan(&desired, &d->filed, &d->foreign, refs, n, &p);
+		dsp_file_entries(&desired, &known, &block);
+		dsp_make_plan(&block, &d->filed, &d->foreign, refs, n, &p);
 		tell_steps(d, &p, "file", cb, arg);
 		dsp_plan_clear(&p);
 	}
+	ds_entries_clear(&block);
 	ds_entries_clear(&desired);
 	free(refs);
 }

@@ -5,29 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "reconcile/filelock.h"
 
 #define LIST_MAX_BYTES (16u << 20)
+#define RACY_MS 1000 /* coarser than any file system's clock that a list lies on */
+
+/* What stat() says of a file whose content we know. */
+struct mark {
+	bool valid;
+	struct stat st;
+};
 
 struct listfile {
 	struct worker *worker;
 	char *path;
-	char *lock_path;
-	int lock_fd; /* -1: not held; the worker's while a job is under way */
+	struct filelock lock; /* the worker's while a job is under way */
+	struct mark stored;   /* likewise: as the last store left it */
 	listfile_cb *cb;
 	void *arg;
 	bool busy;
 	bool gone; /* freed while a job was under way: a last job, behind it, frees us */
 };
 
+enum what { LOAD, STORE, CHECK, RELEASE };
+
 struct job {
 	struct worker_job job;
 	struct listfile *lf;
+	enum what what; /* RELEASE is the last one: whoever comes next for this file must find it unlocked */
 	bool take_lock;
-	bool store;
-	bool release; /* the last one: whoever comes next for this file must find it unlocked */
 	struct ds_set_ref *sets;
 	size_t n_sets;
 	struct ds_entries ours;
@@ -37,107 +47,118 @@ struct job {
 static void
 fill_error(struct job *j, int err, const char *what, const char *path)
 {
-	const char *remedy = err == -ENOSPC || err == -EDQUOT ? "make room" : err == -ENOENT ? "make the directory" :
-	    err == -ENOTDIR || err == -EISDIR || err == -ELOOP ? "something else stands at that path: move it away" :
-	    err == -EROFS ? "the file system is read-only" : "give c4d's user the right to write there";
-
 	if (j->r.err != 0)
 		return;
 	j->r.err = err;
-	snprintf(j->r.error, sizeof j->r.error, "cannot %s %s: %s (%s; c4d tries again by itself)", what, path,
-	    strerror(-err), remedy);
-}
-
-static void
-unlock(struct listfile *lf)
-{
-	if (lf->lock_fd >= 0)
-		close(lf->lock_fd);
-	lf->lock_fd = -1;
-}
-
-/* Somebody removed the lock's file, or its whole directory: what we hold would keep nobody away. */
-static void
-drop_void_lock(struct listfile *lf)
-{
-	struct stat held, there;
-
-	if (lf->lock_fd < 0 || fstat(lf->lock_fd, &held) != 0)
-		return;
-	if (stat(lf->lock_path, &there) != 0 || there.st_dev != held.st_dev || there.st_ino != held.st_ino)
-		unlock(lf);
+	filelock_explain(err, what, path, j->r.error, sizeof j->r.error);
 }
 
 static void
 lock(struct job *j)
 {
 	struct listfile *lf = j->lf;
-	pid_t holder;
-	int fd;
+	pid_t holder = 0;
+	int err = filelock_take(&lf->lock, &holder);
 
-	drop_void_lock(lf);
-	if (lf->lock_fd < 0) {
-		fd = file_lock(lf->lock_path, &holder);
-		if (fd == -EWOULDBLOCK) {
-			j->r.err = -EWOULDBLOCK;
-			snprintf(j->r.error, sizeof j->r.error, "managed by pid %ld: another c4d has locked %s; stop one of the two",
-			    (long)holder, lf->lock_path);
-		} else if (fd < 0) {
-			fill_error(j, fd, "lock", lf->lock_path);
-		} else {
-			lf->lock_fd = fd;
-		}
+	if (err == -EWOULDBLOCK) {
+		j->r.err = err;
+		snprintf(j->r.error, sizeof j->r.error, "managed by pid %ld: another c4d has locked %s; stop one of the two",
+		    (long)holder, lf->lock.path);
+	} else if (err != 0) {
+		fill_error(j, err, "lock", lf->lock.path);
 	}
-	j->r.locked = lf->lock_fd >= 0;
+	j->r.locked = lf->lock.fd >= 0;
+}
+
+/*
+ * Remembers the file as it is. One that was changed a moment ago might change again without its times showing
+ * it (they are coarse): such a mark is worth nothing.
+ */
+static void
+set_mark(struct mark *m, const char *path)
+{
+	struct timespec now;
+	int64_t age_ms;
+
+	m->valid = false;
+	if (stat(path, &m->st) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return;
+	age_ms = (now.tv_sec - m->st.st_ctim.tv_sec) * 1000LL + (now.tv_nsec - m->st.st_ctim.tv_nsec) / 1000000;
+	m->valid = age_ms > RACY_MS;
+}
+
+static bool
+same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool
+is_marked(const struct mark *m, const char *path)
+{
+	struct stat st;
+
+	return m->valid && stat(path, &st) == 0 && st.st_dev == m->st.st_dev && st.st_ino == m->st.st_ino &&
+	    st.st_size == m->st.st_size && same_time(st.st_mtim, m->st.st_mtim) && same_time(st.st_ctim, m->st.st_ctim);
+}
+
+/* The file's new text; false: it can't be made, or is what the file holds. */
+static bool
+compose(struct job *j, const char *old, size_t len, struct buf *text)
+{
+	const char *bad_uri = NULL;
+	int err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, text, &bad_uri);
+
+	if (err != 0) {
+		j->r.err = err;
+		snprintf(j->r.error, sizeof j->r.error, err == -EMSGSIZE ?
+		    "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); shorten uri or attrs in the configuration" :
+		    "%s: Kamailio would not read the line of %.200s back as it is meant (of at most %d bytes, without blanks or #); "
+		    "correct uri or attrs in the configuration",
+		    j->lf->path, bad_uri ? bad_uri : "?", DSLIST_LINE_MAX);
+		return false;
+	}
+	return old == NULL || text->len != len || (len > 0 && memcmp(text->s, old, len) != 0);
 }
 
 static void
-job_run(struct worker_job *wj)
+replace(struct job *j, const char *text, size_t len)
 {
-	struct job *j = CONTAINER_OF(wj, struct job, job);
-	const char *path = j->lf->path, *what = "", *bad_uri = NULL;
+	const char *what = "";
+	int err = file_replace(j->lf->path, text, len, &what);
+
+	if (err != 0)
+		fill_error(j, err, what, j->lf->path);
+	else
+		j->r.written = j->r.exists = true;
+}
+
+static void
+read_or_store(struct job *j)
+{
+	const char *path = j->lf->path;
 	struct buf text = { 0 };
+	struct mark before;
 	char *old = NULL;
 	size_t len = 0;
 	int err;
 
-	if (j->release) {
-		unlock(j->lf);
-		return;
-	}
-	if (j->take_lock)
-		lock(j);
+	j->r.read = true;
+	j->lf->stored.valid = false;
+	set_mark(&before, path);
 	err = file_read(path, LIST_MAX_BYTES, &old, &len);
 	j->r.exists = err == 0;
 	if (err != 0 && err != -ENOENT) {
 		fill_error(j, err, "read", path);
 		return;
 	}
-	if (!j->r.exists && !j->store && j->r.locked) {
+	if (j->what == STORE && j->r.locked && compose(j, old, len, &text))
+		replace(j, text.s ? text.s : "", text.len);
+	else if (j->what == LOAD && !j->r.exists && j->r.locked)
 		/* Kamailio does not start without the file; an empty one says nothing and is fine. */
-		err = file_replace(path, "", 0, &what);
-		if (err != 0)
-			fill_error(j, err, what, path);
-		else
-			j->r.written = j->r.exists = true;
-	}
-	if (j->store && j->r.locked) {
-		err = dslist_compose(old ? old : "", len, j->sets, j->n_sets, &j->ours, &text, &bad_uri);
-		if (err != 0) {
-			j->r.err = err;
-			snprintf(j->r.error, sizeof j->r.error, err == -EMSGSIZE ?
-			    "%s: the line of %.200s would be longer than Kamailio reads (%d bytes); shorten uri or attrs in the configuration" :
-			    "%s: Kamailio would not read the line of %.200s back as it is meant (of at most %d bytes, without blanks or #); "
-			    "correct uri or attrs in the configuration",
-			    path, bad_uri ? bad_uri : "?", DSLIST_LINE_MAX);
-		} else if (old == NULL || text.len != len || (len > 0 && memcmp(text.s, old, len) != 0)) {
-			err = file_replace(path, text.s ? text.s : "", text.len, &what);
-			if (err != 0)
-				fill_error(j, err, what, path);
-			else
-				j->r.written = j->r.exists = true;
-		}
-	}
+		replace(j, "", 0);
+	if (j->what == STORE && j->r.err == 0 && !j->r.written)
+		j->lf->stored = before;
 	if (j->r.written)
 		dslist_parse(text.s ? text.s : "", text.len, &j->r.all, &j->r.bad);
 	else if (old != NULL)
@@ -147,10 +168,27 @@ job_run(struct worker_job *wj)
 }
 
 static void
+job_run(struct worker_job *wj)
+{
+	struct job *j = CONTAINER_OF(wj, struct job, job);
+
+	if (j->what == RELEASE) {
+		filelock_drop(&j->lf->lock);
+		return;
+	}
+	if (j->take_lock)
+		lock(j);
+	if (j->what == CHECK)
+		j->r.unchanged = j->r.err == 0 && is_marked(&j->lf->stored, j->lf->path);
+	else
+		read_or_store(j);
+}
+
+static void
 listfile_destroy(struct listfile *lf)
 {
-	unlock(lf);
-	free(lf->lock_path);
+	filelock_drop(&lf->lock);
+	free(lf->lock.path);
 	free(lf->path);
 	free(lf);
 }
@@ -162,7 +200,7 @@ job_done(struct worker_job *wj)
 	struct listfile *lf = j->lf;
 
 	lf->busy = false;
-	if (j->release)
+	if (j->what == RELEASE)
 		listfile_destroy(lf);
 	else if (!lf->gone)
 		lf->cb(lf->arg, &j->r);
@@ -173,13 +211,14 @@ job_done(struct worker_job *wj)
 }
 
 static struct job *
-new_job(struct listfile *lf)
+new_job(struct listfile *lf, enum what what)
 {
 	struct job *j = xcalloc(1, sizeof *j);
 
 	j->job.run = job_run;
 	j->job.done = job_done;
 	j->lf = lf;
+	j->what = what;
 	lf->busy = true;
 	return j;
 }
@@ -191,8 +230,8 @@ listfile_new(struct worker *worker, const char *path, listfile_cb *cb, void *arg
 
 	lf->worker = worker;
 	lf->path = xstrdup(path);
-	lf->lock_path = xasprintf("%s.c4d-lock", path);
-	lf->lock_fd = -1;
+	lf->lock.path = xasprintf("%s.c4d-lock", path);
+	lf->lock.fd = -1;
 	lf->cb = cb;
 	lf->arg = arg;
 	return lf;
@@ -210,33 +249,39 @@ listfile_free(struct listfile *lf)
 		return;
 	}
 	lf->gone = true;
-	j = new_job(lf);
-	j->release = true;
+	j = new_job(lf, RELEASE);
 	worker_submit(lf->worker, WORKER_URGENT, &j->job);
 }
 
 void
 listfile_load(struct listfile *lf, bool take_lock)
 {
-	struct job *j = new_job(lf);
+	struct job *j = new_job(lf, LOAD);
 
 	j->take_lock = take_lock;
 	worker_submit(lf->worker, WORKER_URGENT, &j->job);
 }
 
 void
-listfile_store(struct listfile *lf, const struct ds_set_ref *sets, size_t n_sets, const struct ds_entries *ours)
+listfile_check(struct listfile *lf)
 {
-	struct job *j = new_job(lf);
-	size_t i;
+	struct job *j = new_job(lf, CHECK);
 
-	j->take_lock = j->store = true;
+	j->take_lock = true;
+	worker_submit(lf->worker, WORKER_URGENT, &j->job);
+}
+
+void
+listfile_store(struct listfile *lf, const struct ds_set_ref *sets, size_t n_sets, struct ds_entries *takes)
+{
+	struct job *j = new_job(lf, STORE);
+
+	j->take_lock = true;
 	j->sets = xcalloc(n_sets, sizeof *sets);
 	if (n_sets)
 		memcpy(j->sets, sets, n_sets * sizeof *sets);
 	j->n_sets = n_sets;
-	for (i = 0; i < ours->n; i++)
-		ds_entries_add(&j->ours, ours->v[i].set, ours->v[i].uri, ours->v[i].flags, ours->v[i].priority,
-		    ours->v[i].attrs);
+	j->ours = *takes;
+	memset(takes, 0, sizeof *takes);
 	worker_submit(lf->worker, WORKER_URGENT, &j->job);
 }

@@ -1,23 +1,38 @@
 /*
- * table_int: what the two halves of the table target share: table.c acts, table_show.c shows.
+ * table_int: what the parts of the table target share: table.c acts, table_want.c says what is to be there, table_show.c shows.
  */
 #ifndef RECONCILE_TABLE_INT_H
 #define RECONCILE_TABLE_INT_H
 
 #include "reconcile/repair.h"
 #include "reconcile/table.h"
+#include "reconcile/table_kind.h"
 #include "reconcile/tablefile.h"
 #include "reconcile/target_row.h"
 
-/* A row of the file that nobody wants: how long it has stayed, and how it leaves. */
-struct leftover {
-	int set, mask, port;
-	char *item;
-	bool met;           /* by the present pass */
-	int64_t held_ms;    /* for so long it stayed while its services' names proved something */
+/* What is one row among the targets: a set, a group, or all of a table. */
+struct part {
+	struct target_row row;
+	int set;
+	bool mute;         /* rtpengine: no node of it answers */
+	char silence[320]; /* that in words; "" while the first pings are under way */
+	char refused[320]; /* Kamailio does not do what c4d asks of it ... */
+	int64_t refused_ms; /* ... monotonic, said until then; 0: it does */
+	char war[512];     /* somebody else changes it again and again: left to them until row.backoff_ms ... */
+	uint64_t war_hash; /* ... as long as this is desired */
+};
+
+/* What is remembered of a row, as long as it is wanted or the file holds it. */
+struct memo {
+	struct table_row row; /* first: it is the key */
+	bool wanted;        /* c4d wanted it at some time of this run */
+	bool shut;          /* adopted; it is out because it does not answer */
+	int64_t until_ms;   /* wall clock; so long its sessions may take, by the operator's word; 0: no word */
+	int64_t held_ms;    /* adopted; for so long it stayed while its services' names proved something */
 	int64_t proven_ms;  /* monotonic, when that was last so; 0: it was not */
 	int64_t leaving_ms; /* monotonic, since when it leaves; 0: it does not yet */
 	int64_t quiet_ms;   /* monotonic, since when Kamailio gives it no new calls; 0: not yet */
+	int64_t pause_ms;   /* monotonic; Kamailio is not asked to use it before */
 };
 
 struct table {
@@ -31,49 +46,51 @@ struct table {
 	struct nodes *nodes; /* NULL: not probed, or plan */
 	struct loop_timer timer;
 	struct loop_later begin;
-	struct target_row *rows;
-	int *sets; /* by row */
-	size_t n_rows;
+	struct part *parts;
+	size_t n_parts;
 
 	/* what is known */
 	bool loaded;              /* the file has been read once */
 	bool was_read;            /* Kamailio has been read on this connection */
+	bool was_ever_read;
 	struct table_rows actual; /* the last read-back */
+	struct table_rows first;  /* of the first read-back of this run, what may still have to be taken over */
 	struct table_rows filed;  /* what the file holds, all sets */
-	struct table_rows mine;   /* what c4d wanted there at any time of this run */
-	struct leftover *leftovers;
-	size_t n_leftovers, cap_leftovers;
+	struct memo *memos;       /* sorted by row */
+	size_t n_memos;
 	char file_error[512];
 	bool file_locked_out;     /* another c4d manages it */
-	uint64_t filed_hash;      /* of what it was last told to hold; 0 unknown */
+	bool file_right;          /* it held what was desired when it was last looked at */
+	size_t file_bad;
 	int64_t file_checked_ms;
-	bool mute;                /* no node of a set answers */
-	char mute_error[512];
 
 	/* the pass under way */
 	bool running, dirty;
+	int64_t again_ms;         /* monotonic; when the next pass has something to do; 0: nobody said */
 	struct topo *topo;
 	struct table_rows desired;
 	struct table_scopes scopes;
-	struct table_plan plan;
+	struct table_plan plan;   /* its rows are those of desired and actual */
+	size_t structural;        /* steps that a reload would take now */
 	struct table_rows got;
-	size_t reading; /* which of the kind's reads */
+	size_t reading;           /* which of the kind's reads */
 	size_t next;
-	unsigned verifies;
-	bool asked;     /* the nodes were asked for this reload */
-	bool acted;     /* something went out since the last read-back */
+	unsigned verifies, rereads;
+	bool acted;               /* something went out since the last read-back */
 	int64_t applied_wall_ms;
 	uint64_t passes;
 
 	/* reloads */
 	int64_t window_ms;     /* monotonic; when the next one may go */
+	int64_t asked_ms;      /* monotonic; when the nodes were last asked for one */
 	bool refused;          /* the last try was */
 	bool early;            /* Kamailio's module is not ready yet */
 	bool after_reload;
 	uint64_t reload_hash;  /* what the last accepted one carried */
 	uint64_t applied_hash; /* what was last read back as right; 0 nothing */
+	uint64_t again_hash;   /* for this the file was written a second time */
+	bool write_again;
 	int64_t stuck_until_ms;
-	int64_t wake_backoff_ms;
 	struct repairs wakes;
 	char reload_error[640];
 	char read_error[320];
@@ -101,12 +118,26 @@ table_of(struct target *t)
 
 extern const struct target_ops table_ops;
 
-void table_read_next(struct table *);
-void table_check_stuck(struct table *);
+/* The next pass begins in `ms` at the latest. */
+void table_again(struct table *, int64_t ms);
+struct part *table_part(const struct table *, int set);
+
+/* table_want.c */
+
+/*
+ * Fills desired and scopes. `reload`: one is to go for the sake of other sets, so of a set that does not answer only what
+ * Kamailio itself has in use, and c4d never heard, stays in.
+ */
+void table_want(struct table *, bool reload);
+/* As `c4d plan` would see it: nobody is asked, nothing that is there leaves. */
+void table_want_dry(const struct table *, struct table_rows *out, struct table_scopes *scopes);
+struct memo *table_memo(const struct table *, const struct table_row *);
+void table_forget(struct table *); /* all memos */
+/* NULL: not watched. */
+const struct node_view *table_node(const struct table *, const struct table_row *);
 
 /* table_show.c */
-uint64_t table_hash(const struct table_rows *); /* never 0 */
-void table_show_rows(struct table *);           /* at the end of a pass */
+void table_show_parts(struct table *);           /* at the end of a pass */
 size_t table_rows_count(const struct target *);
 void table_view(const struct target *, size_t i, struct target_view *);
 bool table_holds(const struct target *, size_t i, const char *service);

@@ -1,6 +1,6 @@
 /*
- * table_kind: what differs between the tables: the file's format, Kamailio's RPCs, windows. The format functions are
- * pure and run on the worker thread.
+ * table_kind: what differs between the tables: the file's format, Kamailio's RPCs, windows. Pure; the format functions run
+ * on the worker thread.
  */
 #ifndef RECONCILE_TABLE_KIND_H
 #define RECONCILE_TABLE_KIND_H
@@ -32,7 +32,10 @@ struct table_kind {
 	table_service_fn *service;
 	/* All rows of the file, sorted; what Kamailio would refuse is counted. -EINVAL: not such a file at all. */
 	int (*parse)(const char *text, size_t len, struct table_rows *out, size_t *bad);
-	/* The file with `rows` (sorted) in place of everything of these scopes; -EINVAL: `why` says what can't be written. */
+	/*
+	 * The file with `rows` (sorted) and nothing else in these scopes. What stays, stays as and where it is; other sets' rows
+	 * too. -EINVAL: `why` says what can't be written.
+	 */
 	int (*compose)(const char *old, size_t len, const struct table_scopes *, const struct table_rows *rows, struct buf *out,
 	    struct buf *why);
 	struct table_read reads[TABLE_READS_MAX];
@@ -40,9 +43,12 @@ struct table_kind {
 	int (*read)(const struct binrpc_msg *, size_t which, struct table_rows *out);
 	const char *empty_fault; /* a fault of a read that means "no rows"; NULL: none */
 	const char *reload;
-	const char *refusal;     /* part of the fault that says "too early" */
+	const char *refusal;     /* part of the fault that says "too early"; NULL: there is no window */
 	const char *setting;     /* what to look at when a reload is Ok and changes nothing, and when it is refused */
+	const char *net_setting; /* and besides, when what is missing is a network; NULL */
 	bool probed;             /* c4d asks the nodes, and takes them in and out by rtpengine.enable */
+	int64_t delta_ms;        /* between two reloads; 0: conf_kamailio.permissions_delta_ms */
+	int64_t refused_ms;      /* after a refusal */
 };
 
 extern const struct table_kind table_kind_rtpengine, table_kind_domain, table_kind_permissions;

@@ -12,40 +12,14 @@ of(const struct target *t)
 	return CONTAINER_OF(t, const struct table, target);
 }
 
-uint64_t
-table_hash(const struct table_rows *r)
-{
-	uint64_t h = 14695981039346656037ull;
-	struct buf b = { 0 };
-	size_t i, k;
-
-	for (i = 0; i < r->n; i++) {
-		const struct table_row *row = &r->v[i];
-
-		b.len = 0;
-		buf_printf(&b, "%d %s %d %d %d %d %s", row->set, row->item, row->mask, row->port, row->weight, row->disabled,
-		    row->tag ? row->tag : "");
-		for (k = 0; k <= b.len; k++)
-			h = (h ^ (uint8_t)b.s[k]) * 1099511628211ull;
-	}
-	buf_free(&b);
-	return h ? h : 1;
-}
-
-static bool
-is_for(const struct table *t, size_t row, int set)
-{
-	return t->kind->one_row || t->sets[row] == set;
-}
-
 static size_t
-count_steps(const struct table *t, size_t row, bool *structural)
+count_steps(const struct table *t, const struct part *p, bool *structural)
 {
 	size_t i, n = 0;
 
 	*structural = false;
 	for (i = 0; i < t->plan.n; i++) {
-		if (!is_for(t, row, t->plan.v[i].set))
+		if (table_part(t, t->plan.v[i].row->set) != p)
 			continue;
 		n++;
 		*structural |= table_op_is_structural(t->plan.v[i].op);
@@ -53,65 +27,74 @@ count_steps(const struct table *t, size_t row, bool *structural)
 	return n;
 }
 
+/* Something is missing: why, if that is known, and can it go now? */
 static void
-show_pending(struct table *t, struct target_row *r, bool structural)
+show_pending(struct table *t, struct part *p, bool structural)
 {
-	if (t->reload_error[0] && structural)
-		target_row_show(r, &t->deps, TARGET_FAILED, t->reload_error);
+	const char *why = p->row.backoff_ms > now_ms(t) ? p->war : t->reload_error[0] && structural ? t->reload_error : p->refused_ms > now_ms(t) ? p->refused : "";
+
+	target_row_show(&p->row, &t->deps, why[0] ? TARGET_FAILED : structural && t->window_ms > now_ms(t) ? TARGET_WINDOW :
+	    TARGET_PENDING, why);
+}
+
+/* What can be said of it only when it could be read. */
+static void
+show_read(struct table *t, struct part *p)
+{
+	bool structural;
+
+	p->row.pending = count_steps(t, p, &structural);
+	if (p->row.pending == 0 && !p->mute)
+		target_row_verified(&p->row, &t->deps, t->topo->generation, t->start_generation, t->applied_wall_ms);
+	if (t->file_error[0])
+		target_row_show(&p->row, &t->deps, TARGET_FAILED, t->file_error); /* what needs no file was done all the same */
+	else if (p->mute)
+		target_row_show(&p->row, &t->deps, p->silence[0] ? TARGET_FAILED : TARGET_PENDING, p->silence);
+	else if (p->row.pending > 0)
+		show_pending(t, p, structural);
 	else
-		target_row_show(r, &t->deps, structural && t->window_ms > now_ms(t) ? TARGET_WINDOW : TARGET_PENDING, "");
+		target_row_show(&p->row, &t->deps, TARGET_CONVERGED, "");
 }
 
 static void
-show_row(struct table *t, size_t i)
+show_part(struct table *t, struct part *p)
 {
-	struct target_row *r = &t->rows[i];
-	const struct table_scope *scope = t->topo ? table_scope_find(&t->scopes, t->sets[i]) : NULL;
-	const char *service = t->kind->service(t->conf, t->sets[i], 0);
-	bool structural = false, up = is_up(t);
+	const struct table_scope *scope = t->topo ? table_scope_find(&t->scopes, p->set) : NULL;
+	const char *service = t->kind->service(t->conf, p->set, 0);
 	char text[256];
 
-	r->pending = count_steps(t, i, &structural);
+	p->row.pending = 0;
 	if (t->file_locked_out) {
-		target_row_show(r, &t->deps, TARGET_FAILED, t->file_error);
+		target_row_show(&p->row, &t->deps, TARGET_FAILED, t->file_error);
 	} else if (t->topo == NULL) {
-		target_row_show(r, &t->deps, TARGET_PENDING, "");
+		target_row_show(&p->row, &t->deps, TARGET_PENDING, "");
 	} else if (scope == NULL) {
 		snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", service ? service : "?");
-		target_row_show(r, &t->deps, up ? TARGET_PENDING : TARGET_UNREACHABLE, up ? text : kamhost_down_why(t->host));
-	} else if (r->backoff_ms > now_ms(t)) {
-		target_row_show(r, &t->deps, TARGET_FAILED, r->error);
+		target_row_show(&p->row, &t->deps, is_up(t) ? TARGET_PENDING : TARGET_UNREACHABLE,
+		    is_up(t) ? text : kamhost_down_why(t->host));
+	} else if (is_up(t) && t->was_read) {
+		show_read(t, p);
 	} else if (t->file_error[0]) {
-		/* what needs no file was done all the same */
-		if (up && t->was_read && r->pending == 0)
-			target_row_verified(r, &t->deps, t->topo->generation, t->start_generation, t->applied_wall_ms);
-		target_row_show(r, &t->deps, TARGET_FAILED, t->file_error);
-	} else if (!up) {
-		target_row_show(r, &t->deps, TARGET_UNREACHABLE, kamhost_down_why(t->host));
-	} else if (!t->was_read) {
-		target_row_show(r, &t->deps, t->read_error[0] ? TARGET_FAILED : TARGET_PENDING, t->read_error);
-	} else if (t->mute) {
-		target_row_show(r, &t->deps, t->mute_error[0] ? TARGET_FAILED : TARGET_PENDING, t->mute_error);
-	} else if (r->pending > 0) {
-		show_pending(t, r, structural);
+		target_row_show(&p->row, &t->deps, TARGET_FAILED, t->file_error);
+	} else if (!is_up(t)) {
+		target_row_show(&p->row, &t->deps, TARGET_UNREACHABLE, kamhost_down_why(t->host));
 	} else {
-		target_row_verified(r, &t->deps, t->topo->generation, t->start_generation, t->applied_wall_ms);
-		target_row_show(r, &t->deps, TARGET_CONVERGED, "");
+		target_row_show(&p->row, &t->deps, t->read_error[0] ? TARGET_FAILED : TARGET_PENDING, t->read_error);
 	}
 }
 
 void
-table_show_rows(struct table *t)
+table_show_parts(struct table *t)
 {
 	size_t i;
 
 	if (t->was_read && t->plan.n == 0)
-		t->applied_hash = table_hash(&t->desired);
+		t->applied_hash = table_rows_hash(&t->desired);
 	/* Not tried yet, or a call just failed with its connection: down() comes soon and knows why. */
 	if (!is_up(t) && (!kamhost_was_heard(t->host) || kamhost_down_why(t->host)[0] == '\0'))
 		return;
-	for (i = 0; i < t->n_rows; i++)
-		show_row(t, i);
+	for (i = 0; i < t->n_parts; i++)
+		show_part(t, &t->parts[i]);
 }
 
 /* ---- views ---- */
@@ -119,7 +102,7 @@ table_show_rows(struct table *t)
 size_t
 table_rows_count(const struct target *t)
 {
-	return of(t)->n_rows;
+	return of(t)->n_parts;
 }
 
 void
@@ -127,7 +110,7 @@ table_view(const struct target *target, size_t i, struct target_view *v)
 {
 	const struct table *t = of(target);
 
-	target_row_view(&t->rows[i], &t->deps, t->kind->name, t->window_ms, v);
+	target_row_view(&t->parts[i].row, &t->deps, t->kind->name, t->window_ms, v);
 }
 
 bool
@@ -137,7 +120,7 @@ table_holds(const struct target *target, size_t i, const char *service)
 	const char *s;
 	size_t k;
 
-	for (k = 0; (s = t->kind->service(t->conf, t->sets[i], k)) != NULL; k++)
+	for (k = 0; (s = t->kind->service(t->conf, t->parts[i].set, k)) != NULL; k++)
 		if (strcmp(s, service) == 0)
 			return true;
 	return false;
@@ -168,26 +151,31 @@ table_counts(const struct target *t, struct target_counts *add)
 	add->repairs += n->repairs;
 }
 
+struct telling {
+	const struct table *t;
+	const struct table_rows *desired;
+	const struct table_scopes *scopes;
+	target_step_cb *cb;
+	void *arg;
+};
+
 static void
-tell_steps(const struct table *t, const struct table_rows *have, const char *where, target_step_cb *cb, void *arg)
+tell_steps(const struct telling *to, const struct table_rows *have, const char *where)
 {
 	struct table_plan p = { 0 };
-	size_t i, k;
+	size_t i;
 
-	table_make_plan(&t->desired, have, &t->scopes, &p);
+	table_make_plan(to->desired, have, to->scopes, &p);
 	for (i = 0; i < p.n; i++) {
-		struct target_step s = {
-			.target = t->rows[0].name,
+		const struct target_step s = {
+			.target = table_part(to->t, p.v[i].row->set)->row.name,
 			.where = where,
 			.op = table_op_name(p.v[i].op),
-			.item = p.v[i].item,
+			.item = p.v[i].text,
 			.detail = p.v[i].detail,
 		};
 
-		for (k = 0; k < t->n_rows; k++)
-			if (is_for(t, k, p.v[i].set))
-				s.target = t->rows[k].name;
-		cb(arg, &s);
+		to->cb(to->arg, &s);
 	}
 	table_plan_clear(&p);
 }
@@ -196,31 +184,37 @@ void
 table_diff(const struct target *target, bool file, target_step_cb *cb, void *arg)
 {
 	const struct table *t = of(target);
+	struct table_rows rows = { 0 };
+	struct table_scopes scopes = { 0 };
+	struct telling to = { t, &t->desired, &t->scopes, cb, arg };
 
 	if (t->topo == NULL)
 		return;
+	if (t->deps.dry) { /* its pass was before DNS was asked */
+		table_want_dry(t, &rows, &scopes);
+		to.desired = &rows;
+		to.scopes = &scopes;
+	}
 	if (t->was_read)
-		tell_steps(t, &t->actual, "kamailio", cb, arg);
+		tell_steps(&to, &t->actual, "kamailio");
 	if (file && t->loaded)
-		tell_steps(t, &t->filed, "file", cb, arg);
+		tell_steps(&to, &t->filed, "file");
+	table_rows_clear(&rows);
+	free(scopes.v);
 }
 
 static void
 show_one(const struct table *t, const struct table_row *row, bool desired, table_show_cb *cb, void *arg)
 {
-	struct table_show s = { .target = t->rows[0].name, .row = row, .desired = desired, .was_read = t->was_read };
-	struct topo_addr addr;
-	size_t i;
+	const struct table_show s = {
+		.target = table_part(t, row->set)->row.name,
+		.row = row,
+		.desired = desired,
+		.was_read = t->was_read,
+		.actual = t->was_read ? table_find(&t->actual, row) : NULL,
+		.node = table_node(t, row),
+	};
 
-	for (i = 0; i < t->n_rows; i++)
-		if (is_for(t, i, row->set))
-			s.target = t->rows[i].name;
-	s.actual = t->was_read ? table_find(&t->actual, row) : NULL;
-	for (i = 0; i < t->n_leftovers; i++)
-		s.leaving |= t->leftovers[i].leaving_ms != 0 && t->leftovers[i].set == row->set &&
-		    strcmp(t->leftovers[i].item, row->item) == 0;
-	if (t->nodes != NULL && table_url_addr(row->item, &addr) == 0)
-		s.node = nodes_find(t->nodes, &addr);
 	cb(arg, &s);
 }
 

@@ -26,10 +26,10 @@ struct job {
 	struct worker_job job;
 	struct tablefile *tf;
 	bool take_lock, locked;
-	bool store;
+	bool store, again;
 	bool release; /* the last one: whoever comes next for this file must find it unlocked */
 	struct table_scopes scopes;
-	struct table_rows rows;
+	struct table_rows base, rows;
 	struct tablefile_result r;
 };
 
@@ -75,7 +75,7 @@ read_file(struct job *j, const char *path, char **text, size_t *len, bool *exist
 	return err == 0;
 }
 
-static void
+static bool
 write_file(struct job *j, const char *path, const struct buf *text)
 {
 	const char *what = "";
@@ -85,6 +85,7 @@ write_file(struct job *j, const char *path, const struct buf *text)
 		fail(j, err, what, path);
 	else
 		j->r.written = true;
+	return err == 0;
 }
 
 static char *
@@ -104,10 +105,11 @@ keep_version(struct job *j, const struct table_version *v)
 
 	if (read_file(j, path, &old, &len, &exists)) {
 		if (dbtext_version_set(old, len, v->table, v->version, &text) != 0) {
+			if (j->r.err == 0)
+				snprintf(j->r.error, sizeof j->r.error, "%s is no version table of db_text: move it away", path);
 			j->r.err = -EINVAL;
-			snprintf(j->r.error, sizeof j->r.error, "%s is no version table of db_text: move it away", path);
 		} else if (!exists || text.len != len || memcmp(text.s, old, len) != 0) {
-			write_file(j, path, &text);
+			(void)write_file(j, path, &text);
 		}
 	}
 	buf_free(&text);
@@ -119,7 +121,7 @@ keep_version(struct job *j, const struct table_version *v)
 	old = NULL;
 	if (read_file(j, companion, &old, &len, &exists) && !exists) {
 		buf_printf(&text, "%s\n", v->header);
-		write_file(j, companion, &text);
+		(void)write_file(j, companion, &text);
 	}
 	buf_free(&text);
 	free(old);
@@ -135,32 +137,48 @@ keep_versions(struct job *j)
 		keep_version(j, &j->tf->kind->versions[i]);
 }
 
-/* What of the file is ours says the same already. */
+/* Is a new text to be made of the old one? */
 static bool
-is_right(const struct job *j, const struct table_rows *have)
+must_compose(struct job *j, const char *old, size_t len)
 {
-	struct table_rows ours = { 0 };
-	bool same;
-	size_t i;
+	if (!j->store)
+		return len == 0; /* an empty table, where there is none: Kamailio needs the file */
+	j->r.moved = !table_rows_same(&j->r.rows, &j->base, &j->scopes);
+	if (j->r.moved)
+		return false;
+	return len == 0 || old[len - 1] != '\n' || j->r.bad > 0 || j->again ||
+	    !table_file_is_right(&j->r.rows, &j->rows, &j->scopes);
+}
 
-	table_rows_copy(&ours, have);
-	for (i = ours.n; i-- > 0;)
-		if (table_scope_find(&j->scopes, ours.v[i].set) == NULL)
-			table_rows_remove(&ours, i);
-	same = table_rows_equal(&ours, &j->rows);
-	table_rows_clear(&ours);
-	return same;
+/* The new text is in the file (or not): what does it hold now? */
+static void
+write_table(struct job *j, const char *old, size_t len, bool exists)
+{
+	const struct table_kind *kind = j->tf->kind;
+	struct buf text = { 0 }, why = { 0 };
+	int err = kind->compose(old, len, &j->scopes, &j->rows, &text, &why);
+
+	if (err != 0) {
+		if (j->r.err == 0)
+			snprintf(j->r.error, sizeof j->r.error, "%s: %s", j->tf->path, why.len ? why.s : strerror(-err));
+		j->r.err = j->r.err ? j->r.err : err;
+	} else if (!exists || j->again || text.len != len || memcmp(text.s, old, len) != 0) {
+		if (write_file(j, j->tf->path, &text)) {
+			table_rows_clear(&j->r.rows);
+			(void)kind->parse(text.s, text.len, &j->r.rows, &j->r.bad);
+		}
+	}
+	buf_free(&text);
+	buf_free(&why);
 }
 
 static void
 job_run(struct worker_job *wj)
 {
 	struct job *j = CONTAINER_OF(wj, struct job, job);
-	const struct table_kind *kind = j->tf->kind;
-	struct buf text = { 0 }, why = { 0 };
 	char *old = NULL;
 	size_t len = 0;
-	bool exists, wrote = false;
+	bool exists;
 	int err;
 
 	if (j->release) {
@@ -171,28 +189,17 @@ job_run(struct worker_job *wj)
 		take_lock(j);
 	if (!read_file(j, j->tf->path, &old, &len, &exists))
 		return;
-	err = kind->parse(old, len, &j->r.rows, &j->r.bad);
-	if (j->locked) {
+	err = j->tf->kind->parse(old, len, &j->r.rows, &j->r.bad);
+	j->r.read = err == 0;
+	if (err != 0) {
+		j->r.err = err;
+		snprintf(j->r.error, sizeof j->r.error, "%s: its first line is no header of a db_text table: move the file away",
+		    j->tf->path);
+	} else if (j->locked) {
 		keep_versions(j);
-		/* an empty table, where there is none: Kamailio needs the file */
-		if (err != 0 || (j->store ? len == 0 || j->r.bad > 0 || !is_right(j, &j->r.rows) : len == 0))
-			err = kind->compose(old, len, &j->scopes, &j->rows, &text, &why);
-		if (err != 0) {
-			j->r.err = err;
-			snprintf(j->r.error, sizeof j->r.error, "%s: %s", j->tf->path, why.len ? why.s : strerror(-err));
-		} else if (text.s != NULL && (!exists || text.len != len || memcmp(text.s, old, len) != 0)) {
-			write_file(j, j->tf->path, &text);
-			wrote = j->r.err == 0;
-		}
-	} else if (err != 0) {
-		fail(j, err, "understand", j->tf->path);
+		if (must_compose(j, old, len))
+			write_table(j, old, len, exists);
 	}
-	if (wrote) {
-		table_rows_clear(&j->r.rows);
-		(void)kind->parse(text.s, text.len, &j->r.rows, &j->r.bad);
-	}
-	buf_free(&text);
-	buf_free(&why);
 	free(old);
 }
 
@@ -217,6 +224,7 @@ job_done(struct worker_job *wj)
 	else if (!tf->gone)
 		tf->cb(tf->arg, &j->r);
 	table_rows_clear(&j->r.rows);
+	table_rows_clear(&j->base);
 	table_rows_clear(&j->rows);
 	free(j->scopes.v);
 	free(j);
@@ -276,15 +284,18 @@ tablefile_load(struct tablefile *tf, bool lock)
 }
 
 void
-tablefile_store(struct tablefile *tf, const struct table_scopes *scopes, const struct table_rows *rows)
+tablefile_store(struct tablefile *tf, const struct table_scopes *scopes, const struct table_rows *base, const struct table_rows *rows,
+    bool again)
 {
 	struct job *j = new_job(tf);
 
 	j->take_lock = j->store = true;
+	j->again = again;
 	j->scopes.v = xcalloc(scopes->n, sizeof *j->scopes.v);
 	if (scopes->n > 0)
 		memcpy(j->scopes.v, scopes->v, scopes->n * sizeof *j->scopes.v);
 	j->scopes.n = scopes->n;
+	table_rows_copy(&j->base, base);
 	table_rows_copy(&j->rows, rows);
 	worker_submit(tf->worker, WORKER_URGENT, &j->job);
 }

@@ -13,6 +13,8 @@ struct tablefile;
 struct tablefile_result {
 	int err;         /* 0, -EWOULDBLOCK (locked by another c4d), or what reading or writing met */
 	char error[512]; /* for people; "" */
+	bool read;       /* `rows` says what the file holds (a missing one holds nothing) */
+	bool moved;      /* it did not hold `base`: nothing was written */
 	bool written;
 	struct table_rows rows; /* what the file holds now, all of it, sorted */
 	size_t bad;      /* rows that Kamailio refuses, and the table with them */
@@ -24,7 +26,11 @@ struct tablefile *tablefile_new(struct worker *, const struct table_kind *, cons
 void tablefile_free(struct tablefile *); /* NULL is fine; a job under way ends without its callback */
 /* Read; `lock`: take the lock first, and make what is missing (Kamailio does not start without it). */
 void tablefile_load(struct tablefile *, bool lock);
-/* Make the scopes hold these rows (both copied). Writes nothing without the lock, nor when they do already. */
-void tablefile_store(struct tablefile *, const struct table_scopes *, const struct table_rows *);
+/*
+ * Make the scopes hold `rows`, provided that they hold `base` still, from which `rows` was made (all copied): what somebody
+ * wrote since is not lost. Writes nothing without the lock, nor when they do already, unless `again`.
+ */
+void tablefile_store(struct tablefile *, const struct table_scopes *, const struct table_rows *base, const struct table_rows *rows,
+    bool again);
 
 #endif

@@ -57,6 +57,10 @@ class Fleet:
 		inst.agent.register(self.service, inst.ip, inst.port, id=inst.sid, weight=inst.weight,
 			tags=["primary"] if inst.primary else [])
 
+	def again(self, inst):
+		"""Registers it as it is: no change, but its agent tells the servers at once."""
+		self._put(inst)
+
 	def register(self, inst):
 		self._put(inst)
 		inst.registered, inst.passing, inst.maintenance = True, True, False

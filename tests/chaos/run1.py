@@ -53,7 +53,7 @@ def run(t):
 		took, late = settle(t, s, took, late, held_seen)
 		# Quiet for a moment, sometimes: the next change must also find an open window.
 		if t.rnd.random() < 0.3:
-			time.sleep(t.rnd.random() * 2 * WINDOW)
+			time.sleep(t.rnd.random() * (1 if t.short else 2) * WINDOW)
 	t.say(f"{walk.done} changes in {bursts} bursts; waiting for leftovers to go ({REMOVE_HOLD} s + {WINDOW} s + 1 s)")
 	if s.c4d:
 		try:

@@ -1,7 +1,8 @@
 """
 Run 2: Consul's outages with calls running: the agent that c4d asks is killed, all servers are killed, the leader is
 lost, there is no quorum, the servers come back with empty data, an ACL denies what DNS sees, DNS has a token that
-nobody knows. The instances are registered at the agents of other VMs, one for each router.
+nobody knows. The instances are registered at the agents of other VMs, one for each router. Servers with empty data are
+told by each agent in its own time, up to 120 s later; in the short form within 10 s, as by one who registers again.
 
 In each outage one instance's check fails, the one of the outage before passes again, and a new one registers (while
 there are new ones).
@@ -29,7 +30,7 @@ TITLE = "Consul's outages"
 ROUND = 1.1 * INTERVAL
 TIMEOUT = 2.0    # consul.timeout: its default
 IN_FORCE = 2.0
-PATIENCE = 90.0  # for Consul to recover
+PATIENCE = 150   # for Consul to recover: its agents tell new servers what they have every 60 to 120 s
 
 # seconds, short: how long it lasts; expect: what `c4ctl status` says of it, None when DNS need not show it
 Outage = collections.namedtuple("Outage", "title seconds short begin end expect")
@@ -161,6 +162,8 @@ def outage(t, s, o, probe, status, failed, must):
 	time.sleep(max(0.0, begin + seconds - time.time()))
 	mended = time.time()
 	o.end(s)
+	if o.end is start_empty and t.short:
+		tell_again(t, s, probe, mended)
 	back = until(lambda: probe.first(lambda a: a.uris == want, begin), PATIENCE, lambda: f"Consul answers with the changes "
 		f"after {o.title}: {probe.answers[-1]}")
 	took = in_force(t, s, o, back.at, want)
@@ -188,6 +191,19 @@ def change(t, s, failed):
 	if new:
 		s.fleet.register(t.rnd.choice(new))
 	return out
+
+
+def tell_again(t, s, probe, mended):
+	until(lambda: probe.first(lambda a: a.kind == "none", mended), PATIENCE, "the new servers know nobody")
+	turn = list(zip(s.routers, s.nodes))
+	t.rnd.shuffle(turn)
+	for router, node in turn:
+		time.sleep(t.rnd.uniform(1, 3))
+		t.trace(time.time(), f"the instances of {router.name} register again, and {node.name}")
+		for inst in s.fleet.of(router):
+			if inst.registered:
+				s.fleet.again(inst)
+		s.register_node(node)
 
 
 def in_force(t, s, o, since, want):
@@ -235,7 +251,19 @@ def judge_named(t, s, o, probe, status, begin, mended, back):
 	t.promise(found[0] - begin <= within, f"{o.title}: c4ctl status names the fault after {found[0] - begin:.2f} s, two rounds "
 		f"take {within:.1f} s at most", found[0])
 	t.trace(found[0], f"{o.title}: named: {found[1]}")
+	judge_nobody(t, o, probe, status, begin, back)
 	return f"named after {found[0] - begin:.2f} s ({found[1].rpartition(': ')[2]})"
+
+
+def judge_nobody(t, o, probe, status, begin, back):
+	"""That Consul lists nobody is a fault of its own."""
+	empty = probe.first(lambda a: a.kind == "none", begin)
+	other = empty and probe.first(lambda a: a.kind != "none", empty.at)
+	if not other or other.at - empty.at < 2 * ROUND or empty.at > back:
+		return
+	found = status.first("no instance", empty.at)
+	t.promise(found and found[0] - empty.at <= 2 * ROUND, f"{o.title}: Consul listed nobody for {other.at - empty.at:.1f} s; c4ctl "
+		"status " + (f"says so after {found[0] - empty.at:.2f} s" if found else "does not say so"), empty.at)
 
 
 def longest_bad(probe, begin, back):

@@ -45,8 +45,9 @@ class Stage:
 		turns = [i for turn in zip(*(self.fleet.of(r) for r in self.routers)) for i in turn]
 		for inst in turns[:begin]:
 			self.fleet.register(inst)
-		for i, n in enumerate(self.nodes):
-			agents[i].register("rtp", n.ip, n.port, id=f"rtp-{i + 1}")
+		self.node_agents = dict(zip(self.nodes, agents))
+		for n in self.nodes:
+			self.register_node(n)
 		until(lambda: len(self.cluster.listed("rtp")) == len(self.nodes), 10, "Consul lists the rtpengines")
 		self.fleet.settled()
 		self.sbc.start()
@@ -65,6 +66,13 @@ class Stage:
 		until(lambda: self.sbc.active() == want, 30, lambda: f"Kamailio lists {sorted(want)}: {self.sbc.flags()}")
 		until(lambda: sum(self.sbc.nodes().values()) == len(self.nodes), 30,
 			lambda: f"Kamailio uses the rtpengines: {self.sbc.nodes()}")
+
+	def register_node(self, node):
+		"""An rtpengine at Consul, by its name."""
+		self.node_agents[node].register("rtp", node.ip, node.port, id=node.name)
+
+	def deregister_node(self, node):
+		self.node_agents[node].deregister(node.name)
 
 	def config(self):
 		sbc = {

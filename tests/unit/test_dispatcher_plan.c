@@ -49,7 +49,7 @@ assert_plan(const char *what, const struct dsp_plan *p, const char *want)
 		if (p->v[i].detail != NULL)
 			buf_printf(&b, " (%s)", p->v[i].detail);
 		buf_puts(&b, "|");
-		structural += p->v[i].op != DSP_DISABLE && p->v[i].op != DSP_ENABLE;
+		structural += dsp_is_structural(&p->v[i]);
 	}
 	if (strcmp(b.s, want) != 0)
 		fail_msg("%s:\n got %s\nwant %s", what, b.s, want);
@@ -355,9 +355,8 @@ read_list(enum binrpc_kind kind, const char *text, struct ds_entries *out)
 	struct binrpc_msg msg;
 	int rc;
 
-	assert_int_equal(binrpc_decode((const uint8_t *)packet.s, packet.len, &msg), 0);
+	assert_int_equal(binrpc_open((const uint8_t *)packet.s, packet.len, &msg), 0);
 	rc = dsp_read_list(&msg, out);
-	binrpc_clear(&msg);
 	buf_free(&packet);
 	return rc;
 }
@@ -384,8 +383,8 @@ lists_are_read(void **state)
 		  "ATTRS{BODY'weight=50' DUID'' WEIGHT=50} " LATENCY "RUNTIME{DLGLOAD=3}}"
 		  "DEST{URI'sip:10.0.0.1;transport=tcp' FLAGS'DX' PRIORITY=5 ATTRS{BODY''}}"
 		  "DEST{URI'sip:10.0.0.3' FLAGS'TP' PRIORITY=9}}}}}",
-		    "1 sip:10.0.0.3 10 9|1 sip:10.0.0.1;transport=tcp 4 5|"
-		    "1 sip:10.0.0.2:5060 9 5 weight=50|2 sip:10.0.0.9:5060 0 0|" },
+		    "2 sip:10.0.0.9:5060 0 0|1 sip:10.0.0.2:5060 9 5 weight=50|"
+		    "1 sip:10.0.0.1;transport=tcp 4 5|1 sip:10.0.0.3 10 9|" },
 		{ "{RECORDS{SET{ID=1 TARGETS{DEST{URI'sip:a' FLAGS'AP'}DEST{URI'sip:a' FLAGS'AP'}}}}}",
 		    "1 sip:a 8 0|1 sip:a 8 0|" },
 		/* what may be missing */
@@ -508,7 +507,20 @@ plans_are_least(void **state)
 		{ "2 sip:a\n", "2 sip:a\n2 sip:f\n2 sip:g\n", "2 sip:f\n", "2+",
 		    "remove 2 sip:g|" },
 		{ "", "2 sip:f\n2 sip:f\n", "2 sip:f\n2 sip:f\n", "2+", "" },
-		{ "2 sip:f\n", "2 sip:f\n2 sip:f\n", "2 sip:f\n", "2+", "" },
+		/* theirs and ours of one URI: theirs stands, once */
+		{ "2 sip:f\n", "2 sip:f\n", "2 sip:f\n", "2+", "" },
+		{ "2 sip:f\n", "2 sip:f\n2 sip:f\n", "2 sip:f\n", "2+", "duplicate 2 sip:f|" },
+		{ "2 sip:f 0 1 w=1\n", "2 sip:f 0 1 w=1\n", "2 sip:f 0 3 w=1\n", "2+",
+		    "theirs 2 sip:f (priority 3 -> 1)|change 2 sip:f (priority 1 -> 3)|" },
+		{ "2 sip:f 0 1\n", "2 sip:f 0 1 w=9\n", "2 sip:f 0 1 w=9\n", "2+",
+		    "theirs 2 sip:f (attributes \"w=9\" -> \"\")|" },
+		{ "2 sip:f 0 1\n", "", "2 sip:f 0 1 w=9\n", "2+",
+		    "theirs 2 sip:f (attributes \"w=9\" -> \"\")|add 2 sip:f|" },
+		/* out of service it is taken all the same */
+		{ "2 sip:f 4\n", "2 sip:f\n", "2 sip:f\n", "2+", "disable 2 sip:f dx|" },
+		{ "2 sip:f\n", "2 sip:f 4\n", "2 sip:f\n", "2+", "enable 2 sip:f a|" },
+		/* in a set that is c4d's alone, nothing is theirs */
+		{ "1 sip:f 0 1\n", "1 sip:f 0 1\n", "1 sip:f 0 3\n", "1", "" },
 		{ "", "2 sip:f\n", "1 sip:f\n", "2+", "remove 2 sip:f|" },
 		{ "", "1 sip:f\n", "1 sip:f\n", "1",
 		    "remove 1 sip:f|" }, /* exclusive: none is foreign */
@@ -544,11 +556,17 @@ static void
 entries_are_found_by_set_and_uri(void **state)
 {
 	struct ds_entries e = entries_of("1 sip:a 0 1\n2 sip:a 0 2\n2 sip:b 0 3\n");
+	struct dsp_index ix;
 
 	assert_int_equal(dsp_find(&e, 2, "sip:a")->priority, 2);
 	assert_int_equal(dsp_find(&e, 2, "sip:b")->priority, 3);
 	assert_null(dsp_find(&e, 1, "sip:b"));
 	assert_null(dsp_find(&e, 3, "sip:a"));
+	ix = dsp_index_make(&e);
+	assert_int_equal(dsp_index_find(&ix, 2, "sip:b")->priority, 3);
+	assert_null(dsp_index_find(&ix, 1, "sip:b"));
+	assert_null(dsp_index_find(&ix, 1, "sip:"));
+	dsp_index_free(&ix);
 	ds_entries_clear(&e);
 	assert_null(dsp_find(&e, 1, "sip:a"));
 }
@@ -556,6 +574,17 @@ entries_are_found_by_set_and_uri(void **state)
 /* ---- states ---- */
 
 enum { A = 0, I = DS_INACTIVE, T = DS_TRYING, D = DS_DISABLED, P = DS_PROBING };
+
+/* One by one as all at once. */
+static void
+assert_flags(const struct ds_entries *desired, const struct dsp_known *known, const struct ds_entries *out)
+{
+	size_t i;
+
+	for (i = 0; i < out->n; i++)
+		assert_int_equal(dsp_file_flags(desired, known, dsp_find(desired, out->v[i].set, out->v[i].uri)),
+		    out->v[i].flags);
+}
 
 /* "1 sip:a 8" lines: the desired ones with the configured bits and D, the others with what Kamailio
  * shows. */
@@ -612,9 +641,12 @@ the_file_carries_states(void **state)
 		struct ds_entries desired = entries_of(rows[i].desired),
 				  states = entries_of(rows[i].states), out = { 0 };
 		char *what = xasprintf("row %zu: %s / %s", i, rows[i].desired, rows[i].states);
+		struct dsp_known known;
 
-		dsp_file_entries(&desired, &states, rows[i].probing, &out);
+		known = (struct dsp_known){ .states = &states, .probing = rows[i].probing };
+		dsp_file_entries(&desired, &known, &out);
 		assert_entries(what, &out, rows[i].want);
+		assert_flags(&desired, &known, &out);
 		free(what);
 		ds_entries_clear(&desired);
 		ds_entries_clear(&states);
@@ -633,6 +665,7 @@ the_file_never_puts_a_set_out(void **state)
 		for (d = 0; d < 8; d++)
 			for (probing = 0; probing < 2; probing++) {
 				struct ds_entries desired = { 0 }, states = { 0 }, out = { 0 };
+				struct dsp_known known;
 				unsigned at = combo, k, in = 0, inactive = 0;
 
 				for (k = 0; k < 3; k++, at /= n) {
@@ -643,7 +676,8 @@ the_file_never_puts_a_set_out(void **state)
 					    &desired, 1, uri, d >> k & 1 ? D : 0, 0, NULL);
 					ds_entries_add(&states, 1, uri, shown[at % n], 0, NULL);
 				}
-				dsp_file_entries(&desired, &states, probing, &out);
+				known = (struct dsp_known){ .states = &states, .probing = probing };
+				dsp_file_entries(&desired, &known, &out);
 				assert_int_equal(out.n, 3);
 				for (k = 0; k < 3; k++) {
 					assert_int_equal(
@@ -658,6 +692,71 @@ the_file_never_puts_a_set_out(void **state)
 				ds_entries_clear(&states);
 				ds_entries_clear(&out);
 			}
+}
+
+static void
+the_file_leaves_theirs_out(void **state)
+{
+	struct ds_entries desired = entries_of("1 sip:a\n1 sip:b\n2 sip:a\n"), theirs = entries_of("1 sip:b 0 7\n");
+	struct ds_entries states = { 0 }, out = { 0 };
+	struct dsp_known known = { .states = &states, .theirs = &theirs, .probing = true };
+
+	dsp_file_entries(&desired, &known, &out);
+	assert_entries("theirs", &out, "1 sip:a 0 0|2 sip:a 0 0|");
+	ds_entries_clear(&desired);
+	ds_entries_clear(&theirs);
+	ds_entries_clear(&out);
+}
+
+static void
+lost_destinations_keep_their_states(void **state)
+{
+	static const struct {
+		const char *desired, *before, *now, *lost;
+		const char *want_lost, *want_file;
+	} rows[] = {
+		{ "1 sip:a\n1 sip:b\n", "1 sip:a 9\n1 sip:b 0\n", "1 sip:a 9\n1 sip:b 0\n", "", "",
+		    "1 sip:a 9 0|1 sip:b 0 0|" },
+		{ "1 sip:a\n1 sip:b\n", "1 sip:a 9\n1 sip:b 0\n", "1 sip:b 0\n", "", "1 sip:a 9 0|",
+		    "1 sip:a 9 0|1 sip:b 0 0|" },
+		/* for as long as it is missing, however often the list is read */
+		{ "1 sip:a\n1 sip:b\n", "", "1 sip:b 0\n", "1 sip:a 9\n", "1 sip:a 9 0|",
+		    "1 sip:a 9 0|1 sip:b 0 0|" },
+		{ "1 sip:a\n1 sip:b\n", "1 sip:b 0\n", "1 sip:a 0\n1 sip:b 0\n", "1 sip:a 9\n", "",
+		    "1 sip:a 0 0|1 sip:b 0 0|" },
+		/* the newer of two */
+		{ "1 sip:a\n1 sip:b\n", "1 sip:a 8\n", "1 sip:b 0\n", "1 sip:a 9\n", "1 sip:a 8 0|",
+		    "1 sip:a 8 0|1 sip:b 0 0|" },
+		/* nobody wants it any more */
+		{ "1 sip:b\n", "1 sip:a 9\n1 sip:b 0\n", "1 sip:b 0\n", "1 sip:a 9\n", "", "1 sip:b 0 0|" },
+		/* it must not count as the one that is alive */
+		{ "1 sip:a\n1 sip:b\n", "1 sip:a 9\n1 sip:b 9\n", "1 sip:b 9\n", "", "1 sip:a 9 0|",
+		    "1 sip:a 8 0|1 sip:b 8 0|" },
+	};
+	struct ds_set_ref sets[] = { { 1, true } };
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct ds_entries desired = entries_of(rows[i].desired), before = entries_of(rows[i].before);
+		struct ds_entries now = entries_of(rows[i].now), lost = entries_of(rows[i].lost), none = { 0 }, out = { 0 };
+		struct dsp_known known = { .states = &now, .lost = &lost, .probing = true };
+		struct dsp_plan plan = { 0 };
+		char *what = xasprintf("row %zu", i);
+
+		dsp_make_plan(&desired, &now, &none, sets, 1, &plan);
+		dsp_note_lost(&plan, &before, &lost);
+		assert_entries(what, &lost, rows[i].want_lost);
+		dsp_file_entries(&desired, &known, &out);
+		assert_entries(what, &out, rows[i].want_file);
+		assert_flags(&desired, &known, &out);
+		free(what);
+		dsp_plan_clear(&plan);
+		ds_entries_clear(&desired);
+		ds_entries_clear(&before);
+		ds_entries_clear(&now);
+		ds_entries_clear(&lost);
+		ds_entries_clear(&out);
+	}
 }
 
 static void
@@ -731,6 +830,8 @@ main(void)
 		cmocka_unit_test(entries_are_found_by_set_and_uri),
 		cmocka_unit_test(the_file_carries_states),
 		cmocka_unit_test(the_file_never_puts_a_set_out),
+		cmocka_unit_test(the_file_leaves_theirs_out),
+		cmocka_unit_test(lost_destinations_keep_their_states),
 		cmocka_unit_test(a_reload_is_repaired),
 	};
 
