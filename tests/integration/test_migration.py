@@ -47,7 +47,7 @@ def test_from_a_template_to_c4d_and_back(lab, consul, make_c4d):
 	carrier = Uas(lab)
 	routers = [Router(lab, f"router{i}", carrier.addr).start() for i in (1, 2, 3)]
 	sbc = Sbc(lab, reload_delta=1, probing=True, ping=1)
-	r = Rig(lab, consul, sbc, make_c4d, over={"kamailio": {"sbc": {"dispatcher": {"1": {"priority": 5, "attrs": None}}}}})
+	r = Rig(lab, consul, sbc, make_c4d, over={"kamailio": {"sbc": {"dispatcher": {"1": {"priority": 5, "attrs": None, "flags": None}}}}})
 	uris = [r.add(address=x.ip, port=x.port) for x in routers]
 	old = Template(consul, sbc)
 	sbc.start()
@@ -62,7 +62,7 @@ def test_from_a_template_to_c4d_and_back(lab, consul, make_c4d):
 	assert (stamp(sbc.list_file), set(os.listdir(sbc.list_dir))) == before
 	# a configuration that says something else than the template is seen before it does anything
 	r.c4d.write({**r.conf, "kamailio": {"sbc": {**r.conf["kamailio"]["sbc"], "dispatcher": {"1": {"service": "router",
-		"uri": "sip:{address}:{port}", "flags": 16}}}}})
+		"uri": "sip:{address}:{port}"}}}}})
 	plan = r.c4d.plan()
 	assert plan.rc == 1 and "priority 5 -> 0" in plan.out, plan
 	assert (stamp(sbc.list_file), set(os.listdir(sbc.list_dir))) == before
