@@ -142,8 +142,9 @@ drain_wait(struct control_req *r, void *arg, bool late)
 		buf_free(&w.text);
 		return false;
 	}
-	control_data(r, drain_json(r, d, xasprintf("%s takes no new calls%s; established ones go on. How it goes: c4ctl why %s",
-	    d->text, w.text.len ? ", but where it is said below" : "", d->text)));
+	control_data(r, drain_json(r, d,
+	    xasprintf("%s takes no new calls%s; established ones go on. How it goes: c4ctl why %s", d->text,
+		w.text.len ? ", but where it is said below" : "", d->text)));
 	if (w.text.len > 0)
 		control_end(r, EXIT_NO, "not yet in force within 10s: %.800s; it goes on by itself (c4ctl show targets)", w.text.s);
 	else
@@ -216,7 +217,8 @@ ctl_undrain(struct control_req *r)
 	else if (err == -EALREADY)
 		control_end(r, EXIT_NO, "%s is not draining", d.text);
 	else {
-		control_data(r, drain_json(r, &d, xasprintf("%s is not drained any more: it takes calls while DNS lists it", d.text)));
+		control_data(r, drain_json(r, &d,
+		    xasprintf("%s is not drained any more: it takes calls while DNS lists it", d.text)));
 		control_end(r, EXIT_DONE, NULL);
 	}
 }

@@ -57,14 +57,13 @@ rollback_refused(struct rollback *rb, int err, const struct store_past *p, const
 	if (err == -EALREADY)
 		control_end(rb->r, EXIT_REFUSED, "nothing differs between generation %llu and now", g);
 	else if (err == -EPERM)
-		control_end(rb->r, EXIT_REFUSED, "%s had %u that would take calls in generation %llu, and min_instances is %u: choose "
-		    "another generation (c4ctl history), or lower min_instances", no->service, no->left, g, no->min);
+		control_end(rb->r, EXIT_REFUSED, "%s had %u that would take calls in generation %llu, and min_instances is "
+		    "%u: choose another generation (c4ctl history), or lower min_instances", no->service, no->left, g, no->min);
 	else if (sv.failing)
 		control_end(rb->r, EXIT_REFUSED, "the history can't be read back: store: failing: %s", sv.why);
 	else if (err == -EAGAIN)
-		control_end(rb->r, EXIT_REFUSED, "the topology changes too fast to be read back: try again");
-	else if (p->newest == 0)
-		control_end(rb->r, EXIT_REFUSED, "there is no history to go back in");
+		control_end(rb->r, EXIT_REFUSED, "the history is not up to date (generation %llu): try again",
+		    (unsigned long long)p->newest);
 	else
 		control_end(rb->r, EXIT_REFUSED, "generation %llu is not in the history any more: it reaches back to %llu", g,
 		    (unsigned long long)(p->oldest > 0 ? p->oldest - 1 : 0));
@@ -76,7 +75,7 @@ on_past(void *arg, const struct store_past *p)
 	struct rollback *rb = arg;
 	struct app *a = control_app(rb->r);
 	struct platform_refusal no = { 0 };
-	int err = p->err;
+	int err = p->newest == platform_generation(a->platform) ? p->err : -EAGAIN;
 
 	if (err == 0)
 		err = platform_rollback(a->platform, rb->generation, p, control_peer(rb->r), on_held, rb->held, &no);

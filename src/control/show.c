@@ -66,40 +66,11 @@ is_stale(const struct app *a, const struct conf_service *c)
 	return true;
 }
 
-/* What damping remembers of it, and who drains it: only where there is something. */
-static void
-show_reasons(const struct app *a, json_t *o, const char *service, const struct topo_instance *i)
-{
-	const struct store_drain *d = platform_drain_of(a->platform, service, &i->addr);
-	struct judge_flap_view f;
-	json_t *sub;
-
-	if (judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &f)) {
-		jsonx_set_int(o, "penalty", f.penalty);
-		sub = json_object();
-		jsonx_set_int(sub, "goings", f.goings);
-		jsonx_set_int(sub, "suppress", f.suppress);
-		jsonx_set_int(sub, "reuse", f.reuse);
-		jsonx_set_int(sub, "reuse_in_ms", f.reuse_in_ms);
-		jsonx_set_bool(sub, "damped", f.damped);
-		jsonx_set_text(sub, "kept_in", f.kept_in);
-		json_object_set_new(o, "flap", sub);
-	}
-	if (i->drain_until_ms > 0)
-		jsonx_set_time(o, "drain_until", i->drain_until_ms);
-	if (d != NULL) {
-		sub = json_object();
-		jsonx_set_text(sub, "by", d->who);
-		jsonx_set_time(sub, "since", d->since_ms);
-		jsonx_set_time(sub, "until", d->until_ms);
-		json_object_set_new(o, "drain", sub);
-	}
-}
-
 json_t *
 show_instance(const struct app *a, const char *service, const struct topo_instance *i)
 {
 	json_t *o = json_object(), *tags = json_array();
+	struct judge_flap_view flap;
 	const char *p = i->tags;
 	char ip[TOPO_ADDR_TEXT];
 
@@ -124,7 +95,10 @@ show_instance(const struct app *a, const char *service, const struct topo_instan
 	jsonx_set_bool(o, "stale", is_stale(a, platform_conf(a->platform, service)));
 	if (i->origin != NULL)
 		jsonx_set_text(o, "line", i->origin);
-	show_reasons(a, o, service, i);
+	if (judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &flap))
+		jsonx_set_int(o, "penalty", flap.penalty);
+	if (i->drain_until_ms > 0)
+		jsonx_set_time(o, "drain_until", i->drain_until_ms);
 	return o;
 }
 
@@ -621,6 +595,33 @@ where_in_force(const struct app *a, const struct topo_addr *addr)
 	return out;
 }
 
+/* What damping remembers of it, and who drains it: only where there is something. */
+static void
+show_reasons(const struct app *a, json_t *o, const char *service, const struct topo_instance *i)
+{
+	const struct store_drain *d = platform_drain_of(a->platform, service, &i->addr);
+	struct judge_flap_view f;
+	json_t *sub;
+
+	if (judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &f)) {
+		sub = json_object();
+		jsonx_set_int(sub, "goings", f.goings);
+		jsonx_set_int(sub, "suppress", f.suppress);
+		jsonx_set_int(sub, "reuse", f.reuse);
+		jsonx_set_int(sub, "reuse_in_ms", f.reuse_in_ms);
+		jsonx_set_bool(sub, "damped", f.damped);
+		jsonx_set_text(sub, "kept_in", f.kept_in);
+		json_object_set_new(o, "flap", sub);
+	}
+	if (d != NULL) {
+		sub = json_object();
+		jsonx_set_text(sub, "by", d->who);
+		jsonx_set_time(sub, "since", d->since_ms);
+		jsonx_set_time(sub, "until", d->until_ms);
+		json_object_set_new(o, "drain", sub);
+	}
+}
+
 static void
 on_why(void *arg, json_t *history)
 {
@@ -646,6 +647,7 @@ on_why(void *arg, json_t *history)
 		if (inst == NULL)
 			continue;
 		io = show_instance(a, t->services[i].name, inst);
+		show_reasons(a, io, t->services[i].name, inst);
 		listed = json_array();
 		silent = json_array();
 		mask = judge_listed_by(j, &addr, &missing);

@@ -47,7 +47,10 @@ want(struct past_job *job, json_t *then, const char *field, bool wanted)
 	job->wanted += wanted ? 1 : -1;
 }
 
-/* It was not so before. Of what changed, and of what is gone, an older generation has to say; not of what was not there. */
+/*
+ * It was not so before. Of what changed, and of what is gone, an older generation has to say; not of what was not
+ * there.
+ */
 static void
 undo(struct past_job *job, const char *key, const json_t *change)
 {

@@ -14,7 +14,7 @@ decay(int64_t penalty, int64_t ms, int64_t half_life_ms)
 	uint64_t part, factor = 1ull << 32;
 	size_t i;
 
-	if (ms <= 0)
+	if (ms <= 0 || penalty == 0)
 		return penalty;
 	if (ms / half_life_ms >= 63)
 		return 0;

@@ -20,7 +20,7 @@ INSTANCE = {"service": str, "address": str, "port": int, "weight": int, "priorit
 TARGET = {"target": str, "kind": str, "state": str, "desired_generation": int, "applied_generation": int,
 	"pending": int, "last_error": (str, type(None)), "since": TIME}
 # More than the manual promises, for c4ctl's own use.
-INSTANCE_MORE, TARGET_MORE = {"guard", "stale", "line"}, {"window_ms"}
+INSTANCE_MORE, TARGET_MORE = {"guard", "stale", "line", "penalty", "drain_until"}, {"window_ms"}
 
 
 def fits(row, schema, more):

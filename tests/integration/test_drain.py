@@ -131,8 +131,10 @@ def test_words_and_states(rig):
 	mine = [x for x in rows if x["address"] == r.lab.ip(1)]
 	assert {(x["service"], x["state"], x["guard"]) for x in mine} == {("router", "draining", "operator"),
 		("other", "draining", "operator")}
-	assert all(x["drain_until"] and x["drain"]["by"].startswith("uid ") for x in mine)
-	assert not any("drain" in x or "drain_until" in x for x in rows if x["address"] != r.lab.ip(1))
+	assert all(x["drain_until"] for x in mine)
+	assert not any("drain_until" in x for x in rows if x["address"] != r.lab.ip(1))
+	told = r.c4d.ctl("why", key(a), fmt="json").data["instances"]
+	assert [(x["drain"]["by"][:4], x["drain"]["until"]) for x in told] == [("uid ", x["drain_until"]) for x in told]
 	assert {(s["service"], s["up"], s["draining"], s["suppressed"]) for s in r.c4d.show("services")} == {
 		("other", 1, 1, 0), ("router", 1, 1, 0)}
 	assert max(map(len, r.c4d.ctl("show", "services").out.splitlines())) <= 80

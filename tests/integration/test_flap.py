@@ -7,6 +7,9 @@ from lab.rig import Rig
 from lab.service import has_state, is_up, problems
 
 
+DAMPED = merge(EAGER, {"remove_hold": "10m", "flap_suppress": 2000})
+
+
 def words(text):
 	return " ".join(text.split())
 
@@ -26,14 +29,17 @@ def listed(c4d, key):
 
 def test_suppressed_and_reused(service, make_c4d):
 	one, two = service.add("10.1.0.1"), service.add("10.1.0.2")
-	conf = merge(EAGER, {"min_instances": 1, "remove_hold": "10m", "flap_half_life": "2s", "flap_max": "5s"})
+	conf = merge(DAMPED, {"min_instances": 1, "flap_half_life": "2s", "flap_max": "5s"})
 	c4d = make_c4d(watching(service.consul, {service.name: conf})).start()
 	is_up(c4d, service.name, one, two)
 	assert "penalty" not in c4d.instances()[one]
 	flap(service, c4d, one, 4)
 	row = c4d.instances()[one]
 	assert (row["state"], row["guard"]) == ("suppressed", "flap")
-	assert row["penalty"] > 750 and row["flap"]["goings"] >= 3
+	assert row["penalty"] > 750
+	told = c4d.ctl("why", one, fmt="json").data["instances"][0]["flap"]
+	assert told["goings"] >= 3 and told["damped"] is True and told["kept_in"] is None
+	assert (told["suppress"], told["reuse"]) == (2000, 750) and 0 < told["reuse_in_ms"] <= 5000
 	status = c4d.ctl("status")
 	assert status.rc == 1
 	assert re.search(rf"! flapping: {service.name} {one} went \d times: kept out until its penalty \d+ is below 750, in about "
@@ -49,7 +55,7 @@ def test_suppressed_and_reused(service, make_c4d):
 
 def test_approve_lets_it_in(service, make_c4d):
 	one, two = service.add("10.1.0.1"), service.add("10.1.0.2")
-	conf = merge(EAGER, {"min_instances": 1, "remove_hold": "10m"})
+	conf = merge(DAMPED, {"min_instances": 1})
 	c4d = make_c4d(watching(service.consul, {service.name: conf})).start()
 	is_up(c4d, service.name, one, two)
 	flap(service, c4d, one, 3)
@@ -72,7 +78,7 @@ def test_approve_lets_it_in(service, make_c4d):
 
 def test_the_last_ones_stay_in(service, make_c4d):
 	one, two = service.add("10.1.0.1"), service.add("10.1.0.2")
-	conf = merge(EAGER, {"min_instances": 2, "remove_hold": "10m"})
+	conf = merge(DAMPED, {"min_instances": 2})
 	c4d = make_c4d(watching(service.consul, {service.name: conf})).start()
 	is_up(c4d, service.name, one, two)
 	flap(service, c4d, one, 3)
@@ -87,7 +93,7 @@ def test_the_last_ones_stay_in(service, make_c4d):
 
 def test_flapping_costs_no_reloads(lab, consul, make_c4d):
 	"""It fails and passes every second, with a short remove_hold: a few set_states, and no reload at all."""
-	over = {"services": {"router": {"remove_hold": "2s"}}}
+	over = {"services": {"router": {"remove_hold": "2s", "flap_suppress": 2000}}}
 	r = Rig(lab, consul, Sbc(lab, probing=False, reload_delta=1).start(), make_c4d, delta=1, over=over)
 	a, b = r.add(1), r.add(2)
 	r.start(a, b)

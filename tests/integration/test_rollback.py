@@ -98,7 +98,7 @@ def test_what_can_not_be_rolled_back(service, make_c4d):
 
 def test_what_is_not_in_the_history_any_more(service, make_c4d):
 	one, two = service.add("10.1.0.1"), service.add("10.1.0.2")
-	conf = merge(EAGER, {"remove_hold": "10m", "min_instances": 1, "flap_suppress": 0})
+	conf = merge(EAGER, {"remove_hold": "10m", "min_instances": 1})
 	c4d = make_c4d(watching(service.consul, {service.name: conf}, history_max=3)).start()
 	is_up(c4d, service.name, one, two)
 	first = generation(c4d)

@@ -91,8 +91,9 @@ def test_start_with_consul_down(lab, make_c4d):
 	after = c4d.instances()
 	for key, row in before.items():
 		# all that a target is made of, and since when
-		same = {k: v for k, v in row.items() if k not in ("source", "stale")}
-		assert after[key] == {**same, "source": "store", "stale": True}
+		same = {k: v for k, v in row.items() if k not in ("source", "stale", "penalty")}
+		assert {k: v for k, v in after[key].items() if k != "penalty"} == {**same, "source": "store", "stale": True}
+		assert ("penalty" in row) == ("penalty" in after[key]), "damping remembers it"
 	assert set(after) == set(before)
 	status = c4d.ctl("status", fmt="json")
 	assert status.rc == 1 and status.data["generation"] == generation
@@ -430,7 +431,7 @@ def test_history(lab, make_c4d):
 	rows = c4d.ctl("history", "router", fmt="json").data
 	assert rows == c4d.show("history") == c4d.ctl("history", fmt="json").data
 	newest, middle, oldest = rows[0], rows[-2], rows[-1]
-	assert set(oldest) == {"generation", "seen", "committed", "cause", "changes", "targets"}
+	assert set(oldest) == {"generation", "seen", "committed", "seen_to_committed_ms", "cause", "changes", "targets"}
 	assert oldest["generation"] == 1
 	assert oldest["cause"] == f"complete list of router.service.consul from {fake.dns_addr} (1 listed)"
 	assert oldest["seen"] <= oldest["committed"]

@@ -218,10 +218,13 @@ class C4d:
 
 
 def base_config(consul, sbc, /, **over):
-	"""What most tests start from: one service, one set, short times. over: laid on top, deeply."""
+	"""
+	What most tests start from: one service, one set, short times, and no damping (tests make an instance fail and pass
+	more often than a real one does). over: laid on top, deeply.
+	"""
 	return merge({
 		"consul": {"dns": [consul.dns_addr] if hasattr(consul, "dns_addr") else list(consul), "budget": 100},
-		"services": {"router": {"interval": "100ms", "remove_hold": "2s", "empty_hold": "3s"}},
+		"services": {"router": {"interval": "100ms", "remove_hold": "2s", "empty_hold": "3s", "flap_suppress": 0}},
 		"kamailio": {"sbc": {
 			"binrpc": sbc.ctl, "list_file": sbc.list_file,
 			"dispatcher": {"1": {"service": "router", "uri": "sip:{address}:{port}", "flags": 16,

@@ -26,6 +26,8 @@ class Cluster:
 			return Consul(lab, name, join=self.servers[0], acl=acl, config={**shared, **acls, **extra})
 		self.agent = client("agent", True, agent_config or {})
 		self.vms = [client(f"vm{i + 1}", False, {}) for i in range(vms)]
+		for a in self.vms:
+			a.patience = 30.0  # it tries each server before it says that there is none
 
 	def dns_token(self, token=ROOT_TOKEN):
 		"""What the agent's DNS may see from now on, until it is started again; "" is nobody's token."""

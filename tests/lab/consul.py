@@ -35,6 +35,8 @@ class Consul:
 	services; wipe() makes it forget. join: the server (another Consul) that this client agent serves for.
 	"""
 
+	patience = 5.0  # for an answer by HTTP
+
 	def __init__(self, lab, name="consul", *, ip=None, join=None, acl=False, dc="dc1", config=None, token=None,
 			retry_join_wan=None):
 		self.lab, self.name, self.join, self.acl, self.dc = lab, name, join, acl, dc
@@ -122,14 +124,14 @@ class Consul:
 		"""Of a stopped agent: forget everything."""
 		subprocess.run(["rm", "-rf", self.data], check=True)
 
-	def http(self, method, path, body=None, token=None, timeout=5.0):
+	def http(self, method, path, body=None, token=None, timeout=None):
 		"""The decoded JSON answer, or its text. HttpError for all but 2xx."""
 		data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
 		req = urllib.request.Request(self.http_addr + path, data=data, method=method)
 		if token or self.token:
 			req.add_header("X-Consul-Token", token or self.token)
 		try:
-			with _direct.open(req, timeout=timeout) as answer:
+			with _direct.open(req, timeout=timeout or self.patience) as answer:
 				text = answer.read().decode()
 		except urllib.error.HTTPError as e:
 			with e:

@@ -16,12 +16,13 @@ class MediaSbc(Sbc):
 	destination costs a call. again_s: how long Kamailio leaves a dead rtpengine alone.
 	"""
 
-	def __init__(self, lab, name="sbc", *, fr_ms=500, again_s=10, **kw):
+	def __init__(self, lab, name="sbc", *, fr_ms=500, again_s=10, allow_op=1, **kw):
 		super().__init__(lab, name, **kw)
 		with open(os.path.join(LAB, "media.cfg")) as f:
 			self.text = f.read()
 		self.tables = lab.mkdir(name, "tables")
-		self.defines.update({"TABLES": self.tables, "FR_TIMER": int(fr_ms), "RTPENGINE_AGAIN": int(again_s)})
+		self.defines.update({"TABLES": self.tables, "FR_TIMER": int(fr_ms), "RTPENGINE_AGAIN": int(again_s),
+			"ALLOW_OP": int(allow_op)})
 		with open(os.path.join(self.tables, "version"), "w") as f:
 			f.write(VERSION)
 		self.write_nodes([])

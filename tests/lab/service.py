@@ -9,7 +9,7 @@ from .c4d import merge
 FAST = {"interval": "50ms"}
 # Whatever a round proves takes effect at once: for showing that it proves nothing.
 EAGER = {"interval": "50ms", "remove_hold": "0s", "empty_hold": "0s", "empty_rounds": 1, "shrink_hold": "0s",
-	"max_shrink": 100, "min_instances": 0}
+	"max_shrink": 100, "min_instances": 0, "flap_suppress": 0}
 
 _numbers = itertools.count(1)
 

@@ -53,8 +53,8 @@ rule_lmdb_in_store()
 }
 rule_http_two_files()
 {
-	n=$(includes_of 'event2/http' | cut -d: -f1 | sort -u | wc -l)
-	[ "$n" -le 2 ] || includes_of 'event2/http' | sed 's/$/   <- event2\/http.h in more than two files/'
+	includes_of 'event2/http' | grep -vE '^src/(consul/http|http/server)\.c:' |
+		sed 's/$/   <- event2\/http.h outside of the client (consul\/http.c) and the server (http\/server.c)/'
 }
 rule_event_base_in_base()
 {
@@ -273,10 +273,8 @@ self_test()
 	rm -f src/discovery/yy.c
 	plant lmdb_in_store src/reconcile/zz.c '#include <lmdb.h>'
 	plant lmdb_in_store src/zz.c '#include "lmdb.h"'
-	mkdir -p src/http
-	printf '#include <event2/http.h>\n' | tee src/http/xx.c >src/http/yy.c
 	plant http_two_files src/consul/zz.c '#include <event2/http.h>'
-	rm -f src/http/xx.c src/http/yy.c
+	plant http_two_files src/http/zz.c '#include <event2/http_struct.h>'
 	plant event_base_in_base src/control/zz.c '	struct event_base *b;'
 	plant event_base_in_base src/discovery/zz.c '	event_base_loop(b, 0);'
 	plant floors src/base/zz.c '#include "config/conf.h"'

@@ -312,6 +312,59 @@ requests_that_kamailio_could_not_read_are_refused(void **state)
 	"eFLAGS\0\x31" \
 	"AX\0\x95\tPRIORITY\0\x00\x83\x83\x83\x83\x83"
 
+/* Walking over a body in place says the same as the tree, item by item. */
+static void
+assert_walk(const struct binrpc_value *v, struct binrpc_walk *w, unsigned depth)
+{
+	struct binrpc_item item;
+
+	for (; v != NULL; v = v->next) {
+		assert_int_equal(binrpc_next(w, &item), 1);
+		assert_false(item.end);
+		assert_int_equal(item.depth, depth);
+		assert_int_equal(item.type, v->type);
+		assert_int_equal(item.num, v->num);
+		assert_int_equal(item.len, v->len);
+		assert_int_equal(item.name != NULL, v->name != NULL);
+		if (v->name != NULL)
+			assert_string_equal(item.name, v->name);
+		if (v->str != NULL)
+			assert_memory_equal(item.str, v->str, v->len);
+		if (v->type != BINRPC_STRUCT && v->type != BINRPC_ARRAY)
+			continue;
+		assert_walk(v->child, w, depth + 1);
+		assert_int_equal(binrpc_next(w, &item), 1);
+		assert_true(item.end);
+		assert_int_equal(item.depth, depth);
+	}
+}
+
+/* rc: what the walk ends with; `msg` is the tree, when that is 0 */
+static void
+check_walk(const uint8_t *data, size_t len, const struct binrpc_msg *msg, int rc)
+{
+	uint8_t *copy = malloc(len); /* so that a byte read beyond it shows */
+	struct binrpc_msg open;
+	struct binrpc_walk w;
+	struct binrpc_item item;
+	int got;
+
+	memcpy(copy, data, len);
+	assert_int_equal(binrpc_open(copy, len, &open), 0);
+	assert_null(open.first);
+	w = (struct binrpc_walk){ .body = open.body, .len = open.body_len };
+	if (rc == 0) {
+		assert_int_equal(open.kind, msg->kind);
+		assert_int_equal(open.cookie, msg->cookie);
+		assert_walk(msg->first, &w, 0);
+	}
+	while ((got = binrpc_next(&w, &item)) > 0)
+		assert_int_not_equal(rc, 0);
+	assert_int_equal(got, rc);
+	assert_int_equal(binrpc_next(&w, &item), rc);
+	free(copy);
+}
+
 static void
 replies_of_kamailio(void **state)
 {
@@ -349,6 +402,7 @@ replies_of_kamailio(void **state)
 		assert_int_equal(msg.kind, cases[i].kind);
 		assert_int_equal(msg.cookie, 0x1234);
 		assert_tree(&msg, cases[i].tree);
+		check_walk(data, cases[i].len, &msg, 0);
 		binrpc_clear(&msg);
 	}
 }
@@ -454,7 +508,7 @@ bodies(void **state)
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
-		struct buf body = { 0 };
+		struct buf body = { 0 }, packet;
 		struct binrpc_msg msg;
 		int err;
 
@@ -462,10 +516,16 @@ bodies(void **state)
 		err = decode_body(BINRPC_REPLY, &body, &msg);
 		if (err != (cases[i].tree ? 0 : -EBADMSG))
 			fail_msg("%s: %d", cases[i].what, err);
+		assert_int_equal(binrpc_packet(BINRPC_REPLY, 1, &body, &packet), 0);
 		if (cases[i].tree != NULL) {
 			assert_tree(&msg, cases[i].tree);
+			msg.cookie = 1;
+			check_walk((uint8_t *)packet.s, packet.len, &msg, 0);
 			binrpc_clear(&msg);
+		} else {
+			check_walk((uint8_t *)packet.s, packet.len, NULL, -EBADMSG);
 		}
+		buf_free(&packet);
 		buf_free(&body);
 	}
 }
