@@ -11,8 +11,8 @@
  * is no loss to the shrink guard; what damping takes out is one like others. A frozen service heeds
  * the operator's drain alone.
  *
- * Damping: each going (listed, then missing by evidence, held or not) adds 1000 to a penalty that
- * halves with flap_half_life. Who comes back at flap_suppress or more is kept out until it is below
+ * Damping: each going (listed, then missing by evidence) adds 1000 to a penalty that halves with
+ * flap_half_life. A loss that the floor or shrink holds is none: lists that lose most of all are Consul's trouble. Who comes back at flap_suppress or more is kept out until it is below
  * flap_reuse, at the latest flap_max after the last going. So that an instance that comes and goes
  * costs no reloads, it is not removed while its penalty stands: neither when damping keeps it out,
  * nor when it has gone more than once, nor soon after its last removal. Penalties of removed ones

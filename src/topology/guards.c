@@ -147,6 +147,15 @@ struct losses {
 	unsigned active; /* before any of them has gone */
 };
 
+/* A loss that looks like Consul's trouble is no going of the instance's own: no penalty for it. */
+static void
+hold_loss(struct judge *j, struct member *m, enum topo_guard guard, int64_t wall_ms)
+{
+	if (m->just_went)
+		m->flap = m->flap_before;
+	member_set_state(j, m, TOPO_HELD, guard, wall_ms);
+}
+
 /*
  * A step that is greater than what is allowed is held as a whole: it looks like Consul's trouble (a
  * list that is still filling after its servers lost their data). Smaller steps add up, one instance
@@ -178,7 +187,7 @@ shrink(struct judge *j, const struct losses *l, int64_t wall_ms)
 			member_set_state(j, l->v[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
 			active--;
 		} else {
-			member_set_state(j, l->v[i], TOPO_HELD, GUARD_SHRINK, wall_ms);
+			hold_loss(j, l->v[i], GUARD_SHRINK, wall_ms);
 		}
 	}
 	for (i = 0; i < l->n_damped && base - (active - 1) <= allowed; i++, active--)
@@ -207,11 +216,17 @@ remove_old(struct judge *j, int64_t now_ms)
 	for (i = 0; i < j->n; i++) {
 		struct member *m = j->m[i];
 
-		if (m->missing && m->pub.state == TOPO_DISABLED && m->standing_ms >= j->conf->remove_hold_ms &&
-		    !is_restless(j, m, now_ms))
+		bool due = m->missing && m->pub.state == TOPO_DISABLED && m->standing_ms >= j->conf->remove_hold_ms;
+
+		if (due && !is_restless(j, m, now_ms)) {
 			member_remove(j, m, now_ms);
-		else
-			j->m[keep++] = m;
+			continue;
+		}
+		if (due && m->pub.guard != GUARD_FLAP) { /* who asks why it is still there shall see it */
+			m->pub.guard = GUARD_FLAP;
+			j->changed = true;
+		}
+		j->m[keep++] = m;
 	}
 	j->changed |= j->n != keep;
 	j->n = keep;
@@ -262,11 +277,13 @@ guards_let_go(struct judge *j, int64_t now_ms, int64_t wall_ms)
 	else
 		/* An empty list is an outage: keep all; Kamailio's probes sort them out. */
 		for (i = 0; i < l.n; i++)
-			member_set_state(j, l.v[i], TOPO_HELD, GUARD_EMPTY, wall_ms);
+			hold_loss(j, l.v[i], GUARD_EMPTY, wall_ms);
 	remove_old(j, now_ms);
 	peaks_note(&j->peaks, judge_count_active(j), j->time_ms);
 	peaks_prune(&j->peaks, j->time_ms - j->conf->shrink_window_ms);
 out:
+	for (i = 0; i < j->n; i++)
+		j->m[i]->just_went = false;
 	free(l.v);
 	free(l.damped);
 }

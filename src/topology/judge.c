@@ -216,7 +216,6 @@ time_passed(int64_t since_ms, int64_t now_ms, int64_t cap_ms)
 	return ms < cap_ms ? ms : cap_ms;
 }
 
-/* Whatever a guard makes of it. */
 static void
 note_going(struct judge *j, struct member *m, int64_t now_ms, int64_t wall_ms)
 {
@@ -224,6 +223,8 @@ note_going(struct judge *j, struct member *m, int64_t now_ms, int64_t wall_ms)
 		return;
 	m->came = false;
 	m->gone_ms = wall_ms;
+	m->just_went = true;
+	m->flap_before = m->flap;
 	if (j->conf->flap_suppress > 0)
 		flap_going(&m->flap, j->conf, now_ms);
 }

@@ -38,6 +38,8 @@ struct member {
 	bool drained;             /* by the operator */
 	int64_t drain_until_ms;
 	bool came;                /* it was listed since it last went: its loss is a going */
+	bool just_went;           /* by the present round; flap_before is what it was before that */
+	struct flap flap_before;
 	struct flap flap;
 	int64_t gone_ms;          /* wall clock of its last going */
 	bool damped;              /* from flap_suppress on, until below flap_reuse */
