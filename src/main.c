@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "config/conf.h"
 #include "control/control.h"
 #include "daemon.h"
@@ -26,6 +27,7 @@ struct options {
 static int
 cmd_run(const struct options *o)
 {
+	mem_init();
 	return daemon_run(o->file, o->debug);
 }
 

@@ -4,7 +4,8 @@
  * nothing else; whatever it says or fails to say can cost speed and questions, never a destination.
  *
  * Queries follow each other at once (after a wake-up 5 ms later: DNS comes first), 20 of them, and 2 a second for as
- * long as that goes on: a service without any instance is woken by every change of any service. What fails is tried again after 250 ms, doubling to 15 s.
+ * long as that goes on: a service without any instance is woken by every change of any service. What fails is tried
+ * again after 250 ms, doubling to 15 s.
  * With `wake: dns` the object exists and does nothing.
  */
 #ifndef CONSUL_WAKE_H

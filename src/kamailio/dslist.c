@@ -75,11 +75,9 @@ add(struct ds_entries *e, int set, unsigned flags, int priority)
 static const char *
 add_text(struct ds_entries *e, const char *head, const char *text, size_t len)
 {
-	size_t n = strlen(head);
-	char *room = text_room(e, n + len);
+	char *room = text_room(e, strlen(head) + len);
 
-	memcpy(room, head, n);
-	memcpy(room + n, text, len);
+	memcpy(stpcpy(room, head), text, len);
 	return room;
 }
 

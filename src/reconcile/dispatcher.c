@@ -282,9 +282,9 @@ update_plan(struct dispatcher *d)
 		dsp_desired(d->conf, d->topo, &d->desired, d->refs, &d->n_refs);
 		d->news = d->file_stale = true;
 	}
+	dsp_plan_clear(&d->plan);
 	if (d->was_read && !d->news && d->right)
 		return;
-	dsp_plan_clear(&d->plan);
 	d->right = false;
 	d->news = !d->was_read;
 	if (!d->was_read)

@@ -16,6 +16,7 @@ Losing the leader or the quorum shows in DNS only as far as Consul lets it: by d
 CHAOS_OUTAGES=regex: these outages only.
 """
 import collections
+import concurrent.futures
 import os
 import re
 import threading
@@ -184,12 +185,15 @@ def change(t, s, failed):
 	"""Returns the instance that fails."""
 	used = {i for _, verb, i in s.fleet.changes if verb == "fail"}
 	out = t.rnd.choice([i for i in s.fleet.in_service() if i not in used])
-	s.fleet.fail(out)
-	if failed:
-		s.fleet.ok(failed)
 	new = [i for i in s.fleet.instances if not i.registered]
-	if new:
-		s.fleet.register(t.rnd.choice(new))
+	with concurrent.futures.ThreadPoolExecutor() as pool:  # an agent without servers takes its time to answer
+		jobs = [pool.submit(s.fleet.fail, out)]
+		if failed:
+			jobs.append(pool.submit(s.fleet.ok, failed))
+		if new:
+			jobs.append(pool.submit(s.fleet.register, t.rnd.choice(new)))
+	for job in jobs:
+		job.result()
 	return out
 
 

@@ -41,19 +41,45 @@ check_list(const struct binrpc_value *v, unsigned depth, bool in_struct)
 	return n;
 }
 
+/* In place: as many values as the tree has, and what it points to lies within. */
+static size_t
+walk(const uint8_t *data, size_t size, int want)
+{
+	struct binrpc_msg msg;
+	struct binrpc_item item;
+	struct binrpc_walk w;
+	size_t n = 0;
+	int rc;
+
+	if (binrpc_open(data, size, &msg) != 0)
+		return 0;
+	w = (struct binrpc_walk){ .body = msg.body, .len = msg.body_len };
+	while ((rc = binrpc_next(&w, &item)) > 0) {
+		n += !item.end;
+		must(item.depth <= BINRPC_DEPTH_MAX && w.depth <= BINRPC_DEPTH_MAX);
+		must(item.end || item.str == NULL || ((const uint8_t *)item.str >= data &&
+		    (const uint8_t *)item.str + item.len <= data + size));
+		must(item.end || item.type != BINRPC_STR || item.str[item.len] == '\0');
+	}
+	must(rc == 0 || rc == -EBADMSG);
+	must((rc == 0) == (want == 0) || want == -EMSGSIZE || want == -ENOMEM);
+	return n;
+}
+
 static void
 decode(const uint8_t *data, size_t size)
 {
 	struct binrpc_msg msg;
 	const char *reason;
 	int rc = binrpc_decode(data, size, &msg), code;
+	size_t n = walk(data, size, rc);
 
 	if (rc != 0) {
 		must(rc == -EBADMSG || rc == -ENOMEM || rc == -EMSGSIZE);
 		return;
 	}
 	must(binrpc_packet_size(data, size) == (int64_t)size);
-	must(check_list(msg.first, 0, false) <= size);
+	must(check_list(msg.first, 0, false) == n);
 	must(binrpc_fault(&msg, &code, &reason) == (msg.kind == BINRPC_FAULT));
 	must(msg.kind != BINRPC_FAULT || reason != NULL);
 	binrpc_clear(&msg);

@@ -189,7 +189,7 @@ letter(const struct topo_instance *i)
 	case TOPO_UP:
 		return i->guard == GUARD_NONE ? 'U' : '?';
 	case TOPO_DISABLED:
-		return i->guard == GUARD_NONE ? 'D' : '?';
+		return i->guard == GUARD_NONE || i->guard == GUARD_FLAP ? 'D' : '?';
 	case TOPO_HELD:
 		return by_guard[i->guard];
 	case TOPO_SUPPRESSED:
