@@ -19,6 +19,12 @@ MUST_USE int file_read(const char *path, size_t max, char **out, size_t *len);
  */
 MUST_USE int file_replace(const char *path, const void *data, size_t len, const char **what);
 /*
+ * file_replace() without its last step: until file_sync_dir() has run, a loss of power may bring the old file back, whole.
+ * For whoever waits for the new one and has no use for that.
+ */
+MUST_USE int file_replace_unsynced(const char *path, const void *data, size_t len, const char **what);
+MUST_USE int file_sync_dir(const char *path); /* of the directory that holds `path` */
+/*
  * file_replace(), and the new file's modification time in whole seconds is above the old one's: a file of
  * the present second gets the next one, and a time that lies far ahead (a clock was wrong once) still only
  * goes up by one. For Kamailio's db_text (db_mode 1), which reads a table again only when (int)st_mtime

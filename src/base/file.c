@@ -104,7 +104,13 @@ make_newer(int fd, const char *path)
 }
 
 static int
-replace(const char *path, const void *data, size_t len, bool newer, const char **what)
+sync_dir(int dirfd)
+{
+	return fsync(dirfd) != 0 && errno != EINVAL ? -errno : 0;
+}
+
+static int
+replace(const char *path, const void *data, size_t len, bool newer, bool synced, const char **what)
 {
 	char *dircopy = xstrdup(path), *tmp = NULL;
 	int dirfd = -1, fd = -1, err = 0;
@@ -149,8 +155,7 @@ replace(const char *path, const void *data, size_t len, bool newer, const char *
 	free(tmp);
 	tmp = NULL;
 	*what = "fsync the directory of";
-	if (fsync(dirfd) != 0 && errno != EINVAL)
-		err = -errno;
+	err = synced ? sync_dir(dirfd) : 0;
 out:
 	if (fd >= 0)
 		close(fd);
@@ -166,13 +171,33 @@ out:
 int
 file_replace(const char *path, const void *data, size_t len, const char **what)
 {
-	return replace(path, data, len, false, what);
+	return replace(path, data, len, false, true, what);
+}
+
+int
+file_replace_unsynced(const char *path, const void *data, size_t len, const char **what)
+{
+	return replace(path, data, len, false, false, what);
+}
+
+int
+file_sync_dir(const char *path)
+{
+	char *copy = xstrdup(path);
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	free(copy);
+	if (fd < 0)
+		return -errno;
+	err = sync_dir(fd);
+	close(fd);
+	return err;
 }
 
 int
 file_replace_newer(const char *path, const void *data, size_t len, const char **what)
 {
-	return replace(path, data, len, true, what);
+	return replace(path, data, len, true, true, what);
 }
 
 int

@@ -125,7 +125,7 @@ static void
 replace(struct job *j, const char *text, size_t len)
 {
 	const char *what = "";
-	int err = file_replace(j->lf->path, text, len, &what);
+	int err = file_replace_unsynced(j->lf->path, text, len, &what);
 
 	if (err != 0)
 		fill_error(j, err, what, j->lf->path);
@@ -193,6 +193,39 @@ listfile_destroy(struct listfile *lf)
 	free(lf);
 }
 
+/* Kamailio waits for the list, and nothing waits for this: that the list outlives a loss of power. */
+struct sync_job {
+	struct worker_job job;
+	char *path;
+};
+
+static void
+sync_run(struct worker_job *wj)
+{
+	/* what can't be synced is an older list at worst, and the next write says what is wrong */
+	(void)!file_sync_dir(CONTAINER_OF(wj, struct sync_job, job)->path);
+}
+
+static void
+sync_done(struct worker_job *wj)
+{
+	struct sync_job *j = CONTAINER_OF(wj, struct sync_job, job);
+
+	free(j->path);
+	free(j);
+}
+
+static void
+sync_later(struct listfile *lf)
+{
+	struct sync_job *j = xcalloc(1, sizeof *j);
+
+	j->job.run = sync_run;
+	j->job.done = sync_done;
+	j->path = xstrdup(lf->path);
+	worker_submit(lf->worker, WORKER_NORMAL, &j->job);
+}
+
 static void
 job_done(struct worker_job *wj)
 {
@@ -200,6 +233,8 @@ job_done(struct worker_job *wj)
 	struct listfile *lf = j->lf;
 
 	lf->busy = false;
+	if (j->r.written)
+		sync_later(lf);
 	if (j->what == RELEASE)
 		listfile_destroy(lf);
 	else if (!lf->gone)
