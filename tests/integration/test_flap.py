@@ -77,16 +77,20 @@ def test_approve_lets_it_in(service, make_c4d):
 
 
 def test_the_last_ones_stay_in(service, make_c4d):
-	one, two = service.add("10.1.0.1"), service.add("10.1.0.2")
+	one, two, three = service.add("10.1.0.1"), service.add("10.1.0.2"), service.add("10.1.0.3")
 	conf = merge(DAMPED, {"min_instances": 2})
 	c4d = make_c4d(watching(service.consul, {service.name: conf})).start()
-	is_up(c4d, service.name, one, two)
+	is_up(c4d, service.name, one, two, three)
 	flap(service, c4d, one, 3)
-	assert c4d.states()[one] == "up"
+	has_state(c4d, service.name, one, "suppressed")
+	# Another one goes: the flapping one is needed again, and says so.
+	service.fail(three)
+	has_state(c4d, service.name, three, "disabled")
+	has_state(c4d, service.name, one, "up")
 	assert problems(c4d, f"flapping: {service.name} {one} went 3 times")
 	why = words(c4d.ctl("why", one).out)
 	assert "it takes calls all the same: fewer than min_instances would be left" in why
-	three = service.add("10.1.0.3")
+	service.back(three)
 	has_state(c4d, service.name, three, "up")
 	has_state(c4d, service.name, one, "suppressed")
 

@@ -63,12 +63,12 @@ export C4D_LAB_CONSUL C4D_LAB_KAMAILIO6
 
 part build 300 make --no-print-directory -j"$jobs" asan || done_now
 if [ "$only" = all ]; then
-	part unit 200 make --no-print-directory -j"$jobs" VARIANT=asan unit
+	part unit 300 make --no-print-directory -j"$jobs" VARIANT=asan unit
 	part replay 120 make --no-print-directory -j"$jobs" VARIANT=asan replay
 	part sim 120 make --no-print-directory -j"$jobs" VARIANT=asan sim
 fi
 rm -rf build/lab-failed
 export C4D=$PWD/build/asan/c4d
 # Twice as many workers as cores: most of a test is waiting.
-part integration 450 /usr/bin/python3 -m pytest -q -n "${C4D_JOBS:-4}" -p no:cacheprovider tests/integration "$@"
+part integration 900 /usr/bin/python3 -m pytest -q -n "${C4D_JOBS:-4}" -p no:cacheprovider tests/integration "$@"
 done_now
