@@ -310,6 +310,18 @@ is_writable(const struct ds_entry *e)
 	return e->attrs == NULL || (e->attrs[0] != '#' && strpbrk(e->attrs, BLOCK_BLANKS) == NULL);
 }
 
+/* Not negative. Thousands of lines are composed for the change of one. */
+static void
+add_number(struct buf *out, int n)
+{
+	char digits[16], *p = digits + sizeof digits;
+
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	buf_add(out, p, (size_t)(digits + sizeof digits - p));
+}
+
 static int
 add_entry(struct buf *out, const struct ds_entry *e)
 {
@@ -317,7 +329,13 @@ add_entry(struct buf *out, const struct ds_entry *e)
 
 	if (!is_writable(e))
 		return -EINVAL;
-	buf_printf(out, "%d %s %u %d", e->set, e->uri, e->flags, e->priority);
+	add_number(out, e->set);
+	buf_puts(out, " ");
+	buf_puts(out, e->uri);
+	buf_puts(out, " ");
+	add_number(out, (int)e->flags);
+	buf_puts(out, " ");
+	add_number(out, e->priority);
 	if (e->attrs != NULL && *e->attrs != '\0') {
 		buf_puts(out, " ");
 		buf_puts(out, e->attrs);

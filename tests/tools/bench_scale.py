@@ -21,7 +21,7 @@ from lab.binrpc import encode, header  # noqa: E402
 from lab.fake_dns import instances  # noqa: E402
 
 WINDOW = 1
-SPAN = 1.5  # seconds that a change is watched for
+SPAN = 2  # seconds that a change is watched for
 KINDS = (("out", "an instance leaves"), ("back", "it comes back"), ("new", "a new instance"))
 
 
@@ -96,7 +96,7 @@ class Bench:
 			dns = FakeDns(lab)
 			names = Names(dns, o.services, o.each)
 			sbc = Sbc(lab, probing=False, reload_delta=WINDOW, shm_mb=128, pkg_mb=16).start()
-			c4d = C4d(lab, self.conf(dns, sbc, names, "200ms")).start()
+			c4d = C4d(lab, self.conf(dns, sbc, names, "1s")).start()
 			total = o.services * o.each
 			until(lambda: sum(len(s) for s in sbc.dispatcher().values()) == total, 60, f"Kamailio lists {total}")
 			until(c4d.converged, 20, "c4d has converged")
@@ -158,7 +158,7 @@ class Bench:
 			for kind, _ in KINDS:
 				time.sleep(WINDOW + 0.5)
 				name = self.change(names, kind, i)
-				time.sleep(1)
+				time.sleep(1.5)
 				at, done = self.times(c4d)
 				seen[kind].append(1000 * (at - names.sent[name]))
 				verified[kind].append(1000 * (done - names.sent[name]))
