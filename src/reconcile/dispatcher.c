@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "kamailio/hint.h"
 #include "reconcile/dispatcher_int.h"
 
 #define FILE_CHECK_MS 5000     /* the file is compared at least this often, whoever edits it */
@@ -436,6 +437,7 @@ on_list(void *arg, int err, const struct binrpc_msg *msg)
 {
 	struct dispatcher *d = arg;
 	const char *reason = "";
+	char hint[HINT_BYTES];
 	int code;
 
 	d->rpc_busy = false;
@@ -445,10 +447,8 @@ on_list(void *arg, int err, const struct binrpc_msg *msg)
 		take_list(d, &(struct ds_entries){ 0 }, 1);
 	} else if (err == 0) {
 		d->counts.faults++;
-		snprintf(d->list_error, sizeof d->list_error, "dispatcher.list refused by Kamailio: %d %.80s%s", code, reason,
-		    strstr(reason, "Internal error") ? " (more than 1024 destinations in a set need "
-		    "modparam(\"ctl\", \"binrpc_struct_max_body_size\", 128))" :
-		    strstr(reason, "not found") ? " (is dispatcher.so loaded?)" : "");
+		hint_fault("dispatcher.list", reason, hint);
+		snprintf(d->list_error, sizeof d->list_error, "dispatcher.list refused by Kamailio: %d %.80s%s", code, reason, hint);
 		err = -EPROTO;
 	}
 	if (err != 0)
@@ -628,14 +628,19 @@ static void
 on_up(struct target *t, bool restarted)
 {
 	struct dispatcher *d = of_target(t);
+	const char *trap;
 	size_t i;
 
 	d->was_read = false;
 	d->sockets_known = false;
 	d->list_error[0] = '\0';
 	dispatcher_forget_change(d, restarted);
-	for (i = 0; i < d->n_sets; i++)
+	for (i = 0; i < d->n_sets; i++) {
 		d->sets[i].row.applied = 0;
+		trap = d->conf->probing ? hint_flags(kamhost_ident(d->host)->version, (unsigned)d->sets[i].conf->flags) : NULL;
+		if (trap != NULL)
+			log_warnx("target", "%s: %s", d->sets[i].row.name, trap);
+	}
 	kick(t);
 }
 

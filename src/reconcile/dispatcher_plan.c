@@ -608,16 +608,19 @@ static unsigned
 file_flags(const struct ds_entry *d, const struct states *s, bool all)
 {
 	const struct ds_entry *seen = d->flags & DS_DISABLED ? NULL : states_find(s, d);
-	unsigned bits;
+	unsigned flags = d->flags, bits;
 
 	if (seen == NULL)
-		return d->flags;
+		return flags;
 	bits = seen->flags & (DS_INACTIVE | DS_TRYING | DS_PROBING);
-	if (!s->probing || all)
+	if (!s->probing || all || (flags & DS_NOPING))
 		bits &= ~(unsigned)DS_INACTIVE;
-	if (bits & DS_INACTIVE)
+	/* Kamailio 6.0 pings nobody with flag 16: after a reload nothing would wake it. */
+	if (bits & DS_INACTIVE) {
 		bits |= DS_PROBING;
-	return d->flags | bits;
+		flags &= ~(unsigned)DS_NODNS;
+	}
+	return flags | bits;
 }
 
 void

@@ -135,6 +135,25 @@ def test_a_dead_destination_stays_dead_over_our_reload(lab, rig):
 	until(lambda: not any(f & 1 for f in r.entries().values()), 8, "I is never written for all of a set")
 
 
+def test_an_inactive_one_with_flag_16_is_pinged(lab, rig):
+	"""Kamailio 6.0 pings nobody with that flag: written together with I, it would be out for ever."""
+	r = rig(sbc={"probing": True})
+	assert r.conf["kamailio"]["sbc"]["dispatcher"]["1"]["flags"] == 16
+	good, back = SipPeer(lab), SipPeer(lab, alive=False)
+	for p in (good, back):
+		r.add(address=p.ip, port=p.port)
+	r.start(good.uri, back.uri)
+	r.sbc.set_state("ip", 1, back.uri)  # as a failed call does it
+	until(lambda: r.entries()[back.uri] == 9, 8, "the file carries it, to be pinged")
+	r.quiet()
+	third = SipPeer(lab)
+	r.add(address=third.ip, port=third.port)
+	flags = until(lambda: third.uri in (f := r.sbc.flags()) and f, 10, "the third is listed", every=0.002)
+	assert flags[back.uri] == "IP", "right after the reload"
+	back.alive = True
+	until(lambda: r.sbc.flags()[back.uri] == "AP", 10, "a ping wakes it")
+
+
 def test_inactive_is_not_written_where_kamailio_does_not_ping(rig):
 	r = rig(over={"kamailio": {"sbc": {"probing": False}}})
 	a, b = r.add(), r.add()

@@ -168,8 +168,7 @@ def test_another_list_file(rig):
 	named(r.c4d, "said Ok to dispatcher.reload but does not hold the list", "list_file", r.sbc.list_file, timeout=15)
 	r.sbc.text = before
 	mended(r, f'modparam("dispatcher", "list_file", "{r.sbc.list_file}")')
-	r.converged()
-	assert r.sbc.enabled() == {a}
+	until(lambda: r.sbc.enabled() == {a}, 10, lambda: f"only ours takes calls: {r.sbc.flags()}")
 
 
 DOMAIN = (b"id(int,auto) domain(string) did(string,null) last_modified(int) \n",
@@ -194,3 +193,36 @@ def test_db_text_that_does_not_look_again(lab, consul, make_c4d):
 	k.restart()
 	until(c4d.converged, 15, lambda: f"converged: {c4d.targets()}")
 	assert "sip.example.org" in str(k.rpc("domain.dump"))
+
+
+def test_permissions_without_an_address_file(lab, consul, make_c4d):
+	line = 'modparam("permissions", "address_file", "ADDRFILE")\n'
+	k = Tables(lab, "sbc")
+	for table, text in zip(("domain", "domain_attrs", "version"), DOMAIN):
+		k.write(table, text)
+	assert line in k.text
+	with_it = k.text
+	k.text = with_it.replace(line, "")
+	k.start()
+	consul.register("sbc", "10.1.2.3", 5060)
+	c4d = make_c4d({"consul": {"dns": [consul.dns_addr]}, "services": {"sbc": {"interval": "100ms"}}, "kamailio": {"sbc": {
+		"binrpc": k.ctl, "address_file": k.addr_file, "permissions": {"1": {"services": ["sbc"]}}}}}).start()
+	named(c4d, 'modparam("permissions", "address_file", ...) is not set', timeout=15)
+	k.text = with_it
+	k.restart()
+	until(c4d.converged, 15, lambda: f"converged: {c4d.targets()}")
+	assert [e.ip for e, _ in k.addresses()] == ["10.1.2.3"]
+
+
+def test_flags_of_what_kamailio_6_never_pings(rig, kamailio):
+	r = rig(probing=True)
+	assert r.conf["kamailio"]["sbc"]["dispatcher"]["1"]["flags"] == 16
+	r.sbc.start()
+	r.start(r.add())
+	warned = "sbc/1: Kamailio 6 never pings a destination that has flag 16" in r.c4d.log()
+	assert warned == (kamailio == "6.0")
+	r.conf["kamailio"]["sbc"]["dispatcher"]["1"]["flags"] = 0
+	r.c4d.write(r.conf)
+	r.c4d.restart()
+	r.converged()
+	assert r.c4d.log().count("never pings") == warned
