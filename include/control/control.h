@@ -41,6 +41,7 @@ json_t *show_instance(const struct app *, const char *service, const struct topo
 json_t *show_targets(const struct app *, const char *service); /* NULL: all */
 json_t *show_filter_targets(json_t *rows, const char *only);   /* rows with a "target"; returns them */
 json_t *show_destinations(const struct kamhost *);
+void show_places(const struct kamhost *, const struct topo_addr *, json_t *rows); /* adds this address's rows of tables */
 void show_diff(const struct kamhost *, json_t *rows);          /* adds to them */
 /* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
 void show_reply_rows(struct control_req *, json_t *rows, bool found, const char *what);

@@ -9,7 +9,7 @@
  * of its services, counted while their names prove something, then goes; where `exclusive` is false, it stays for good.
  *
  * rtpengine: c4d asks every node by NG ping. A node that does not answer is written disabled=1, one that never answered
- * is not written as usable, and before a reload every enabled row has answered within a second. In and out is
+ * gets no row before it does, and before a reload every enabled row has answered within a second. In and out is
  * rtpengine.enable, at once, but the last one in use waits until others are in; rows that come and go are the reload in
  * Kamailio's window of 10 s. A node that left the topology keeps its row, disabled, until it carries no session (NG list),
  * has died, or drain_timeout or the operator's time limit is over. When no node of a set answers, the set stays as it is:
@@ -35,6 +35,7 @@ struct table_show {
 	bool desired;
 	const struct table_row *actual; /* as read back; NULL: not there */
 	bool was_read;
+	bool unproven;                  /* rtpengine: it never answered, so it has no row yet */
 	const struct node_view *node;   /* NULL: not watched */
 };
 typedef void table_show_cb(void *arg, const struct table_show *); /* all is lent for the call */

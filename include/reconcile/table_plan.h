@@ -27,7 +27,8 @@ struct table_row {
 	bool asleep;   /* rtpengine, read back only: Kamailio itself has disabled it for a while */
 	bool in_block; /* permissions, of the file: within c4d's block */
 	enum table_owner owner; /* of desired rows */
-	bool leaves;            /* ROW_LEFT: it waits for the end of its sessions only */
+	bool leaves;            /* ROW_LEFT: it waits for the end of its sessions only, */
+	bool over;              /* and that has come */
 	int64_t until_ms;       /* wall clock, of rtpengine's rows: its sessions may take so long; 0: no limit known */
 };
 

@@ -591,6 +591,7 @@ where_in_force(const struct app *a, const struct topo_addr *addr)
 				json_array_append(out, row);
 		}
 		json_decref(rows);
+		show_places(a->hosts[i], addr, out);
 	}
 	return out;
 }

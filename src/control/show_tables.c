@@ -11,17 +11,31 @@ struct rows {
 	json_t *rows;
 };
 
-/* "active", "disabled", "leaving" (it waits for the end of its sessions), "adopted" (it was there), "foreign"; NULL: it is to go. */
+/*
+ * "active", "disabled", "silent" (it never answered, so it has no row), "leaving" (it waits for the end of its sessions),
+ * "adopted" (it was there), "foreign"; NULL: it is to go.
+ */
 static const char *
 desired_name(const struct table_show *s)
 {
 	if (!s->desired)
 		return NULL;
+	if (s->unproven)
+		return "silent";
 	if (s->row->owner == ROW_THEIRS)
 		return "foreign";
 	if (s->row->owner == ROW_LEFT)
 		return s->row->leaves ? "leaving" : "adopted";
 	return s->row->disabled ? "disabled" : "active";
+}
+
+/* NULL: not there, or not known. */
+static const char *
+actual_name(const struct table_show *s)
+{
+	if (!s->was_read || s->actual == NULL)
+		return NULL;
+	return s->actual->disabled ? "disabled" : s->actual->asleep ? "asleep" : "active";
 }
 
 static void
@@ -36,8 +50,7 @@ add_node(void *arg, const struct table_show *s)
 	jsonx_set_int(o, "set", s->row->set);
 	jsonx_set_text(o, "url", s->row->item);
 	jsonx_set_text(o, "desired", desired_name(s));
-	jsonx_set_text(o, "actual", !s->was_read || s->actual == NULL ? NULL : s->actual->disabled ? "disabled" :
-	    s->actual->asleep ? "asleep" : "active");
+	jsonx_set_text(o, "actual", actual_name(s));
 	jsonx_set_int(o, "weight", s->row->weight);
 	jsonx_set_text(o, "ping", n ? node_state_name(n->state) : NULL);
 	jsonx_set_int(o, "rtt_us", n ? n->rtt_us : 0);
@@ -78,6 +91,45 @@ add_address(void *arg, const struct table_show *s)
 	jsonx_set_bool(o, "actual", s->was_read && s->actual != NULL);
 	json_array_append_new(r->rows, o);
 }
+
+/* ---- where one address is ---- */
+
+struct places {
+	const struct topo_addr *addr;
+	json_t *rows;
+};
+
+static void
+add_place(void *arg, const struct table_show *s)
+{
+	const struct places *p = arg;
+	const struct topo_addr *a = &s->row->addr;
+	json_t *o;
+
+	/* a node is an address and a port, domains and trusted addresses are the address alone */
+	if (a->port != 0 ? topo_addr_cmp(a, p->addr) != 0 : !topo_addr_same_ip(a, p->addr))
+		return;
+	o = json_object();
+	jsonx_set_text(o, "target", s->target);
+	jsonx_set_text(o, "uri", s->row->item);
+	jsonx_set_text(o, "desired", desired_name(s));
+	jsonx_set_text(o, "actual", actual_name(s));
+	json_array_append_new(p->rows, o);
+}
+
+void
+show_places(const struct kamhost *h, const struct topo_addr *addr, json_t *rows)
+{
+	struct table *const tables[] = { kamhost_rtpengine(h), kamhost_domain(h), kamhost_permissions(h) };
+	struct places p = { addr, rows };
+	size_t i;
+
+	for (i = 0; i < NELEM(tables); i++)
+		if (tables[i] != NULL)
+			table_show(tables[i], add_place, &p);
+}
+
+/* ---- show rtpengine, domains, permissions ---- */
 
 static void
 show(struct control_req *r, struct table *(*table)(const struct kamhost *), table_show_cb *cb, const char *what)

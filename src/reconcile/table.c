@@ -13,19 +13,12 @@
 #define FILE_CHECK_MS 5000   /* the file is compared at least this often, whoever edits it */
 #define FILE_SURE_MS 1000    /* and before a reload, when that is longer ago */
 #define FILE_RETRY_MS 2000   /* after it could not be written or locked */
-#define FAULT_RETRY_MS 5000  /* after a reload that Kamailio refused for another reason than the window */
 #define EARLY_RETRY_MS 500   /* Kamailio is starting */
-#define STUCK_RETRY_MS 60000
 #define VERIFY_MAX 4         /* read-backs within one pass */
 #define REREAD_MAX 3         /* times that somebody else may write the file within one pass */
 #define SOON_MS 200
 #define POLL_QUIET_MS 10000  /* tables that are changed by nobody but c4d are read this often at most */
-#define FRESH_MS 1000        /* no reload with a node that has not answered since */
-#define ASK_AGAIN_MS 100     /* younger answers need no new ping: the slowest takes 900 ms at most */
-#define WAKE_AFTER_MS 2000   /* a node that answers for so long is woken in Kamailio */
-#define PAUSE_MS 60000       /* after Kamailio would not use a node: each try makes it wait for that node */
 
-static void pass_read(struct table *);
 static void pass_join(struct table *);
 static void kick(struct target *);
 
@@ -53,10 +46,10 @@ table_part(const struct table *t, int set)
 	return NULL; /* of a set that is not ours */
 }
 
-/* ---- the pass: read, plan, file, act, read back ---- */
+/* ---- the pass: read, plan, in and out, file, reload, read back ---- */
 
-static void
-pass_end(struct table *t)
+void
+table_pass_end(struct table *t)
 {
 	int64_t delay = t->kind->probed || t->conf->poll_ms > POLL_QUIET_MS ? t->conf->poll_ms : POLL_QUIET_MS;
 
@@ -74,100 +67,6 @@ pass_end(struct table *t)
 	if (!t->deps.dry)
 		loop_timer_start(&t->timer, t->dirty ? 0 : delay);
 	t->deps.event(t->deps.arg);
-}
-
-/* Kamailio itself takes the mark "for good" off a node that it finds dead: nobody's hand. */
-static bool
-is_somebody(const struct table *t, const struct table_step *s)
-{
-	const struct table_row *have = table_find(&t->actual, s->row);
-
-	return s->op != TABLE_WAKE && !(s->op == TABLE_DISABLE && have != NULL && have->asleep);
-}
-
-/* False: the same repair was needed too often; what is wanted now is left to somebody else for a while. */
-static bool
-note_repair(struct table *t, struct part *p, const struct table_step *s, uint64_t hash)
-{
-	const char *op = table_op_name(s->op);
-	char *key = table_op_is_structural(s->op) ? xstrdup("structure") : xasprintf("%s %s", op, s->text);
-
-	t->counts.repairs++;
-	if (!repair_note(&p->row.repairs, key, now_ms(t))) {
-		log_notice("target", "%s: somebody changed it (%s %s is needed); it is put right%s", p->row.name, op, s->text,
-		    s->op == TABLE_ENABLE ? " (to take it out: c4ctl drain, or maintenance at Consul)" : "");
-		return true;
-	}
-	p->row.backoff_ms = now_ms(t) + REPAIR_SPAN_MS;
-	p->war_hash = hash;
-	snprintf(p->war, sizeof p->war,
-	    "somebody else changes %s (%s %s is needed, %d times in 60s): stop them; next try in 60s, or c4ctl resync %s", p->row.name, op,
-	    s->text, REPAIR_MAX, p->row.name);
-	return false;
-}
-
-/* Differences from what was read back as right with these very contents are somebody else's. */
-static void
-note_repairs(struct table *t, uint64_t hash)
-{
-	size_t i, k;
-
-	if (t->applied_hash != hash || t->verifies > 0)
-		return;
-	for (i = 0; i < t->n_parts; i++) {
-		struct part *p = &t->parts[i];
-		bool reload = false;
-
-		for (k = 0; k < t->plan.n && p->row.backoff_ms <= now_ms(t); k++) {
-			const struct table_step *s = &t->plan.v[k];
-			bool structural = table_op_is_structural(s->op);
-
-			if (!is_for(t, p, s->row->set) || !is_somebody(t, s) || (structural && reload))
-				continue;
-			reload |= structural; /* one repairs them all: count it once */
-			(void)note_repair(t, p, s, hash);
-			t->applied_hash = 0; /* counted; and not again before it was right once more */
-		}
-	}
-}
-
-/* Kamailio pings a node before it uses it, and waits for the answer with everything that it has to do for us. */
-static bool
-answers(const struct table *t, const struct table_step *s)
-{
-	const struct node_view *n = table_node(t, s->row);
-
-	if (s->op != TABLE_ENABLE && s->op != TABLE_WAKE)
-		return true;
-	if (n == NULL)
-		return s->op == TABLE_ENABLE;
-	return n->state == NODE_ALIVE && n->missed == 0 &&
-	    (s->op == TABLE_ENABLE || loop_wall_ms(t->deps.loop) - n->since_ms >= WAKE_AFTER_MS);
-}
-
-/* Which steps can be taken now? */
-static void
-filter_plan(struct table *t)
-{
-	uint64_t hash = table_rows_hash(&t->desired);
-	int64_t now = now_ms(t);
-	size_t i;
-
-	for (i = 0; i < t->n_parts; i++) /* what is wanted has changed: nobody was told to keep off that */
-		if (t->parts[i].war_hash != hash)
-			t->parts[i].row.backoff_ms = 0;
-	note_repairs(t, hash);
-	t->structural = 0;
-	for (i = 0; i < t->plan.n; i++) {
-		struct table_step *s = &t->plan.v[i];
-		const struct part *p = table_part(t, s->row->set);
-		const struct memo *m = table_memo(t, s->row);
-		bool structural = table_op_is_structural(s->op);
-
-		s->waits = p->row.backoff_ms > now || (structural && p->mute) || !answers(t, s) ||
-		    (!structural && s->op != TABLE_DISABLE && m != NULL && m->pause_ms > now);
-		t->structural += structural && !s->waits;
-	}
 }
 
 /* A set of which nobody answers must not keep the others from their reload. */
@@ -194,36 +93,6 @@ make_plan(struct table *t, bool reload)
 		table_make_plan(&t->desired, &t->actual, &t->scopes, &t->plan);
 }
 
-/* The reload was accepted, and yet: "Ok" proves nothing. */
-static void
-check_stuck(struct table *t)
-{
-	uint64_t hash = table_rows_hash(&t->desired);
-	const struct table_step *s = t->plan.v;
-	bool net;
-
-	if (t->structural == 0)
-		t->reload_error[0] = '\0';
-	if (t->structural == 0 || t->reload_hash != hash) {
-		t->stuck_until_ms = 0;
-		return;
-	}
-	if (!t->after_reload)
-		return;
-	while (!table_op_is_structural(s->op) || s->waits)
-		s++;
-	net = strchr(s->text, '/') != NULL && t->kind->net_setting != NULL;
-	snprintf(t->reload_error, sizeof t->reload_error,
-	    "Kamailio said Ok to %s but does not hold the rows (%s %s, %zu in all): does it have %s %s%s%s? Tried again by itself, or by "
-	    "c4ctl resync", t->kind->reload, table_op_name(s->op), s->text, t->structural, t->kind->setting, t->path, net ? ", and " : "",
-	    net ? t->kind->net_setting : "");
-	/* It may have opened the file just before it was replaced: written anew, it is read for sure. */
-	t->write_again = t->kind->file != NULL && t->again_hash != hash;
-	if (!t->write_again)
-		t->stuck_until_ms = now_ms(t) + STUCK_RETRY_MS;
-	t->again_hash = hash;
-}
-
 static bool
 store_is_due(const struct table *t)
 {
@@ -231,8 +100,8 @@ store_is_due(const struct table *t)
 
 	if (t->scopes.n == 0)
 		return false;
-	return t->file_error[0] || t->write_again || age >= FILE_CHECK_MS || !table_file_is_right(&t->filed, &t->desired, &t->scopes) ||
-	    (t->structural > 0 && t->window_ms <= now_ms(t) && age >= FILE_SURE_MS);
+	return t->file_error[0] || t->write_again || age >= FILE_CHECK_MS ||
+	    !table_file_is_right(&t->filed, &t->desired, &t->scopes) || (t->structural > 0 && t->window_ms <= now_ms(t) && age >= FILE_SURE_MS);
 }
 
 static void
@@ -242,247 +111,43 @@ pass_plan(struct table *t)
 	if (others_want_reload(t))
 		make_plan(t, true);
 	if (t->deps.dry || t->file_locked_out) {
-		pass_end(t);
+		table_pass_end(t);
 		return;
 	}
 	if (t->was_read) {
-		filter_plan(t);
-		check_stuck(t);
+		table_filter_plan(t);
+		table_check_stuck(t);
 		t->after_reload = false;
 	}
 	t->next = 0;
 	t->acted = false;
-	if (store_is_due(t)) {
+	table_pass_act(t);
+}
+
+/* What needs no file does not wait for the disk. */
+void
+table_pass_act(struct table *t)
+{
+	if (table_next_instant(t))
+		return;
+	if (store_is_due(t))
 		tablefile_store(t->file, &t->scopes, &t->filed, &t->desired, t->write_again);
-		return;
-	}
-	pass_join(t);
-}
-
-/* ---- in and out ---- */
-
-static const char *
-enable_status(int err, const struct binrpc_msg *msg)
-{
-	const char *reason = "", *status = NULL;
-	int code;
-
-	if (err != 0)
-		return strerror(-err);
-	if (binrpc_fault(msg, &code, &reason))
-		return reason;
-	if (msg->first != NULL)
-		status = binrpc_text(msg->first->child, "status");
-	return status == NULL ? "it does not say what became of it" : strcmp(status, "fail") == 0 ? "Kamailio gets no answer from it" : NULL;
-}
-
-static void
-pause_node(struct table *t, const struct table_step *s, const char *why)
-{
-	struct part *p = table_part(t, s->row->set);
-	struct memo *m = table_memo(t, s->row);
-
-	if (m != NULL)
-		m->pause_ms = now_ms(t) + PAUSE_MS;
-	p->refused_ms = now_ms(t) + PAUSE_MS;
-	snprintf(p->refused, sizeof p->refused, "Kamailio does not %s %s: %s%s", table_op_name(s->op), s->text, why,
-	    s->op == TABLE_DISABLE ? "" : "; next try in 60s, or c4ctl resync");
-}
-
-static void
-on_enable(void *arg, int err, const struct binrpc_msg *msg)
-{
-	struct table *t = arg;
-	const struct table_step *s = &t->plan.v[t->next - 1];
-	const char *why = enable_status(err, msg);
-
-	t->applied_hash = 0;
-	t->acted = true;
-	if (why != NULL) {
-		t->counts.faults += err == 0;
-		pause_node(t, s, why);
-	} else {
-		t->counts.set_states++;
-		t->applied_wall_ms = loop_wall_ms(t->deps.loop);
-	}
-	if (why == NULL && s->op == TABLE_WAKE) {
-		log_notice("target", "%s/rtpengine/%d: Kamailio had put %s to sleep; it answers and is woken", t->conf->name, s->row->set,
-		    s->text);
-		if (repair_note(&t->wakes, xstrdup(s->text), now_ms(t)))
-			pause_node(t, s, "it puts it to sleep again and again though it answers c4d: look at rtpengine_tout_ms, rtpengine_retr "
-					 "and that node's load");
-	}
-	pass_join(t);
-}
-
-/* Who shall go out, but is the last that Kamailio uses: until the others are in, calls had better go there. */
-static bool
-is_last_resort(const struct table *t, const struct table_row *row)
-{
-	const struct node_view *n = table_node(t, row);
-
-	return table_set_would_be_empty(&t->desired, &t->actual, row->set) && (n == NULL || n->state != NODE_DEAD);
-}
-
-/* True: an RPC went out, and its answer goes on. */
-static bool
-next_instant(struct table *t)
-{
-	while (is_up(t) && t->next < t->plan.n) {
-		const struct table_step *s = &t->plan.v[t->next++];
-		struct buf body = { 0 };
-
-		if (s->waits || table_op_is_structural(s->op) || (s->op == TABLE_DISABLE && is_last_resort(t, s->row)))
-			continue;
-		binrpc_begin(&body, "rtpengine.enable");
-		binrpc_add_str(&body, s->row->item);
-		binrpc_add_int(&body, s->op != TABLE_DISABLE);
-		kam_call(kamhost_kam(t->host), "rtpengine.enable", &body, on_enable, t);
-		buf_free(&body);
-		return true;
-	}
-	return false;
-}
-
-/* ---- reloads ---- */
-
-/* Of a reload that came too early the newest state goes with the next try, not this one again. */
-static void
-reload_refused(struct table *t, const char *reason)
-{
-	t->counts.faults++;
-	t->counts.window_waits++;
-	t->window_ms = now_ms(t) + t->kind->refused_ms;
-	table_again(t, t->kind->refused_ms);
-	if (!t->refused)
-		log_info("target", "%s: %s refused (%s); trying again with the newest state", t->conf->name, t->kind->reload, reason);
-	t->refused = true;
-}
-
-static void
-reload_failed(struct table *t, int err, const char *reason)
-{
-	int64_t retry = t->kind->delta_ms > FAULT_RETRY_MS ? t->kind->delta_ms : FAULT_RETRY_MS;
-	char hint[HINT_BYTES] = "";
-	struct buf text = { 0 };
-
-	if (err == 0)
-		hint_fault(t->kind->reload, reason, hint);
-	buf_printf(&text, "%s %s%s%s", t->kind->reload, err ? "failed: " : "refused by Kamailio: ", err ? strerror(-err) : reason, hint);
-	if (err == 0 && hint[0] == '\0')
-		buf_printf(&text, ": look at %s %s", t->kind->setting, t->path);
-	if (err == 0 && t->file_bad > 0)
-		buf_printf(&text, "; it has %zu lines of others that Kamailio can't read: correct them", t->file_bad);
-	snprintf(t->reload_error, sizeof t->reload_error, "%s", text.s);
-	buf_free(&text);
-	t->counts.faults += err == 0;
-	t->window_ms = now_ms(t) + retry;
-	table_again(t, retry);
-}
-
-static bool
-is_early(const struct table *t, const char *reason)
-{
-	return strcasestr(reason, "initializing") != NULL || (t->kind->refusal != NULL && strcasestr(reason, t->kind->refusal) != NULL);
-}
-
-static void
-on_reload(void *arg, int err, const struct binrpc_msg *msg)
-{
-	struct table *t = arg;
-	const char *reason = "";
-	int code;
-
-	if (err == 0 && binrpc_fault(msg, &code, &reason) && is_early(t, reason)) {
-		reload_refused(t, reason);
-		pass_end(t);
-		return;
-	}
-	if (err != 0 || msg->kind == BINRPC_FAULT) {
-		reload_failed(t, err, reason);
-		pass_end(t);
-		return;
-	}
-	t->counts.reloads++;
-	t->refused = false;
-	t->reload_error[0] = '\0';
-	t->window_ms = now_ms(t) + (t->kind->delta_ms ? t->kind->delta_ms : t->conf->permissions_delta_ms);
-	t->applied_wall_ms = loop_wall_ms(t->deps.loop);
-	t->reload_hash = table_rows_hash(&t->desired);
-	t->applied_hash = 0;
-	t->after_reload = true;
-	pass_read(t);
-}
-
-/*
- * Every node that this reload puts to use has answered within a second; and nobody stays out for not having been asked yet.
- * False: they are being asked, and their answers begin a new pass.
- */
-static bool
-nodes_are_fresh(struct table *t)
-{
-	bool fresh = true;
-	size_t i;
-
-	for (i = 0; i < t->desired.n; i++) {
-		const struct table_row *row = &t->desired.v[i];
-		const struct node_view *n = table_node(t, row);
-
-		if (n == NULL || row->owner == ROW_THEIRS || table_part(t, row->set)->mute)
-			continue;
-		fresh &= row->disabled ? n->state != NODE_UNKNOWN || n->missed > 0 : nodes_is_fresh(t->nodes, &n->addr, FRESH_MS);
-	}
-	if (fresh)
-		return true;
-	if (now_ms(t) - t->asked_ms >= SOON_MS) { /* an answer that we can't even ask for must not make us spin */
-		t->asked_ms = now_ms(t);
-		nodes_refresh(t->nodes, ASK_AGAIN_MS);
-	}
-	table_again(t, SOON_MS);
-	return false;
-}
-
-static bool
-may_reload(struct table *t)
-{
-	if (t->structural == 0 || t->file_error[0] || !t->was_read)
-		return false;
-	/* The window is too dear to spend on an old state. */
-	if (platform_now(t->deps.platform) != t->topo || !t->file_right) {
-		table_again(t, platform_now(t->deps.platform) != t->topo ? 0 : SOON_MS);
-		return false;
-	}
-	if (t->stuck_until_ms > now_ms(t) && t->reload_hash == table_rows_hash(&t->desired)) {
-		table_again(t, t->stuck_until_ms - now_ms(t));
-		return false;
-	}
-	if (t->window_ms > now_ms(t)) {
-		t->counts.window_waits++;
-		table_again(t, t->window_ms - now_ms(t));
-		return false;
-	}
-	return t->nodes == NULL || nodes_are_fresh(t);
+	else
+		pass_join(t);
 }
 
 /* The file is written (or not): now the running one. */
 static void
 pass_join(struct table *t)
 {
-	struct buf body = { 0 };
-
-	if (!is_up(t) || t->file_locked_out) {
-		pass_end(t);
-	} else if (next_instant(t)) {
-		return;
-	} else if (may_reload(t)) {
-		binrpc_begin(&body, t->kind->reload);
-		kam_call(kamhost_kam(t->host), t->kind->reload, &body, on_reload, t);
-		buf_free(&body);
-	} else if (t->acted && t->verifies++ < VERIFY_MAX) {
-		pass_read(t);
-	} else {
-		pass_end(t);
-	}
+	if (!is_up(t) || !t->was_read) /* nothing was planned, or for another connection than this one */
+		table_pass_end(t);
+	else if (table_may_reload(t))
+		table_reload(t);
+	else if (t->acted && t->verifies++ < VERIFY_MAX)
+		table_pass_read(t);
+	else
+		table_pass_end(t);
 }
 
 /* ---- reading ---- */
@@ -525,6 +190,7 @@ on_read(void *arg, int err, const struct binrpc_msg *msg)
 		return;
 	}
 	t->was_read = err == 0;
+	t->read_ms = now_ms(t);
 	if (err == 0) {
 		table_plan_clear(&t->plan); /* it points to what goes now */
 		table_rows_clear(&t->actual);
@@ -551,8 +217,8 @@ read_next(struct table *t)
 	buf_free(&body);
 }
 
-static void
-pass_read(struct table *t)
+void
+table_pass_read(struct table *t)
 {
 	if (!is_up(t)) {
 		t->was_read = false;
@@ -562,6 +228,19 @@ pass_read(struct table *t)
 	table_rows_clear(&t->got);
 	t->reading = 0;
 	read_next(t);
+}
+
+/*
+ * Of a table that nobody but c4d changes: it was read a moment ago, and held what is wanted now. Most changes of the topology
+ * are none here, and a dump may be long.
+ */
+static bool
+is_as_read(struct table *t)
+{
+	if (t->kind->probed || !t->was_read || t->applied_hash == 0 || t->file_error[0] || now_ms(t) - t->read_ms >= POLL_QUIET_MS)
+		return false;
+	make_plan(t, false);
+	return t->plan.n == 0 && table_file_is_right(&t->filed, &t->desired, &t->scopes);
 }
 
 static void
@@ -581,8 +260,12 @@ pass_begin(void *arg)
 	t->applied_wall_ms = 0;
 	if (!t->loaded)
 		tablefile_load(t->file, !t->deps.dry);
+	else if (is_as_read(t))
+		table_pass_end(t);
+	else if (t->was_read && t->kind->probed && table_is_refused_for_long(t))
+		pass_plan(t); /* each question may be what shuts the window: without any it opens */
 	else
-		pass_read(t);
+		table_pass_read(t);
 }
 
 /* ---- the file ---- */
@@ -619,12 +302,12 @@ on_file(void *arg, const struct tablefile_result *r)
 	t->file_right = r->err == 0 && !r->moved;
 	if (t->file_locked_out) { /* not ours: look again later, from the beginning */
 		t->loaded = false;
-		pass_end(t);
+		table_pass_end(t);
 		return;
 	}
 	if (!t->loaded) {
 		t->loaded = true;
-		pass_read(t);
+		table_pass_read(t);
 		return;
 	}
 	if (t->file_right) {
@@ -632,10 +315,12 @@ on_file(void *arg, const struct tablefile_result *r)
 		if (t->was_read)
 			forget_first(t);
 	}
-	if (r->moved && t->rereads++ < REREAD_MAX)
-		pass_plan(t);
-	else
+	if (!r->moved || t->rereads++ >= REREAD_MAX)
 		pass_join(t);
+	else if (t->acted)
+		table_pass_read(t);
+	else
+		pass_plan(t);
 }
 
 /* ---- the connection, the nodes ---- */
@@ -652,6 +337,7 @@ on_up(struct target *target, bool restarted)
 	t->stuck_until_ms = 0;
 	t->after_reload = false;
 	t->applied_hash = 0;
+	t->refused_ms = 0;
 	if (restarted)
 		t->window_ms = 0;
 	for (i = 0; i < t->n_parts; i++)
@@ -732,7 +418,8 @@ table_new(const struct target_deps *deps, struct kamhost *host, const struct tab
 	t->host = host;
 	t->conf = kamhost_conf(host);
 	t->kind = kind;
-	t->n_parts = kind == &table_kind_rtpengine ? t->conf->n_rtpengines : kind == &table_kind_permissions ? t->conf->n_permissions : 1;
+	t->n_parts = kind == &table_kind_rtpengine ? t->conf->n_rtpengines :
+	    kind == &table_kind_permissions ? t->conf->n_permissions : 1;
 	t->parts = xcalloc(t->n_parts, sizeof *t->parts);
 	t->start_generation = platform_generation(deps->platform);
 	name_parts(t);
@@ -777,6 +464,7 @@ destroy(struct target *target)
 	table_rows_clear(&t->first);
 	table_rows_clear(&t->filed);
 	table_rows_clear(&t->desired);
+	table_rows_clear(&t->unproven);
 	table_rows_clear(&t->got);
 	free(t);
 }
@@ -813,8 +501,10 @@ resync(struct target *target)
 		t->parts[i].row.applied = 0;
 		repair_forget(&t->parts[i].row.repairs);
 	}
-	for (i = 0; i < t->n_memos; i++)
+	for (i = 0; i < t->n_memos; i++) {
 		t->memos[i].pause_ms = 0;
+		t->memos[i].refusals = 0;
+	}
 	repair_forget(&t->wakes);
 	t->applied_hash = 0;
 	t->stuck_until_ms = 0;

@@ -1,5 +1,6 @@
 /*
- * table_int: what the parts of the table target share: table.c acts, table_want.c says what is to be there, table_show.c shows.
+ * table_int: what the parts of the table target share: table.c walks through its passes, table_want.c says what is to be there,
+ * table_act.c brings it about, table_show.c shows it.
  */
 #ifndef RECONCILE_TABLE_INT_H
 #define RECONCILE_TABLE_INT_H
@@ -32,7 +33,9 @@ struct memo {
 	int64_t proven_ms;  /* monotonic, when that was last so; 0: it was not */
 	int64_t leaving_ms; /* monotonic, since when it leaves; 0: it does not yet */
 	int64_t quiet_ms;   /* monotonic, since when Kamailio gives it no new calls; 0: not yet */
-	int64_t pause_ms;   /* monotonic; Kamailio is not asked to use it before */
+	bool over;          /* it has left: no session, or no time, any more */
+	unsigned refusals;  /* in a row: times that Kamailio would not use it */
+	int64_t pause_ms;   /* monotonic; it is not asked to before */
 };
 
 struct table {
@@ -53,6 +56,7 @@ struct table {
 	bool loaded;              /* the file has been read once */
 	bool was_read;            /* Kamailio has been read on this connection */
 	bool was_ever_read;
+	int64_t read_ms;          /* monotonic; when it was last */
 	struct table_rows actual; /* the last read-back */
 	struct table_rows first;  /* of the first read-back of this run, what may still have to be taken over */
 	struct table_rows filed;  /* what the file holds, all sets */
@@ -69,6 +73,7 @@ struct table {
 	int64_t again_ms;         /* monotonic; when the next pass has something to do; 0: nobody said */
 	struct topo *topo;
 	struct table_rows desired;
+	struct table_rows unproven; /* wanted, but rtpengine's nodes that never answered yet: no row for them */
 	struct table_scopes scopes;
 	struct table_plan plan;   /* its rows are those of desired and actual */
 	size_t structural;        /* steps that a reload would take now */
@@ -83,7 +88,7 @@ struct table {
 	/* reloads */
 	int64_t window_ms;     /* monotonic; when the next one may go */
 	int64_t asked_ms;      /* monotonic; when the nodes were last asked for one */
-	bool refused;          /* the last try was */
+	int64_t refused_ms;    /* monotonic; since when every try was; 0: the last was not */
 	bool early;            /* Kamailio's module is not ready yet */
 	bool after_reload;
 	uint64_t reload_hash;  /* what the last accepted one carried */
@@ -120,7 +125,19 @@ extern const struct target_ops table_ops;
 
 /* The next pass begins in `ms` at the latest. */
 void table_again(struct table *, int64_t ms);
-struct part *table_part(const struct table *, int set);
+struct part *table_part(const struct table *, int set); /* NULL: that set is not ours */
+/* How a pass goes on after an RPC. */
+void table_pass_act(struct table *);
+void table_pass_read(struct table *);
+void table_pass_end(struct table *);
+
+/* table_act.c */
+void table_filter_plan(struct table *);       /* marks the steps that can't be taken now, counts those of a reload */
+void table_check_stuck(struct table *);       /* did the last reload do anything? */
+bool table_next_instant(struct table *);      /* true: an RPC went out, and its answer goes on with table_pass_act() */
+bool table_may_reload(struct table *);        /* now; false: nodes are being asked, or table_again() was called */
+void table_reload(struct table *);            /* goes on with table_pass_read() or table_pass_end() */
+bool table_is_refused_for_long(const struct table *); /* longer than any window */
 
 /* table_want.c */
 

@@ -15,6 +15,9 @@
 #define DOMAIN_HEADER "id(int) domain(string) did(string) last_modified(int) "
 #define DOMAIN_ATTRS_HEADER "id(int,auto) did(string) name(string) type(int) value(string) last_modified(int) "
 #define CELLS_MAX 6 /* that c4d gives a row */
+#define DB_TEXT(module) \
+	"modparam(\"db_text\", \"db_mode\", 1) and modparam(\"" module \
+	"\", \"db_url\", \"text://DIRECTORY\") with the directory of"
 
 /* ---- db_text ---- */
 
@@ -307,7 +310,9 @@ const struct table_kind table_kind_rtpengine = {
 	.empty_fault = "Instance not found",
 	.reload = "rtpengine.reload",
 	.refusal = "too short reload",
-	.setting = "modparam(\"db_text\", \"db_mode\", 1) and modparam(\"rtpengine\", \"db_url\", \"text://DIRECTORY\") with the directory of",
+	.shut = "a row of the table names a host that it can't resolve or reach (its log says so), which shuts its window "
+		"anew at each question and each call; or somebody else reloads all the time",
+	.setting = DB_TEXT("rtpengine"),
 	.probed = true,
 	.delta_ms = 10000, /* RTPE_LIST_VERSION_DELAY, rtpengine.c: hard-coded */
 	.refused_ms = 1000,
@@ -389,7 +394,7 @@ const struct table_kind table_kind_domain = {
 	.reads = { { "domain.dump", NULL } },
 	.read = domain_read,
 	.reload = "domain.reload",
-	.setting = "modparam(\"db_text\", \"db_mode\", 1) and modparam(\"domain\", \"db_url\", \"text://DIRECTORY\") with the directory of",
+	.setting = DB_TEXT("domain"),
 	.delta_ms = 1000, /* there is no window, but the table of before lives until the next reload */
 	.refused_ms = 500,
 };
@@ -421,7 +426,7 @@ add_address(struct table_rows *out, int group, const char *text)
 {
 	size_t len = strlen(text);
 	bool bracket = len > 2 && text[0] == '[' && text[len - 1] == ']';
-	char ip[TOPO_ADDR_TEXT];
+	char ip[TOPO_ADDR_TEXT] = "";
 	struct topo_addr a;
 
 	if (bracket)
@@ -584,6 +589,8 @@ const struct table_kind table_kind_permissions = {
 	.read = permissions_read,
 	.reload = "permissions.addressReload",
 	.refusal = "ongoing reload",
+	.shut = "its modparam(\"permissions\", \"reload_delta\") is longer than permissions_delta, or somebody else "
+		"reloads all the time",
 	.setting = "modparam(\"permissions\", \"address_file\", \"PATH\") with the path of",
 	.net_setting = "modparam(\"permissions\", \"max_subnets\", N) with room for all networks (512 unless set)",
 	.refused_ms = 500,

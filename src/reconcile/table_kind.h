@@ -44,6 +44,7 @@ struct table_kind {
 	const char *empty_fault; /* a fault of a read that means "no rows"; NULL: none */
 	const char *reload;
 	const char *refusal;     /* part of the fault that says "too early"; NULL: there is no window */
+	const char *shut;        /* what to look at when it never opens */
 	const char *setting;     /* what to look at when a reload is Ok and changes nothing, and when it is refused */
 	const char *net_setting; /* and besides, when what is missing is a network; NULL */
 	bool probed;             /* c4d asks the nodes, and takes them in and out by rtpengine.enable */

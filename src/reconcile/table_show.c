@@ -31,7 +31,8 @@ count_steps(const struct table *t, const struct part *p, bool *structural)
 static void
 show_pending(struct table *t, struct part *p, bool structural)
 {
-	const char *why = p->row.backoff_ms > now_ms(t) ? p->war : t->reload_error[0] && structural ? t->reload_error : p->refused_ms > now_ms(t) ? p->refused : "";
+	const char *why = p->row.backoff_ms > now_ms(t) ? p->war : t->reload_error[0] && structural ? t->reload_error :
+	    p->refused_ms > now_ms(t) ? p->refused : "";
 
 	target_row_show(&p->row, &t->deps, why[0] ? TARGET_FAILED : structural && t->window_ms > now_ms(t) ? TARGET_WINDOW :
 	    TARGET_PENDING, why);
@@ -204,13 +205,14 @@ table_diff(const struct target *target, bool file, target_step_cb *cb, void *arg
 }
 
 static void
-show_one(const struct table *t, const struct table_row *row, bool desired, table_show_cb *cb, void *arg)
+show_one(const struct table *t, const struct table_row *row, bool desired, bool unproven, table_show_cb *cb, void *arg)
 {
 	const struct table_show s = {
 		.target = table_part(t, row->set)->row.name,
 		.row = row,
 		.desired = desired,
 		.was_read = t->was_read,
+		.unproven = unproven,
 		.actual = t->was_read ? table_find(&t->actual, row) : NULL,
 		.node = table_node(t, row),
 	};
@@ -224,8 +226,10 @@ table_show(const struct table *t, table_show_cb *cb, void *arg)
 	size_t i;
 
 	for (i = 0; i < t->desired.n; i++)
-		show_one(t, &t->desired.v[i], true, cb, arg);
+		show_one(t, &t->desired.v[i], true, false, cb, arg);
+	for (i = 0; i < t->unproven.n; i++)
+		show_one(t, &t->unproven.v[i], true, true, cb, arg);
 	for (i = 0; i < t->actual.n && t->was_read; i++)
 		if (table_scope_find(&t->scopes, t->actual.v[i].set) != NULL && table_find(&t->desired, &t->actual.v[i]) == NULL)
-			show_one(t, &t->actual.v[i], false, cb, arg);
+			show_one(t, &t->actual.v[i], false, false, cb, arg);
 }

@@ -48,6 +48,7 @@ note_wanted(struct memo *m, const struct table_row *row)
 	if (row->until_ms != 0 || !row->disabled)
 		m->until_ms = row->until_ms;
 	m->wanted = true;
+	m->over = false;
 	m->held_ms = m->proven_ms = m->leaving_ms = m->quiet_ms = 0;
 }
 
@@ -130,7 +131,7 @@ is_overdue(struct table *t, struct memo *m)
 	}
 	m->proven_ms = proven ? now : 0;
 	table_again(t, t->conf->poll_ms);
-	return m->held_ms >= hold_ms;
+	return m->leaving_ms != 0 || (proven && m->held_ms >= hold_ms);
 }
 
 const struct node_view *
@@ -139,31 +140,40 @@ table_node(const struct table *t, const struct table_row *row)
 	return t->nodes != NULL && row->addr.family != 0 ? nodes_find(t->nodes, &row->addr) : NULL;
 }
 
-/* A node that left: has it still calls whose BYE must find it? */
+/* By its own word, as far as it gives one. */
+static bool
+is_idle(const struct table *t, const struct memo *m)
+{
+	const struct node_view *n = table_node(t, &m->row);
+
+	if (n == NULL || n->state == NODE_UNKNOWN) /* this pass makes it watched; what can't be asked has its time */
+		return false;
+	if (n->state == NODE_DEAD)
+		return loop_wall_ms(t->deps.loop) - n->since_ms >= DEAD_FOR_SURE_MS;
+	return m->quiet_ms != 0 && n->sessions == 0 && n->sessions_ms > m->quiet_ms;
+}
+
+/* A node that left: has it still calls whose BYE must find it? Once it has none, that is so for good. */
 static bool
 has_sessions(struct table *t, struct memo *m)
 {
 	const struct conf_rtpengine *c = table_rtpengine_find(t->conf, m->row.set);
 	const struct table_row *have = table_find(&t->actual, &m->row);
-	const struct node_view *n = table_node(t, &m->row);
-	int64_t now = now_ms(t), wall = loop_wall_ms(t->deps.loop);
+	int64_t now = now_ms(t);
 
 	if (m->leaving_ms == 0)
 		m->leaving_ms = now;
 	/* from when on Kamailio gives it no new ones: only a count since then says anything */
 	if (m->quiet_ms == 0 && t->was_read && (have == NULL || have->disabled))
 		m->quiet_ms = now;
-	table_again(t, t->conf->poll_ms);
-	if (c == NULL || now - m->leaving_ms >= c->drain_timeout_ms || (m->until_ms != 0 && wall >= m->until_ms))
-		return false;
-	if (n == NULL || n->state == NODE_UNKNOWN) /* this pass makes it watched; what can't be asked has its time */
-		return true;
-	if (n->state == NODE_DEAD)
-		return wall - n->since_ms < DEAD_FOR_SURE_MS;
-	return m->quiet_ms == 0 || n->sessions != 0 || n->sessions_ms <= m->quiet_ms;
+	m->over |= c == NULL || now - m->leaving_ms >= c->drain_timeout_ms ||
+	    (m->until_ms != 0 && loop_wall_ms(t->deps.loop) >= m->until_ms) || is_idle(t, m);
+	if (!m->over)
+		table_again(t, t->conf->poll_ms);
+	return !m->over;
 }
 
-/* Does this row, which nobody wants, stay for now? */
+/* Does this row, which nobody wants, stay for now? Of rtpengine's, the last word is heed_nodes()'s. */
 static bool
 stays(struct table *t, struct table_row *row, const struct table_scope *scope)
 {
@@ -181,7 +191,8 @@ stays(struct table *t, struct table_row *row, const struct table_scope *scope)
 	if (!t->kind->probed)
 		return false;
 	row->leaves = row->disabled = true;
-	return has_sessions(t, m);
+	row->over = !has_sessions(t, m);
+	return !row->over || t->nodes != NULL;
 }
 
 static void
@@ -227,13 +238,15 @@ keep_left(struct table *t)
 
 /* ---- the nodes' own word ---- */
 
-/* The file has it in use: what held so far is not given up for one lost packet. */
+/* In use so far, by Kamailio's own word or by the file's: that is not given up for one lost packet. */
 static bool
 is_in(const struct table *t, const struct table_row *row)
 {
-	const struct table_row *filed = table_find(&t->filed, row);
+	const struct table_row *is = t->was_read ? table_find(&t->actual, row) : NULL;
 
-	return filed != NULL && !filed->disabled;
+	if (is == NULL)
+		is = table_find(&t->filed, row);
+	return is != NULL && !is->disabled;
 }
 
 static bool
@@ -273,11 +286,12 @@ static void
 heed_row(struct table *t, const struct part *part, struct table_row *row, bool reload)
 {
 	struct memo *m = table_memo(t, row);
+	bool was = row->disabled;
 
-	if (row->owner == ROW_THEIRS || (row->disabled && !part->mute))
+	if (row->owner == ROW_THEIRS || (was && !part->mute))
 		return;
 	row->disabled = part->mute ? !stays_in(t, row, reload) : !is_usable(t, row);
-	if (row->owner == ROW_LEFT && !row->leaves)
+	if (row->owner == ROW_LEFT && !was)
 		m->shut = row->disabled || (m->shut && !is_in(t, row));
 }
 
@@ -294,7 +308,7 @@ heed_set(struct table *t, struct table_row *rows, size_t n, bool reload)
 			continue;
 		node = table_node(t, &rows[i]);
 		wanted = true;
-		any |= is_usable(t, &rows[i]);
+		any |= node == NULL || (node->state == NODE_ALIVE && is_usable(t, &rows[i]));
 		waits |= node != NULL && node->state == NODE_UNKNOWN && node->missed == 0;
 	}
 	part->mute = wanted && !any;
@@ -304,6 +318,41 @@ heed_set(struct table *t, struct table_row *rows, size_t n, bool reload)
 		    "nothing is reloaded for it; is rtpengine running, and does its NG port let this machine in?", part->set, rows[0].item);
 	for (i = 0; i < n; i++)
 		heed_row(t, part, &rows[i], reload);
+}
+
+/*
+ * A node that never answered, and that nobody has brought to Kamailio: it had better not know of it. For a row whose host it
+ * can't reach it makes all its sockets anew, and shuts its window anew, at each question (build_rtpp_socks()).
+ */
+static bool
+is_unproven(const struct table *t, const struct table_row *row)
+{
+	const struct node_view *n = table_node(t, row);
+
+	return row->owner == ROW_WANTED && n != NULL && n->answer_ms == 0 && table_find(&t->filed, row) == NULL &&
+	    table_find(&t->actual, row) == NULL;
+}
+
+/* Rows that had no place yet, and those that have none any more, unless they are all that a set has left. */
+static void
+drop_rows(struct table *t)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < t->desired.n; i++) {
+		struct table_row *row = &t->desired.v[i];
+		bool unproven = is_unproven(t, row);
+
+		if (!unproven && !(row->over && row->disabled)) {
+			t->desired.v[n++] = *row;
+			continue;
+		}
+		if (unproven)
+			(void)table_rows_add_copy(&t->unproven, row);
+		free(row->item);
+		free(row->tag);
+	}
+	t->desired.n = n;
 }
 
 static void
@@ -352,6 +401,7 @@ static void
 desire(struct table *t)
 {
 	table_rows_clear(&t->desired);
+	table_rows_clear(&t->unproven);
 	t->scopes.n = 0;
 	topo_unref(t->topo);
 	t->topo = topo_ref(platform_now(t->deps.platform));
@@ -367,6 +417,7 @@ table_want(struct table *t, bool reload)
 	if (t->nodes != NULL) {
 		watch_nodes(t);
 		heed_nodes(t, reload);
+		drop_rows(t);
 	}
 }
 

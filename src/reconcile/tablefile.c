@@ -284,8 +284,8 @@ tablefile_load(struct tablefile *tf, bool lock)
 }
 
 void
-tablefile_store(struct tablefile *tf, const struct table_scopes *scopes, const struct table_rows *base, const struct table_rows *rows,
-    bool again)
+tablefile_store(struct tablefile *tf, const struct table_scopes *scopes, const struct table_rows *base,
+    const struct table_rows *rows, bool again)
 {
 	struct job *j = new_job(tf);
 

@@ -30,7 +30,7 @@ void tablefile_load(struct tablefile *, bool lock);
  * Make the scopes hold `rows`, provided that they hold `base` still, from which `rows` was made (all copied): what somebody
  * wrote since is not lost. Writes nothing without the lock, nor when they do already, unless `again`.
  */
-void tablefile_store(struct tablefile *, const struct table_scopes *, const struct table_rows *base, const struct table_rows *rows,
-    bool again);
+void tablefile_store(struct tablefile *, const struct table_scopes *, const struct table_rows *base,
+    const struct table_rows *rows, bool again);
 
 #endif

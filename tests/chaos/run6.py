@@ -1,25 +1,29 @@
 """
-Run 6: rtpengines leave and come back with calls up. One is drained by `c4ctl drain`, one is deregistered at Consul and
-removed, one is killed with -9 and one becomes a black hole (SIGSTOP); then they come and go at random while an
-administrator reloads in between.
+Run 6: rtpengines leave and come back with calls up. One is drained by `c4ctl drain` and deregistered, one is deregistered
+without (in the long form), one is killed with -9 and one becomes a black hole (SIGSTOP); then they come and go at random
+while an administrator reloads in between.
 
 Promised: no failed call; every command to an rtpengine succeeds but those for calls whose node was killed or stopped
 (their media is gone, whoever keeps the table); a node that is drained or has left gets no new session, and its row goes
 only when it has none left. While nobody knows yet that a node is dead, an offer costs what Kamailio waits for it
-(rtpengine_tout_ms x rtpengine_retr); once c4d has disabled it, no call waits.
+(rtpengine_tout_ms x rtpengine_retr); once c4d has disabled it, no call waits, also when c4d reloads meanwhile because another
+node registers. But Kamailio asks a black hole once more, and all wait for that, when it is put to sleep after a reload and
+after each rtpengine_disable_tout.
 """
 import threading
 import time
 
 from lab import Fault, until
-from stage import INTERVAL, SLACK
+from lab.rtpengine import Rtpengine
+from stage import INTERVAL, REMOVE_HOLD, SLACK
 from trial import percentile
 
 TITLE = "rtpengines drained and killed"
 WINDOW = 10      # rtpengine.reload's, hard-coded in Kamailio
 DEAD_MS = 1000   # rtpengine_tout_ms x rtpengine_retr
 BEYOND_MS = 500
-AGAIN_S = 10     # rtpengine_disable_tout: how long Kamailio leaves a dead node alone
+AGAIN_S = 60     # rtpengine_disable_tout, its default: how long Kamailio leaves a dead node alone
+FR_MS = 3000     # longer than what a dead node costs: a process that waits for it must not make routers look dead
 
 
 class Sessions(threading.Thread):
@@ -85,6 +89,7 @@ class Play:
 		self.out = []   # [(node, from, to)]
 		self.dead = []  # [(node, from, seen, to)]: seen: when c4d had disabled it
 		self.lines = []
+		self.extra = []
 		for thread in (self.table, *self.sessions.values()):
 			thread.start()
 			t.lab.cleanups.append(thread.stop)
@@ -98,7 +103,9 @@ class Play:
 		return [n for n in self.s.nodes if used.get(n.url)]
 
 	def choose(self):
-		return self.t.rnd.choice(self.in_use())
+		"""One that carries its share of the calls."""
+		count = {n: self.sessions[n].now() for n in self.in_use()}
+		return self.t.rnd.choice([n for n, x in count.items() if x > 0.5 * max(count.values())])
 
 	def await_in_use(self, node, why, within=WINDOW + INTERVAL + SLACK):
 		begin = time.time()
@@ -129,16 +136,18 @@ class Play:
 
 
 def run(t):
-	s = t.stage(nodes="c4d", each=2, over={"services": {"rtp": {"max_shrink": 70, "flap_suppress": 0}}})
+	s = t.stage(nodes="c4d", each=2, fr_ms=FR_MS, sbc={"again_s": AGAIN_S}, over={"services": {"rtp":
+		{"max_shrink": 70, "flap_suppress": 0, "remove_hold": f"{remove_hold(t)}s"}}})
 	until(s.c4d.converged, 30, "all targets have converged")
 	p = Play(t, s)
 	t.calls()
 	hold = 5 if t.short else 20
 	until(lambda: all(p.sessions[n].now() >= hold * 20 for n in s.nodes), hold + 20, "every node has calls")
-	drain(t, s, p, hold)
-	leave(t, s, p, hold)
-	die(t, s, p, "killed", lambda n: n.kill(), lambda n: n.start())
-	die(t, s, p, "stopped", lambda n: n.pause(), lambda n: n.resume())
+	leave(t, s, p, hold, True)
+	if not t.short:
+		leave(t, s, p, hold, False)
+	die(t, s, p, "killed", 10 if t.short else 30, lambda n: n.kill(), lambda n: n.start())
+	die(t, s, p, "stopped", 10 if t.short else AGAIN_S + 15, lambda n: n.pause(), lambda n: n.resume())
 	churn(t, s, p, 15 if t.short else 90)
 	books = t.end_calls()
 	p.stop()
@@ -147,37 +156,36 @@ def run(t):
 		t.figure(name, text)
 
 
-def drain(t, s, p, hold):
-	node = p.choose()
-	up, begin = p.sessions[node].now(), time.time()
-	got = s.c4d.ctl("drain", f"{node.ip}:{node.port}", timeout=20)
-	out = time.time()
-	t.say(f"c4ctl drain {node.name} with {up} sessions: status {got.rc}, {out - begin:.2f} s")
-	if not t.promise(got.rc == 0, f"c4ctl drain: status {got.rc}: {got.out}{got.err}"):
-		return
-	gone = p.await_row_gone(node, begin, hold + WINDOW + 10)
-	back = time.time()
-	p.out.append((node, out, back))
-	got = s.c4d.ctl("undrain", f"{node.ip}:{node.port}")
-	t.promise(got.rc == 0, f"c4ctl undrain: status {got.rc}: {got.out}{got.err}")
-	took = p.await_in_use(node, "after undrain")
-	p.lines.append(("drained", f"{node.name} with {up} sessions; no new ones after {out - begin:.2f} s, its row went "
-		+ (f"{gone - begin:.1f} s after the command" if gone else "never") + f"; in use {took:.1f} s after undrain"))
+def remove_hold(t):
+	return 5 if t.short else REMOVE_HOLD
 
 
-def leave(t, s, p, hold):
+def leave(t, s, p, hold, drained):
 	node = p.choose()
 	up, begin = p.sessions[node].now(), time.time()
+	if drained:
+		drain(t, s, node, "drain")
+		out = time.time()
 	s.deregister_node(node)
-	out = await_out(t, s, p, node)
-	t.say(f"{node.name} is deregistered with {up} sessions; out after {out - begin:.2f} s")
-	# remove_hold, or the end of its last call; then a window may be in the way
-	gone = p.await_row_gone(node, begin, max(hold + 5, 20) + WINDOW + 5)
+	if not drained:
+		out = await_out(t, s, p, node)
+	how = "drained and deregistered" if drained else "deregistered"
+	t.say(f"{node.name} is {how} with {up} sessions; out after {out - begin:.2f} s")
+	# a window may be in the way
+	gone = p.await_row_gone(node, begin, max(hold, remove_hold(t)) + WINDOW + 5)
 	p.out.append((node, out, time.time()))
 	s.register_node(node)
+	if drained:
+		drain(t, s, node, "undrain")
 	took = p.await_in_use(node, "after it registered again")
-	p.lines.append(("left", f"{node.name} with {up} sessions; no new ones after {out - begin:.2f} s, its row went "
+	p.lines.append((how, f"{node.name} with {up} sessions; no new ones after {out - begin:.2f} s, its row went "
 		+ (f"after {gone - begin:.1f} s" if gone else "never") + f"; in use {took:.1f} s after it had registered again"))
+
+
+def drain(t, s, node, word):
+	"""It is true when the command returns."""
+	got = s.c4d.ctl(word, f"{node.ip}:{node.port}", timeout=20)
+	t.promise(got.rc == 0, f"c4ctl {word}: status {got.rc}: {got.out}{got.err}")
 
 
 def await_out(t, s, p, node):
@@ -192,7 +200,7 @@ def await_out(t, s, p, node):
 	return max(begin, time.time())
 
 
-def die(t, s, p, how, kill, revive):
+def die(t, s, p, how, seconds, kill, revive):
 	node = p.choose()
 	up, begin = p.sessions[node].now(), time.time()
 	t.say(f"{node.name} is {how} with {up} sessions")
@@ -203,10 +211,11 @@ def die(t, s, p, how, kill, revive):
 		t.broken(f"{how}: {e}: {s.sbc.rows()}")
 	seen = p.table.first(lambda rows: rows.get(node.url, (0, 0, True))[2], begin) or time.time()
 	t.say(f"c4d has disabled it after {seen - begin:.2f} s")
-	# Somebody reloads, and Kamailio's own time for a dead one comes.
-	until(lambda: reload_nodes(s), WINDOW + 5, "a reload is taken")
-	reloaded = time.time()
-	time.sleep(max(0.0, seen + AGAIN_S + 2 - time.time(), reloaded + 2 - time.time()))
+	# A reload comes while it is dead.
+	p.extra.append(Rtpengine(t.lab, f"rtpengine{len(s.nodes) + len(p.extra) + 1}").start())
+	s.cluster.agent.register("rtp", p.extra[-1].ip, p.extra[-1].port)
+	until(lambda: s.sbc.nodes().get(p.extra[-1].url), WINDOW + 5, f"{p.extra[-1].name} is in use: {s.sbc.nodes()}")
+	time.sleep(max(3.0, seen + seconds - time.time()))
 	end = time.time()
 	revive(node)
 	took = p.await_in_use(node, "when it lives again", WINDOW + 5)
@@ -274,9 +283,15 @@ def judge_wait(t, books, how, node, begin, seen, back, base, up):
 	before, after = most(begin - 1, seen), most(seen, back)
 	t.promise(before <= base + DEAD_MS + BEYOND_MS, f"{how}: a call waited {before:.0f} ms before c4d had disabled {node.name}, the "
 		f"baseline is {base:.0f} ms and a dead node costs {DEAD_MS} ms", begin)
-	slow = [c for c in books.calls if seen <= c.began < back and c.pdd_ms is not None and c.pdd_ms > base + BEYOND_MS]
-	t.promise(not slow, f"{how}: {len(slow)} calls waited for more than {BEYOND_MS} ms beyond the baseline after c4d had disabled "
-		f"{node.name}; the first at {t.at(slow[0].began) if slow else ''}", seen)
+	slow = sorted(c.began for c in books.calls if seen <= c.began < back and c.pdd_ms is not None and c.pdd_ms > base + BEYOND_MS)
+	stretches = []
+	for at in slow:
+		if not stretches or at > stretches[-1] + 2 * DEAD_MS / 1000:
+			stretches.append(at)
+	may = 0 if how == "killed" else 2 + int((back - seen) / AGAIN_S)
+	t.promise(len(stretches) <= may and after <= base + DEAD_MS + BEYOND_MS, f"{how}: {len(slow)} calls waited for more than "
+		f"{BEYOND_MS} ms beyond the baseline after c4d had disabled {node.name}, up to {after:.0f} ms, from "
+		f"{', '.join(t.at(at) for at in stretches[:10])} on; {may} stretches are Kamailio's own", seen)
 	t.figure(f"{how}", f"{node.name} with {up} sessions; disabled after {seen - begin:.2f} s; post-dial delay p99 "
 		f"{books.pdd(99, begin - 1, seen) or 0:.0f} ms, max {before:.0f} ms until then, p99 {books.pdd(99, seen, back) or 0:.0f} "
 		f"ms, max {after:.0f} ms after; baseline {base:.0f} ms")

@@ -24,10 +24,10 @@ class Stage:
 	"""
 	Attributes: cluster, agent, sbc, routers, nodes (rtpengines), carrier, fleet, watch, c4d (None when `way` is
 	"consul-template"). over: laid on c4d's configuration; acl: of Consul's servers; vms: each router's instances register
-	at the Consul agent of a VM of its own, else all at the one that c4d asks; each: instances per router; begin: how many instances are registered at first, taken in turn from each router (None: all).
+	at the Consul agent of a VM of its own, else all at the one that c4d asks; each: instances per router; sbc: of MediaSbc; begin: how many instances are registered at first, taken in turn from each router (None: all).
 	"""
 
-	def __init__(self, trial, *, each=5, acl=False, vms=False, over=None, fr_ms=500, begin=None, way="c4d", nodes=NODES):
+	def __init__(self, trial, *, each=5, acl=False, vms=False, over=None, fr_ms=500, sbc=None, begin=None, way="c4d", nodes=NODES):
 		self.trial, self.way, self.nodes_by = trial, way, nodes if way == "c4d" else "static"
 		lab = self.lab = trial.lab
 		self.cluster = Cluster(lab, acl=acl, vms=3 if vms else 0).start()
@@ -38,7 +38,7 @@ class Stage:
 		self.routers = farm(lab, self.carrier.addr, 3, each)
 		for r in self.routers:
 			r.start()
-		self.sbc = MediaSbc(lab, ping=1, reload_delta=WINDOW, fr_ms=fr_ms)
+		self.sbc = MediaSbc(lab, ping=1, reload_delta=WINDOW, fr_ms=fr_ms, **(sbc or {}))
 		# As an earlier c4d has left it: Kamailio starts with all nodes, and refuses a reload in its first 10 s.
 		self.sbc.write_nodes([(0, n.url, 1, False) for n in self.nodes])
 		self.fleet = Fleet(self.agent, self.routers, trial.trace, agents=agents)
@@ -77,7 +77,7 @@ class Stage:
 	def config(self):
 		sbc = {
 			"binrpc": self.sbc.ctl, "list_file": self.sbc.list_file, "reload_delta": f"{WINDOW}s",
-			"dispatcher": {"1": {"service": "router", "uri": "sip:{address}:{port}", "flags": 16, "priority": 5,
+			"dispatcher": {"1": {"service": "router", "uri": "sip:{address}:{port}", "priority": 5,
 				"attrs": "weight={weight}", "tag": {"primary": {"priority": 10}}}},
 		}
 		services = {"router": {"interval": f"{INTERVAL}s", "remove_hold": f"{REMOVE_HOLD}s"}}

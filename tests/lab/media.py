@@ -16,7 +16,7 @@ class MediaSbc(Sbc):
 	destination costs a call. again_s: how long Kamailio leaves a dead rtpengine alone.
 	"""
 
-	def __init__(self, lab, name="sbc", *, fr_ms=500, again_s=10, allow_op=1, **kw):
+	def __init__(self, lab, name="sbc", *, fr_ms=500, again_s=10, allow_op=2, **kw):
 		super().__init__(lab, name, **kw)
 		with open(os.path.join(LAB, "media.cfg")) as f:
 			self.text = f.read()

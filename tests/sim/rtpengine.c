@@ -15,7 +15,7 @@ struct engine { /* whoever was never named is alive and idle */
 	struct topo_addr addr;
 	enum fate fate;
 	int64_t latency_us;
-	int64_t dead_us; /* since when it does not answer; 0: it does */
+	int64_t since_us; /* of its fate */
 	unsigned sessions;
 };
 
@@ -66,10 +66,12 @@ rtpengine_fate(char *const *words, size_t n)
 	struct topo_addr addr;
 	struct engine *e;
 	int64_t ms;
+	bool was;
 
 	if (n < 2 || topo_addr_parse(words[0], &addr) != 0)
 		return "node ADDRESS:PORT alive, silent, refused, slow TIME or sessions N";
 	e = engine_at(&addr);
+	was = e->fate == ALIVE;
 	if (strcmp(words[1], "sessions") == 0 && n == 3)
 		e->sessions = (unsigned)atoi(words[2]);
 	else if (strcmp(words[1], "slow") == 0 && n == 3 && text_parse_duration(words[2], &ms) == 0)
@@ -82,10 +84,8 @@ rtpengine_fate(char *const *words, size_t n)
 		e->fate = REFUSED;
 	else
 		return "node ADDRESS:PORT alive, silent, refused, slow TIME or sessions N";
-	if (e->fate == ALIVE)
-		e->dead_us = 0;
-	else if (e->dead_us == 0)
-		e->dead_us = clock_now_us();
+	if ((e->fate == ALIVE) != was)
+		e->since_us = clock_now_us();
 	return NULL;
 }
 
@@ -96,11 +96,9 @@ rtpengine_answers(const struct topo_addr *addr)
 }
 
 int64_t
-rtpengine_dead_us(const struct topo_addr *addr)
+rtpengine_since_us(const struct topo_addr *addr)
 {
-	const struct engine *e = engine_at(addr);
-
-	return e->fate == ALIVE ? 0 : clock_now_us() - e->dead_us;
+	return clock_now_us() - engine_at(addr)->since_us;
 }
 
 /* ---- rtpengine/ng.h ---- */

@@ -1142,10 +1142,22 @@ cmd_chaos(struct script *s, struct rest r)
 	s->expects++; /* it checks all the way */
 }
 
+static void
+cmd_tables_chaos(struct script *s, struct rest r)
+{
+	int64_t us;
+
+	if (!parse_time(s, r.n ? r.w[0] : NULL, &us))
+		return;
+	tables_chaos(us);
+	s->expects++; /* it checks all the way */
+}
+
 static const struct {
 	const char *name;
 	command_fn *fn;
 } commands[] = {
+	{ "tables-chaos", cmd_tables_chaos },
 	{ "expect", cmd_expect }, { "within", cmd_within }, { "at", cmd_at }, { "pass", cmd_pass },
 	{ "jump", cmd_jump }, { "conf", cmd_conf }, { "answer", cmd_answer }, { "canary", cmd_canary },
 	{ "server", cmd_server }, { "index", cmd_index }, { "storm", cmd_storm },

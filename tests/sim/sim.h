@@ -125,6 +125,21 @@ const char *rtpengine_fate(char *const *words, size_t n); /* NULL, or what is wr
 bool rtpengine_answers(const struct topo_addr *);
 int64_t rtpengine_dead_us(const struct topo_addr *);      /* for so long it has not; 0: it does */
 
+/* ---- tables.c: Kamailio's tables; rtpengine.c: the nodes themselves, at their NG ports ---- */
+
+void tables_reset(void);
+/* False: the method is none of these modules'. */
+bool tables_call(struct kamailio *, const char *method, const struct binrpc_value *args, struct binrpc_msg *out);
+const char *tables_command(struct kamailio *, char *const *words, size_t n, const char *heredoc); /* NULL, or what is wrong */
+char *tables_expect(struct kamailio *, char *const *words, size_t n, const char *heredoc);        /* likewise; free it */
+void rtpengine_reset(void);
+const char *rtpengine_fate(char *const *words, size_t n); /* NULL, or what is wrong with the words */
+bool rtpengine_answers(const struct topo_addr *);
+int64_t rtpengine_since_us(const struct topo_addr *);     /* for so long it has, or has not */
+void tables_strict(bool on);                              /* see tables.c */
+const char *tables_state(struct kamailio *, int set, const char *address); /* in, out, asleep or none */
+void tables_chaos(int64_t us);                            /* tables_chaos.c: random changes and faults */
+
 /* ---- world.c: c4d ---- */
 
 struct c4d {

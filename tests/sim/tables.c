@@ -19,9 +19,13 @@ struct modules { /* of one Kamailio; a new process begins anew */
 	int pid;
 	struct table_rows nodes, domains, addresses;
 	int64_t nodes_s, addresses_s; /* wall seconds of the last reload */
+	int64_t meddled_us;           /* when somebody took a node in or out by hand */
 };
 
+#define KNOWN_US (3 * SIM_SECOND) /* what is longer ago c4d must know */
+
 static struct modules *all;
+static bool strict; /* Kamailio never has to wait for a node that is dead for long, when others of its set are not */
 static struct binrpc_value *values[65536]; /* of the present reply */
 static size_t n_values;
 
@@ -33,10 +37,17 @@ forget_reply(void)
 }
 
 void
+tables_strict(bool on)
+{
+	strict = on;
+}
+
+void
 tables_reset(void)
 {
 	struct modules *m;
 
+	strict = false;
 	while ((m = all) != NULL) {
 		all = m->next;
 		table_rows_clear(&m->nodes);
@@ -86,10 +97,24 @@ cell(const char *line, int n)
 	return out;
 }
 
+/* Dead for so long that c4d must know it, and it is not that all of its set are. */
+static bool
+is_needless(const struct modules *m, const struct table_row *row)
+{
+	bool others = false;
+	size_t i;
+
+	for (i = 0; i < m->nodes.n; i++)
+		others |= m->nodes.v[i].set == row->set && !m->nodes.v[i].disabled && m->nodes.v[i].addr.family != 0 &&
+		    rtpengine_answers(&m->nodes.v[i].addr) && rtpengine_since_us(&m->nodes.v[i].addr) > KNOWN_US;
+	return others && row->set < 2 && rtpengine_since_us(&row->addr) > 1500000;
+}
+
 static void
-load_nodes(struct kamailio *k, struct modules *m)
+load_nodes(struct kamailio *k, struct modules *m, bool reload)
 {
 	const char *p = table_text(k, "rtpengine");
+	size_t i;
 
 	table_rows_clear(&m->nodes);
 	for (p = p ? strchr(p, '\n') : NULL; p != NULL && p[1] != '\0'; p = strchr(p + 1, '\n')) {
@@ -98,12 +123,18 @@ load_nodes(struct kamailio *k, struct modules *m)
 
 		row->weight = atoi(cell(p + 1, 3));
 		row->disabled = atoi(cell(p + 1, 4)) != 0;
-		/* the first question after a reload has it ping all that are in, and everything waits for the dead ones */
+	}
+	/* the first question after a reload has it ping all that are in, and everything waits for the dead ones */
+	for (i = 0; i < m->nodes.n; i++) {
+		struct table_row *row = &m->nodes.v[i];
+
 		if (!row->disabled && row->addr.family != 0 && !rtpengine_answers(&row->addr)) {
 			row->asleep = true;
 			note("stall");
 			trace("kamailio %s: waits for %s, dead for %lld ms", k->name, row->item,
-			    (long long)(rtpengine_dead_us(&row->addr) / 1000));
+			    (long long)(rtpengine_since_us(&row->addr) / 1000));
+			if (strict && reload && is_needless(m, row))
+				sim_fail("%s: a reload with %s, which is dead for long", k->name, row->item);
 		}
 	}
 }
@@ -176,7 +207,7 @@ modules_of(struct kamailio *k)
 		m->pid = k->pid;
 		m->nodes_s = clock_wall_ms() / 1000;
 		m->addresses_s = 0;
-		load_nodes(k, m);
+		load_nodes(k, m, false);
 		load_domains(k, m);
 		load_addresses(k, m);
 	}
@@ -240,11 +271,23 @@ next_struct(struct binrpc_msg *out)
 
 /* ---- rtpengine ---- */
 
+/* A row whose host it can't resolve: all its sockets are made anew at each question, and its window begins anew. */
+static void
+make_sockets(struct modules *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->nodes.n; i++)
+		if (m->nodes.v[i].addr.family == 0)
+			m->nodes_s = clock_wall_ms() / 1000;
+}
+
 static void
 show(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 {
 	size_t i;
 
+	make_sockets(m);
 	if (m->nodes.n == 0)
 		fault(out, 404, "Instance not found");
 	for (i = 0; i < m->nodes.n; i++) {
@@ -265,15 +308,20 @@ show(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 	}
 }
 
+/* By what c4d can know of the nodes: of those that answer since just now, or don't, `lately` says. */
 static unsigned
-in_use(const struct modules *m, int set)
+in_use(const struct modules *m, int set, bool lately)
 {
 	unsigned n = 0;
 	size_t i;
 
-	for (i = 0; i < m->nodes.n; i++)
-		n += m->nodes.v[i].set == set && !m->nodes.v[i].disabled && !m->nodes.v[i].asleep &&
-		    (m->nodes.v[i].addr.family == 0 || rtpengine_answers(&m->nodes.v[i].addr));
+	for (i = 0; i < m->nodes.n; i++) {
+		const struct table_row *row = &m->nodes.v[i];
+		bool known = row->addr.family == 0 || rtpengine_since_us(&row->addr) > KNOWN_US;
+
+		n += row->set == set && !row->disabled && !row->asleep &&
+		    (row->addr.family == 0 || (known ? rtpengine_answers(&row->addr) : lately));
+	}
 	return n;
 }
 
@@ -284,7 +332,7 @@ check_in_use(const struct kamailio *k, const struct modules *m, const unsigned w
 	int set;
 
 	for (set = 0; set < 8 && !k->may_empty; set++)
-		if (was[set] > 0 && in_use(m, set) == 0)
+		if (was[set] > 0 && in_use(m, set, true) == 0 && clock_now_us() - m->meddled_us > KNOWN_US)
 			sim_fail("%s: nobody of rtpengine's set %d takes calls after %s", k->name, set, what);
 }
 
@@ -294,7 +342,7 @@ count_in_use(const struct modules *m, unsigned was[8])
 	int set;
 
 	for (set = 0; set < 8; set++)
-		was[set] = in_use(m, set);
+		was[set] = in_use(m, set, false);
 }
 
 static const char *
@@ -325,6 +373,7 @@ do_enable(struct kamailio *k, struct modules *m, const struct binrpc_value *args
 	const char *status;
 	unsigned was[8];
 
+	make_sockets(m);
 	count_in_use(m, was);
 	status = enable(k, m, args->str, args->next->num != 0);
 	trace("kamailio %s: rtpengine.enable %s %lld: %s", k->name, args->str, (long long)args->next->num, status ? status : "not found");
@@ -363,7 +412,7 @@ reload_nodes(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 	note("reload");
 	trace("kamailio %s: rtpengine.reload%s", k->name, k->stuck ? ", and nothing changes" : "");
 	if (!k->stuck)
-		load_nodes(k, m);
+		load_nodes(k, m, true);
 	check_in_use(k, m, was, "rtpengine.reload");
 	out->first = text(NULL, "Ok. Reload successful.", NULL);
 }
@@ -466,6 +515,7 @@ tables_command(struct kamailio *k, char *const *words, size_t n, const char *her
 	char *path;
 	size_t i;
 
+	m->meddled_us = clock_now_us();
 	if (n == 2 && (strcmp(words[0], "enable") == 0 || strcmp(words[0], "disable") == 0)) {
 		return enable(k, m, words[1], words[0][0] == 'e') == NULL ? "no such node" : NULL;
 	} else if (n == 2 && (strcmp(words[0], "sleep") == 0 || strcmp(words[0], "forget") == 0)) {
@@ -509,6 +559,21 @@ rows_text(const struct table_rows *r, int set)
 			buf_printf(&b, " %s/%d=%s", r->v[i].item, r->v[i].mask,
 			    r->v[i].disabled ? "out" : r->v[i].asleep ? "asleep" : "in");
 	return buf_take(&b);
+}
+
+/* "in", "out", "asleep" or "none" */
+const char *
+tables_state(struct kamailio *k, int set, const char *address)
+{
+	const struct modules *m = modules_of(k);
+	char url[64];
+	size_t i;
+
+	snprintf(url, sizeof url, "udp:%s", address);
+	for (i = 0; i < m->nodes.n; i++)
+		if (m->nodes.v[i].set == set && strcmp(m->nodes.v[i].item, url) == 0)
+			return m->nodes.v[i].disabled ? "out" : m->nodes.v[i].asleep ? "asleep" : "in";
+	return "none";
 }
 
 /* ITEM[/MASK][=in|out|asleep]; "10.0.0.1:22222" is short for its udp: url */
