@@ -33,7 +33,7 @@ struct wake_view {
 MUST_USE int wake_new(struct wake **out, struct loop *, struct worker *, const struct conf *, wake_cb *, void *arg);
 void wake_start(struct wake *);
 void wake_free(struct wake *); /* NULL is fine */
-/* Of a configured name; a name that is not known is off. */
+/* Of a configured name; a name that is not known is off, and so are all of no wake (NULL). */
 void wake_view(const struct wake *, const char *name, struct wake_view *);
 const char *wake_state_name(enum wake_state);
 

@@ -376,7 +376,7 @@ wake_view(const struct wake *w, const char *name, struct wake_view *v)
 
 	memset(v, 0, sizeof *v);
 	v->state = WAKE_OFF;
-	if (strcmp(w->conf->wake, "index") != 0)
+	if (w == NULL || strcmp(w->conf->wake, "index") != 0)
 		return;
 	if (!wake_split_name(name, w->conf->domain, service, dc)) {
 		v->why = "no wake-ups: a prepared query has no index to wait for";
