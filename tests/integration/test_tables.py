@@ -289,7 +289,9 @@ def test_permissions(tables):
 		"1": {"services": ["sbc"], "tag": "sbc"},
 		"2": {"services": ["sbc", "router"], "networks": ["192.0.2.0/24", "FD00:1::/32", "198.51.100.7", "0.0.0.0/0"], "exclusive": False},
 	}
-	r = tables({"permissions": permissions, "permissions_delta": "2s"}, edit=lambda t: t.replace('"reload_delta", 0', '"reload_delta", 3'))
+	later = {"remove_hold": "5s"}  # more than Kamailio's window, so that each step is seen
+	r = tables({"permissions": permissions, "permissions_delta": "2s"}, services={"sbc": later, "router": later},
+		edit=lambda t: t.replace('"reload_delta", 0', '"reload_delta", 3'))
 	# odd forms, names, twins: all of them Kamailio's, and no endless difference
 	group_1 = "1 010.0.0.9 32 0 NULL\n1 Name.example.org\n1 10.0.0.1 32 0 sbc # mine already\n"
 	group_2 = "2 10.9.9.9 32 5060 # keep\n2 FD00::9\n2 [fd00::a] 128\n2 b.example.org\n2 b.example.org\n"
