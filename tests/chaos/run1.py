@@ -77,7 +77,8 @@ def run(t):
 def swap_node(t, s, away):
 	"""The node that was in maintenance comes back, or else one goes there; returns which is away."""
 	n = away or t.rnd.randrange(len(s.nodes)) + 1
-	s.agent.maintenance(f"rtp-{n}", away is None)
+	node = s.nodes[n - 1]
+	s.node_agents[node].maintenance(node.name, away is None)
 	t.trace(time.time(), f"maintenance rtpengine{n} {'off' if away else 'on'}")
 	return None if away else n
 
