@@ -353,6 +353,17 @@ reminders(const struct app *a)
 	return list;
 }
 
+static bool
+takes_calls(const struct topo_service *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (topo_is_active(s->inst[i].state))
+			return true;
+	return false;
+}
+
 static void
 service_problems(const struct app *a, const struct topo_service *s, json_t *list, size_t total[5])
 {
@@ -384,6 +395,9 @@ service_problems(const struct app *a, const struct topo_service *s, json_t *list
 		snprintf(hint, sizeof hint, "nothing is removed meanwhile; see c4ctl show dns %s", s->name);
 		if (v.last == EVIDENCE_NOTHING)
 			problem(list, hint, "%s: Consul's DNS says nothing about %s: %s", s->name, c->names.v[i], v.why);
+		else if (v.last == EVIDENCE_ABSENCE && takes_calls(s))
+			problem(list, hint, "%s: Consul lists nobody as %s any more, for %llds by now: all stay until it has said so for %llds",
+			    s->name, c->names.v[i], (long long)(v.absent_ms / 1000), (long long)(c->empty_hold_ms / 1000));
 		else if (v.last == EVIDENCE_PARTIAL)
 			problem(list, hint, "%s: only a part of %s is known: %s", s->name, c->names.v[i], v.why);
 	}

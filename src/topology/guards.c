@@ -158,7 +158,8 @@ hold_loss(struct judge *j, struct member *m, enum topo_guard guard, int64_t wall
 
 /*
  * A step that is greater than what is allowed is held as a whole: it looks like Consul's trouble (a
- * list that is still filling after its servers lost their data). Smaller steps add up, one instance
+ * list that is still filling after its servers lost their data), and so is any step for shrink_hold
+ * after answers that knew nobody. Smaller steps add up, one instance
  * at a time, until no more is allowed. What is held stays so until its own time has come, even when
  * there is room again. Damping has what room is left; who finds none stays in.
  */
@@ -166,6 +167,7 @@ static void
 shrink(struct judge *j, const struct losses *l, int64_t wall_ms)
 {
 	unsigned base = guards_base(j), active = l->active, allowed;
+	bool filling = j->time_ms < j->filling_ms;
 	size_t i, fresh = 0;
 
 	if (base < active)
@@ -182,7 +184,7 @@ shrink(struct judge *j, const struct losses *l, int64_t wall_ms)
 		else if (guard == GUARD_EMPTY)
 			goes = false;
 		else
-			goes = fresh <= allowed && base - (active - 1) <= allowed;
+			goes = !filling && fresh <= allowed && base - (active - 1) <= allowed;
 		if (goes) {
 			member_set_state(j, l->v[i], TOPO_DISABLED, GUARD_NONE, wall_ms);
 			active--;

@@ -321,6 +321,9 @@ judge_round(struct judge *j, const struct round *r, int64_t now_ms, int64_t wall
 			unlist(j, r->name, NULL, 0);
 		}
 	} else {
+		/* Servers that lost their data say that nobody is there, and then list whom they have heard of so far. */
+		if (ns->absent_rounds > 0)
+			j->filling_ms = j->time_ms + j->conf->shrink_hold_ms;
 		ns->absent_rounds = 0;
 		ns->absent_ms = 0;
 		take_list(j, r, wall_ms);

@@ -72,6 +72,7 @@ struct judge {
 	size_t cap;
 	int64_t time_ms;  /* evidence time: a pause must not make the shrink guard forget */
 	int64_t time_at;  /* clock when it was last advanced */
+	int64_t filling_ms; /* evidence time until which a list may still be filling, after answers that knew nobody */
 	struct peaks peaks; /* by time_ms */
 	struct drain *drains;
 	size_t n_drains, cap_drains;

@@ -487,6 +487,34 @@ test_identical_rows_merge_different_ones_never(void **state)
 	fx_fini(&f);
 }
 
+/* Servers that were restarted empty: nobody at first, then whom they have heard of so far. */
+static void
+test_a_list_that_fills_again_loses_nobody(void **state)
+{
+	struct said nobody;
+	struct fx f;
+
+	fx_init(&f);
+	lists(&f, 0, first(4));
+	f.now += SEC;
+	said_init(&nobody, 0, 0);
+	nobody.r.list.kind = ANSWER_NXDOMAIN; /* and the canary answers */
+	(void)play(&f, &nobody);
+	assert_look(&f, "UUUU");
+	f.now += SEC;
+	lists(&f, 0, first(3)); /* one of four: else it would go at once */
+	assert_look(&f, "UUUS");
+	f.now += SEC;
+	lists(&f, 0, first(4));
+	assert_look(&f, "UUUU");
+	/* later it is a loss like others, and what is held goes in its time */
+	lists_for(&f, first(4), MIN);
+	f.now += SEC;
+	lists(&f, 0, first(3));
+	assert_look(&f, "UUUD");
+	fx_fini(&f);
+}
+
 int
 main(void)
 {
@@ -504,6 +532,7 @@ main(void)
 		cmocka_unit_test(test_implausible_rows),
 		cmocka_unit_test(test_max_instances),
 		cmocka_unit_test(test_identical_rows_merge_different_ones_never),
+		cmocka_unit_test(test_a_list_that_fills_again_loses_nobody),
 	};
 
 	return cmocka_run_group_tests_name("judge: guards", tests, NULL, NULL);
