@@ -7,7 +7,7 @@
  * Pace: `interval` +-10 % is the floor. Intervals are stretched so that the time the agent spends on all our questions
  * stays under `budget` percent of a core; names that cost little are not slowed down by those that cost much. After a
  * round that proved nothing the next server is asked at once; when each had its turn the delay doubles up to
- * max(interval, 2 s).
+ * max(interval, 1 s).
  *
  * A wake-up is a burst: rounds at once and 5, 20 and 80 ms later, until one differs from the round that was asked for
  * before the wake-up (DNS may ask another server than the one that woke us). Another wake-up begins the burst anew. At

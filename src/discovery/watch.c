@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "discovery/resolver.h"
 
-#define RETRY_CAP_MS 2000
+#define RETRY_CAP_MS 1000
 #define HOME_MS 30000      /* the first server is preferred: try it again after this long */
 #define TARGETS_MAX 64     /* targets without an address that one round asks for */
 #define ADDRS_PER_TARGET 8

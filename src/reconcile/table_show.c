@@ -136,7 +136,8 @@ table_passes(const struct target *t)
 bool
 table_was_read(const struct target *t)
 {
-	return of(t)->was_read;
+	/* what is desired is of the topology that the last pass saw, not of one that was just made */
+	return of(t)->was_read && (of(t)->deps.dry || of(t)->topo == platform_now(of(t)->deps.platform));
 }
 
 void
