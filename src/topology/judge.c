@@ -322,7 +322,7 @@ judge_round(struct judge *j, const struct round *r, int64_t now_ms, int64_t wall
 		}
 	} else {
 		/* Servers that lost their data say that nobody is there, and then list whom they have heard of so far. */
-		if (ns->absent_rounds > 0)
+		if (ns->absent_rounds > 0 && judge_count_active(j) > 0)
 			j->filling_ms = j->time_ms + j->conf->shrink_hold_ms;
 		ns->absent_rounds = 0;
 		ns->absent_ms = 0;
