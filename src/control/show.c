@@ -396,7 +396,7 @@ service_problems(const struct app *a, const struct topo_service *s, json_t *list
 		if (v.last == EVIDENCE_NOTHING)
 			problem(list, hint, "%s: Consul's DNS says nothing about %s: %s", s->name, c->names.v[i], v.why);
 		else if (v.last == EVIDENCE_ABSENCE && takes_calls(s))
-			problem(list, hint, "%s: Consul lists nobody as %s any more, for %llds by now: all stay until it has said so for %llds",
+			problem(list, hint, "%s: Consul lists no instance of %s any more, for %llds by now: all stay until it has said so for %llds",
 			    s->name, c->names.v[i], (long long)(v.absent_ms / 1000), (long long)(c->empty_hold_ms / 1000));
 		else if (v.last == EVIDENCE_PARTIAL)
 			problem(list, hint, "%s: only a part of %s is known: %s", s->name, c->names.v[i], v.why);
