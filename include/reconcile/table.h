@@ -11,8 +11,9 @@
  * rtpengine: c4d asks every node by NG ping. A node that does not answer is written disabled=1, one that never answered
  * gets no row before it does, and before a reload every enabled row has answered within a second. In and out is
  * rtpengine.enable, at once, but the last one in use waits until others are in; rows that come and go are the reload in
- * Kamailio's window of 10 s. A node that left the topology keeps its row, disabled, until it carries no session (NG list),
- * has died, or drain_timeout or the operator's time limit is over. When no node of a set answers, the set stays as it is:
+ * Kamailio's window of 10 s. A node that dies sleeps in Kamailio (TABLE_SLEEP) until its calls are over for sure, five minutes,
+ * and is disabled for good then. A node that left the topology keeps its row, disabled, until it carries no session (NG list),
+ * has been dead for as long, or drain_timeout or the operator's time limit is over. When no node of a set answers, the set stays as it is:
  * Kamailio's own pings sort it out; only when other sets need a reload, what is dead for sure is written disabled.
  */
 #ifndef RECONCILE_TABLE_H

@@ -25,6 +25,7 @@ struct table_row {
 	char *tag;     /* permissions; NULL none */
 	bool disabled; /* rtpengine: written as disabled=1; read back: for good, not for a while */
 	bool asleep;   /* rtpengine, read back only: Kamailio itself has disabled it for a while */
+	bool dead;     /* rtpengine, desired only: disabled; calls that it had may be up, so it shall sleep */
 	bool in_block; /* permissions, of the file: within c4d's block */
 	enum table_owner owner; /* of desired rows */
 	bool leaves;            /* ROW_LEFT: it waits for the end of its sessions only, */
@@ -49,7 +50,7 @@ struct table_scopes {
 	size_t n;
 };
 
-enum table_op { TABLE_ADD, TABLE_REMOVE, TABLE_CHANGE, TABLE_DISABLE, TABLE_ENABLE, TABLE_WAKE };
+enum table_op { TABLE_ADD, TABLE_REMOVE, TABLE_CHANGE, TABLE_DISABLE, TABLE_ENABLE, TABLE_WAKE, TABLE_SLEEP };
 
 struct table_step {
 	enum table_op op;
@@ -95,7 +96,9 @@ const struct conf_rtpengine *table_rtpengine_find(const struct conf_kamailio *, 
 /*
  * Steps from actual to desired within the scopes (both sorted). What is ROW_LEFT is only taken in and out, what is
  * ROW_THEIRS not even that: whether Kamailio has them is not ours to say. WAKE: Kamailio has put to sleep what shall
- * be in use. In and out is by url alone, so it is CHANGE, by a reload, when another set has the same node in another
+ * be in use. SLEEP: Kamailio shall find out by itself that a node is dead; for a call whose node sleeps it does not wait
+ * (rtpengine_allow_op 2), for one whose node is disabled for good or has no row it does (rtpengine_tout_ms x rtpengine_retr,
+ * in a worker). In and out is by url alone, so it is CHANGE, by a reload, when another set has the same node in another
  * state. Who comes in goes before who goes out, so that no set is empty in between.
  */
 void table_make_plan(const struct table_rows *desired, const struct table_rows *actual, const struct table_scopes *,

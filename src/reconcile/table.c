@@ -197,6 +197,7 @@ on_read(void *arg, int err, const struct binrpc_msg *msg)
 		t->actual = t->got;
 		memset(&t->got, 0, sizeof t->got);
 		table_rows_sort(&t->actual);
+		table_note_sleep(t);
 		if (!t->was_ever_read)
 			table_rows_copy(&t->first, &t->actual);
 		t->was_ever_read = true;

@@ -14,9 +14,9 @@
 #define FAULT_RETRY_MS 5000  /* after a reload that Kamailio refused for another reason than the window */
 #define STUCK_RETRY_MS 60000
 #define SOON_MS 200
+#define PONG_MS 1000         /* c4d pings as often */
 #define FRESH_MS 1000        /* no reload with a node that has not answered since */
 #define ASK_AGAIN_MS 100     /* younger answers need no new ping: the slowest takes 900 ms at most */
-#define WAKE_AFTER_MS 2000   /* a node that answers for so long is woken in Kamailio */
 #define PAUSE_MS 60000       /* after Kamailio would not use a node */
 #define PAUSE_DOUBLINGS 4    /* and the next time twice as long, up to 16 minutes */
 
@@ -28,7 +28,7 @@ is_somebody(const struct table *t, const struct table_step *s)
 {
 	const struct table_row *have = table_find(&t->actual, s->row);
 
-	return s->op != TABLE_WAKE && !(s->op == TABLE_DISABLE && have != NULL && have->asleep);
+	return s->op != TABLE_WAKE && s->op != TABLE_SLEEP && !(s->op == TABLE_DISABLE && have != NULL && have->asleep);
 }
 
 /* False: the same repair was needed too often; what is wanted now is left to somebody else for a while. */
@@ -82,13 +82,14 @@ static bool
 answers(const struct table *t, const struct table_step *s)
 {
 	const struct node_view *n = table_node(t, s->row);
+	const struct memo *m = table_memo(t, s->row);
 
 	if (s->op != TABLE_ENABLE && s->op != TABLE_WAKE)
 		return true;
-	if (n == NULL)
-		return s->op == TABLE_ENABLE;
-	return n->state == NODE_ALIVE && n->missed == 0 &&
-	    (s->op == TABLE_ENABLE || loop_wall_ms(t->deps.loop) - n->since_ms >= WAKE_AFTER_MS);
+	if (n == NULL || n->state != NODE_ALIVE || n->missed > 0)
+		return n == NULL && s->op == TABLE_ENABLE;
+	/* a sleeper did not answer Kamailio: an older pong says nothing */
+	return s->op == TABLE_ENABLE || (m != NULL && m->asleep_ms != 0 && n->answer_ms > m->asleep_ms);
 }
 
 /* Which steps can be taken now? */
@@ -113,6 +114,8 @@ table_filter_plan(struct table *t)
 		s->waits = p->row.backoff_ms > now || (structural && p->mute) || !answers(t, s) ||
 		    (!structural && s->op != TABLE_DISABLE && m != NULL && m->pause_ms > now);
 		t->structural += structural && !s->waits;
+		if (s->waits && s->op == TABLE_WAKE)
+			table_again(t, PONG_MS);
 	}
 }
 
@@ -191,12 +194,31 @@ disable_failed(struct table *t, const struct table_step *s, const char *why)
 	snprintf(p->refused, sizeof p->refused, "Kamailio does not disable %s: %s", s->text, why);
 }
 
+/*
+ * Told to use it, Kamailio asks it first, gets no answer, and leaves it alone for a while. That may take longer than c4d waits
+ * for a reply: what is read back then tells.
+ */
+static const char *
+sleep_status(struct table *t, const struct table_step *s, int err, const struct binrpc_msg *msg)
+{
+	const char *why = enable_status(err, msg), *reason;
+	int code;
+
+	if (err == -ETIMEDOUT)
+		return NULL;
+	if (err != 0 || binrpc_fault(msg, &code, &reason))
+		return why;
+	if (why == NULL)
+		table_memo(t, s->row)->awake = true; /* c4d does not reach it, and so nobody knows its sessions: out, for good */
+	return NULL;
+}
+
 static void
 on_enable(void *arg, int err, const struct binrpc_msg *msg)
 {
 	struct table *t = arg;
 	const struct table_step *s = &t->plan.v[t->next - 1];
-	const char *why = enable_status(err, msg);
+	const char *why = s->op == TABLE_SLEEP ? sleep_status(t, s, err, msg) : enable_status(err, msg);
 
 	t->applied_hash = 0;
 	t->acted = true;
@@ -235,6 +257,18 @@ is_last_resort(const struct table *t, const struct table_row *row)
 	return last && (n == NULL || n->state != NODE_DEAD);
 }
 
+/* Kamailio does it in all sets at once; and once more it would wait for a dead node once more. */
+static bool
+is_repeated(const struct table_plan *p, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (p->v[k].op == p->v[i].op && !p->v[k].waits && strcmp(p->v[k].row->item, p->v[i].row->item) == 0)
+			return true;
+	return false;
+}
+
 /* True: an RPC went out, and its answer goes on. */
 bool
 table_next_instant(struct table *t)
@@ -243,7 +277,8 @@ table_next_instant(struct table *t)
 		const struct table_step *s = &t->plan.v[t->next++];
 		struct buf body = { 0 };
 
-		if (s->waits || table_op_is_structural(s->op) || (s->op == TABLE_DISABLE && is_last_resort(t, s->row)))
+		if (s->waits || table_op_is_structural(s->op) || is_repeated(&t->plan, t->next - 1) ||
+		    (s->op == TABLE_DISABLE && is_last_resort(t, s->row)))
 			continue;
 		binrpc_begin(&body, "rtpengine.enable");
 		binrpc_add_str(&body, s->row->item);

@@ -36,6 +36,8 @@ struct memo {
 	bool over;          /* it has left: no session, or no time, any more */
 	unsigned refusals;  /* in a row: times that Kamailio would not use it */
 	int64_t pause_ms;   /* monotonic; it is not asked to before */
+	int64_t asleep_ms;  /* monotonic, since when Kamailio is seen to have it asleep; 0: it has not */
+	bool awake;         /* it is dead for c4d, yet Kamailio got an answer when it was to find that out */
 };
 
 struct table {
@@ -150,6 +152,7 @@ void table_want(struct table *, bool reload);
 void table_want_dry(const struct table *, struct table_rows *out, struct table_scopes *scopes);
 struct memo *table_memo(const struct table *, const struct table_row *);
 void table_forget(struct table *); /* all memos */
+void table_note_sleep(struct table *); /* of the last read-back, into the memos */
 /* NULL: not watched. */
 const struct node_view *table_node(const struct table *, const struct table_row *);
 

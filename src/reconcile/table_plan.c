@@ -411,7 +411,7 @@ table_op_name(enum table_op op)
 {
 	static const char *const names[] = {
 		[TABLE_ADD] = "add", [TABLE_REMOVE] = "remove", [TABLE_CHANGE] = "change", [TABLE_DISABLE] = "disable",
-		[TABLE_ENABLE] = "enable", [TABLE_WAKE] = "wake",
+		[TABLE_ENABLE] = "enable", [TABLE_WAKE] = "wake", [TABLE_SLEEP] = "put to sleep",
 	};
 	return names[op];
 }
@@ -483,7 +483,9 @@ compare(struct table_plan *p, const struct table_rows *desired, const struct tab
 		step(p, TABLE_CHANGE, want, xasprintf("weight %d -> %d", have->weight, want->weight));
 	else if (want->owner == ROW_WANTED && strcmp(tag_text(want), tag_text(have)) != 0)
 		step(p, TABLE_CHANGE, want, xasprintf("tag \"%s\" -> \"%s\"", tag_text(have), tag_text(want)));
-	if (have == NULL || (in != out && !(in && have->asleep)))
+	if (have != NULL && want->dead && !have->asleep)
+		step(p, TABLE_SLEEP, want, xstrdup("it does not answer"));
+	if (have == NULL || want->dead || (in != out && !(in && have->asleep)))
 		return;
 	if (is_shared(desired, actual, want)) {
 		if (in == out)
@@ -504,7 +506,7 @@ enable_first(struct table_plan *p)
 
 	for (last = 0; last <= 1; last++)
 		for (i = 0; i < p->n; i++)
-			if ((p->v[i].op == TABLE_DISABLE) == last)
+			if ((p->v[i].op == TABLE_DISABLE || p->v[i].op == TABLE_SLEEP) == last)
 				v[n++] = p->v[i];
 	free(p->v);
 	p->v = v;

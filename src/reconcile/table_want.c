@@ -9,7 +9,7 @@
 #include "reconcile/table_int.h"
 
 #define HOLD_MS 600000        /* for what is there where no service says how long: the default of remove_hold */
-#define DEAD_FOR_SURE_MS 10000 /* a node that left and does not answer for so long has no call any more */
+#define DYING_MS 300000       /* the calls of a node that died are over then: without media they end soon */
 
 /* ---- memory ---- */
 
@@ -90,6 +90,22 @@ remember(struct table *t)
 		note_wanted(table_memo(t, &t->desired.v[i]), &t->desired.v[i]);
 }
 
+void
+table_note_sleep(struct table *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_memos; i++) {
+		struct memo *m = &t->memos[i];
+		const struct table_row *have = table_find(&t->actual, &m->row);
+
+		if (have == NULL || !have->asleep)
+			m->asleep_ms = 0;
+		else if (m->asleep_ms == 0)
+			m->asleep_ms = now_ms(t);
+	}
+}
+
 /* ---- what nobody wants ---- */
 
 /* Every name of every service of the set proves something at present. */
@@ -140,6 +156,13 @@ table_node(const struct table *t, const struct table_row *row)
 	return t->nodes != NULL && row->addr.family != 0 ? nodes_find(t->nodes, &row->addr) : NULL;
 }
 
+/* It does not answer, and calls that it had may still be up: whatever Kamailio does for them must not wait for it. */
+static bool
+is_dying(const struct table *t, const struct node_view *n)
+{
+	return n != NULL && n->state != NODE_ALIVE && loop_wall_ms(t->deps.loop) - n->since_ms < DYING_MS;
+}
+
 /* By its own word, as far as it gives one. */
 static bool
 is_idle(const struct table *t, const struct memo *m)
@@ -149,7 +172,7 @@ is_idle(const struct table *t, const struct memo *m)
 	if (n == NULL || n->state == NODE_UNKNOWN) /* this pass makes it watched; what can't be asked has its time */
 		return false;
 	if (n->state == NODE_DEAD)
-		return loop_wall_ms(t->deps.loop) - n->since_ms >= DEAD_FOR_SURE_MS;
+		return !is_dying(t, n);
 	return m->quiet_ms != 0 && n->sessions == 0 && n->sessions_ms > m->quiet_ms;
 }
 
@@ -238,14 +261,18 @@ keep_left(struct table *t)
 
 /* ---- the nodes' own word ---- */
 
-/* In use so far, by Kamailio's own word or by the file's: that is not given up for one lost packet. */
+/*
+ * In use so far, by Kamailio's own word or by the file's: that is not given up for one lost packet. Of who sleeps only the
+ * file tells whether that was meant to be.
+ */
 static bool
 is_in(const struct table *t, const struct table_row *row)
 {
 	const struct table_row *is = t->was_read ? table_find(&t->actual, row) : NULL;
+	const struct table_row *filed = is == NULL || is->asleep ? table_find(&t->filed, row) : NULL;
 
-	if (is == NULL)
-		is = table_find(&t->filed, row);
+	if (filed != NULL)
+		is = filed;
 	return is != NULL && !is->disabled;
 }
 
@@ -295,6 +322,23 @@ heed_row(struct table *t, const struct part *part, struct table_row *row, bool r
 		m->shut = row->disabled || (m->shut && !is_in(t, row));
 }
 
+/* Who never answered c4d is not put to sleep, but may go on sleeping. */
+static void
+heed_death(struct table *t, struct table_row *row)
+{
+	const struct table_row *have = table_find(&t->actual, row);
+	const struct node_view *n = table_node(t, row);
+	struct memo *m = table_memo(t, row);
+	bool dying = is_dying(t, n);
+
+	if (row->owner == ROW_THEIRS)
+		return;
+	m->awake &= dying;
+	row->dead = row->disabled && dying && !m->awake && (n->answer_ms != 0 || (have != NULL && have->asleep));
+	if (row->dead)
+		table_again(t, DYING_MS);
+}
+
 static void
 heed_set(struct table *t, struct table_row *rows, size_t n, bool reload)
 {
@@ -316,8 +360,10 @@ heed_set(struct table *t, struct table_row *rows, size_t n, bool reload)
 	if (part->mute && !waits)
 		snprintf(part->silence, sizeof part->silence, "no node of set %d answers c4d's NG ping (%s): its rows stay as they are and "
 		    "nothing is reloaded for it; is rtpengine running, and does its NG port let this machine in?", part->set, rows[0].item);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		heed_row(t, part, &rows[i], reload);
+		heed_death(t, &rows[i]);
+	}
 }
 
 /*

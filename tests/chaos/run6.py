@@ -1,14 +1,14 @@
 """
 Run 6: rtpengines leave and come back with calls up. One is drained by `c4ctl drain` and deregistered, one is deregistered
-without (in the long form), one is killed with -9; then they come and go at random while an administrator reloads in
-between. Run 9 is about one that becomes a black hole.
+without (in the long form), one is killed with -9, one becomes a black hole (SIGSTOP); then they come and go at random while an
+administrator reloads in between.
 
 Promised: no failed call; every command to an rtpengine succeeds but those for calls whose node was killed or stopped
 (their media is gone, whoever keeps the table); a node that is drained or has left gets no new session, and its row goes
 only when it has none left. While nobody knows yet that a node is dead, an offer costs what Kamailio waits for it
 (rtpengine_tout_ms x rtpengine_retr); once c4d has disabled it, no call waits, also when c4d reloads meanwhile because another
-node registers. But Kamailio asks a black hole once more, and all wait for that, when it is put to sleep after a reload and
-after each rtpengine_disable_tout.
+node registers. But Kamailio asks a black hole once more, and all wait for that, when it is put to sleep, at once and after a
+reload, and after each rtpengine_disable_tout.
 """
 import threading
 import time
@@ -160,6 +160,7 @@ def run(t):
 	if not t.short:
 		leave(t, s, p, hold, False)
 	die(t, s, p, "killed", 10 if t.short else 30, lambda n: n.kill(), lambda n: n.start())
+	die(t, s, p, "stopped", 10 if t.short else AGAIN_S + 15, lambda n: n.pause(), lambda n: n.resume())
 	churn(t, s, p, 15 if t.short else 90)
 	end(t, p)
 

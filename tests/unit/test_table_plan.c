@@ -17,7 +17,7 @@
 /* ---- texts of rows and plans ---- */
 
 /*
- * "SET ITEM [/MASK] [:PORT] [wN] [tTAG] [off] [asleep] [left] [theirs] [block]|" each; sorted.
+ * "SET ITEM [/MASK] [:PORT] [wN] [tTAG] [off] [asleep] [dead] [left] [theirs] [block]|" each; sorted.
  */
 static struct table_rows
 rows_of(const char *text)
@@ -44,6 +44,8 @@ rows_of(const char *text)
 				row->disabled = true;
 			else if (strcmp(word, "asleep") == 0)
 				row->asleep = true;
+			else if (strcmp(word, "dead") == 0)
+				row->dead = true;
 			else if (strcmp(word, "left") == 0)
 				row->owner = ROW_LEFT;
 			else
@@ -392,6 +394,23 @@ nodes_go_in_and_out(void **state)
 }
 
 static void
+dead_nodes_sleep(void **state)
+{
+	assert_plan("0", "0 a off dead", "0 a", "put to sleep 0 a (it does not answer)|");
+	assert_plan("0", "0 a off dead", "0 a off", "put to sleep 0 a (it does not answer)|");
+	assert_plan("0", "0 a off dead", "0 a asleep", "");
+	assert_plan("0", "0 a off dead left", "0 a off", "put to sleep 0 a (it does not answer)|");
+	assert_plan("0", "0 a off dead left", "", "");
+	/* it comes with the reload first, disabled */
+	assert_plan("0", "0 a off dead", "", "add 0 a|");
+	assert_plan("0", "0 a off dead w2", "0 a w1", "change 0 a (weight 1 -> 2)|put to sleep 0 a (it does not answer)|");
+	/* in whatever state other sets have it: a set of which nobody answers keeps its rows in, and it sleeps there too */
+	assert_plan("0 1", "0 a off dead|1 a", "0 a|1 a", "put to sleep 0 a (it does not answer)|");
+	/* Kamailio waits for it: who comes in goes first */
+	assert_plan("0", "0 a off dead|0 b", "0 a|0 b off", "enable 0 b|put to sleep 0 a (it does not answer)|");
+}
+
+static void
 what_is_left_is_only_taken_in_and_out(void **state)
 {
 	assert_plan("0", "0 a left", "", "");
@@ -459,6 +478,7 @@ main(void)
 		cmocka_unit_test(addresses_of_services_and_networks),
 		cmocka_unit_test(rows_come_and_go),
 		cmocka_unit_test(nodes_go_in_and_out),
+		cmocka_unit_test(dead_nodes_sleep),
 		cmocka_unit_test(what_is_left_is_only_taken_in_and_out),
 		cmocka_unit_test(a_node_of_two_sets),
 		cmocka_unit_test(a_set_that_would_be_empty),
