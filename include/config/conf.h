@@ -103,6 +103,7 @@ struct conf_kamailio {
 	int64_t permissions_delta_ms; /* 5s: the permissions module's reload_delta */
 	struct strlist domain_services; /* whose addresses are domains */
 	struct strlist domain_names;
+	char *domain_kv;         /* NULL; prefix at Consul's KV: its keys' last parts, and the words of their values, are domains too */
 	bool domain_exclusive;   /* true */
 	struct conf_set **sets;
 	size_t n_sets;
@@ -110,6 +111,79 @@ struct conf_kamailio {
 	size_t n_rtpengines;
 	struct conf_permissions **permissions;
 	size_t n_permissions;
+};
+
+struct conf_pairs { /* a mapping of free keys, in the order written */
+	char **keys;
+	char **values;
+	size_t n;
+};
+
+/* How a check is made. http, https and tcp are Consul's own work, ttl is somebody else's who tells Consul; the rest is c4d's. */
+enum conf_check_type {
+	CHECK_HTTP,   /* by Consul */
+	CHECK_TCP,    /* by Consul */
+	CHECK_TTL,    /* by whoever calls /v1/agent/check/pass/... */
+	CHECK_EID,    /* by Consul, of c4d's own HTTP server: does this endpoint id still live at this address? */
+	CHECK_SIP,    /* by c4d from here on: OPTIONS */
+	CHECK_BINRPC, /* core.uptime of a Kamailio */
+	CHECK_NG,     /* ping of an rtpengine */
+	CHECK_EXEC,   /* a command */
+};
+
+/*
+ * In url, uri, to, command, and in the registration's id and meta: {address} (in brackets before a port), {port}, {id}, {name},
+ * {eid}, {hostname}; in an id no {id} and no {address}.
+ */
+struct conf_check {
+	char *name;                 /* the section's; its CheckID is REGISTRATION_ID:NAME */
+	char *type;                 /* "http" "https" "tcp" "ttl" "eid" "sip" "binrpc" "ng" "exec" */
+	enum conf_check_type kind;  /* that, parsed; https is CHECK_HTTP */
+	char *url;                  /* http, https: required. eid: NULL: http://{address}:PORT of http.listen */
+	char *method;               /* http, https: "GET" */
+	struct conf_pairs headers;  /* http, https */
+	bool tls_skip_verify;       /* https: false */
+	char *uri;                  /* sip: "sip:{address}:{port}", or with ;transport=tcp */
+	char *to;                   /* tcp and ng: "{address}:{port}"; binrpc: "unix:/PATH", "tcp:IP:PORT" or a section of kamailio */
+	struct strlist command;     /* exec: program (absolute path) and arguments; no shell */
+	int64_t interval_ms;        /* 10s; 100ms..1h */
+	int64_t timeout_ms;         /* 1s; 50ms..interval */
+	int64_t ttl_ms;             /* ttl: required there, 1s..24h */
+	int64_t failures;           /* 1; 1..100: so many in a row make a check of c4d's critical */
+	char *status;               /* of Consul's checks at the first registration: "critical"|"warning"|"passing" */
+	int64_t deregister_after_ms; /* 0: never; Consul raises less than 1m to 1m (said by c4d check) */
+};
+
+struct conf_tagged_address {
+	char *name;    /* "lan", "wan", "lan_ipv4", ... */
+	char *address; /* as the registration's */
+	int64_t port;  /* 0: the registration's */
+};
+
+enum conf_on_stop { ON_STOP_DEREGISTER, ON_STOP_MAINTENANCE, ON_STOP_KEEP };
+
+struct conf_register {
+	char *name;                /* the section's */
+	char *id;                  /* "{hostname}-{name}" */
+	char *service;             /* `name`: the service's name at Consul; default the section's */
+	struct strlist tags;       /* any printable text */
+	char *address;             /* NULL: Consul's own; "{ip:IFACE}", "{ip6:IFACE}", or an IP or host name */
+	int64_t port;              /* 0: none; 0..65535 */
+	struct conf_tagged_address **tagged;
+	size_t n_tagged;
+	struct conf_pairs meta;    /* keys [A-Za-z0-9_-], 1..128; values up to 512 bytes; 56 of them at most: some are c4d's */
+	int64_t weight;            /* 1; 1..65535: Weights.Passing */
+	int64_t weight_warning;    /* 1; 0..65535 */
+	bool enable_tag_override;  /* false */
+	char *eid;                 /* "machine" (the machine-id, hashed), "asterisk" (ARI says it), or the id itself */
+	struct conf_pairs dispatcher; /* meta for other consumers, as Asterisk's module writes it: group priority weight max_calls flags */
+	char *when;                /* "healthy": not before each check of c4d's own has passed once; "now" */
+	char *on_stop;             /* "deregister" "maintenance" "keep" */
+	enum conf_on_stop at_stop; /* that, parsed */
+	int64_t drain_ms;          /* 0; 0..1h: at a stop, so long in maintenance before it is deregistered */
+	bool verify_dns;           /* true: alarm when the agent has it and DNS does not */
+	struct conf_check **checks;
+	size_t n_checks;
 };
 
 struct conf_item { /* for show config: one row per key in effect */
@@ -128,8 +202,19 @@ struct conf {
 	char *control_socket; /* /run/c4d/control.sock */
 	char *control_group;  /* NULL: leave */
 	struct strlist dns;   /* "127.0.0.1:8600" */
-	char *http;           /* http://127.0.0.1:8500 */
+	char *http;           /* http://127.0.0.1:8500; https://HOST:PORT, unix:/PATH */
 	char *token_file;     /* NULL */
+	char *ca_file;        /* NULL: the system's; of https:// */
+	char *cert_file;      /* NULL: none; the client's, with key_file */
+	char *key_file;
+	char *server_name;    /* NULL: the URL's host; what the agent's certificate must say */
+	bool verify;          /* true */
+	bool events;          /* false: every register, deregister and maintenance fires a Consul event */
+	int64_t stop_timeout_ms; /* 10s; 100ms..10m: at a stop, Consul has so long (besides `drain`) */
+	struct strlist listen; /* http.listen; "127.0.0.1:9600"; IP:PORT, also "{ip:IFACE}:PORT" */
+	char *ari_url;        /* ari.url NULL; "http://127.0.0.1:8088/ari"; for eid: asterisk */
+	char *ari_user;       /* ari.user */
+	char *ari_password_file; /* ari.password_file */
 	char *domain;         /* consul */
 	char *wake;           /* dns or index */
 	int64_t budget;       /* percent, 1; 1..100 */
@@ -138,6 +223,8 @@ struct conf {
 	size_t n_services;
 	struct conf_kamailio **kamailios;
 	size_t n_kamailios;
+	struct conf_register **registers;
+	size_t n_registers;
 	struct conf_item *items; /* in table order */
 	size_t n_items;
 };

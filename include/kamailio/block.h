@@ -24,19 +24,36 @@ struct block_walk {
 	size_t len;
 	bool marker;
 	bool in_block;
+	bool had_block; /* there was a marker so far */
+	size_t read;    /* of the present line, by block_next_fields() */
+};
+
+/* "NUMBER WORD [NUMBER [NUMBER [WORD]]]" as both files have it. Texts stand in the line: no NUL behind them. */
+struct block_fields {
+	bool whole; /* it has a word, and its numbers fit an int; else Kamailio refuses it */
+	int id;     /* -1: none that fits */
+	const char *word;
+	size_t word_len;
+	int first; /* 0: none */
+	int second;
+	const char *last;
+	size_t last_len; /* 0: none */
 };
 
 /* Begin with { .at = text, .end = text + len }. False at the end. */
 bool block_next_line(struct block_walk *);
-/* The next of the pieces in which Kamailio reads the present line, up to a NUL; *offset begins as 0. */
-bool block_next_piece(const struct block_walk *, size_t *offset, const char **p, const char **end);
-/* The marker lines around what `ours` holds; `text` is what stands before them. */
-void block_append(struct buf *text, const char *begin, const struct buf *ours);
+/*
+ * What Kamailio reads in the present line: nothing in blanks and comments; a long line is several to it.
+ * hash_ends: a '#' ends the last word too. False: no more.
+ */
+bool block_next_fields(struct block_walk *, bool hash_ends, struct block_fields *out);
+/*
+ * `ours` between the marker lines, behind `text`, which is what stays of the walked `old` (never NULL text after this).
+ * Nothing when there is nothing to put in it and old had no block.
+ */
+void block_append(struct buf *text, const struct block_walk *old, const char *begin, const struct buf *ours);
 
 const char *block_skip_blanks(const char *p, const char *end);
-bool block_at_end(const char *p, const char *end); /* of the fields: nothing is left, or a comment */
-/* Behind the word at `p`, which ends at a blank, or at a '#' too. */
-const char *block_skip_word(const char *p, const char *end, bool hash_ends);
 /* Digits only; none is 0. Moves *p behind them; false above `max` (*out is `max` then). */
 bool block_read_number(const char **p, const char *end, long max, long *out);
 

@@ -9,7 +9,8 @@
  *   instances  NAME 0 family ip port -> state, guard, source, weight, priority, since, generation, tags, origin,
  *              penalty, goings, gone, end of its drain
  *   history    generation(u64) 0 -> seen, committed, JSON text; generation 1 TARGET -> applied, verified
- *   routing, cdr, registrations: made, so that a later version finds them
+ *   registrations  id -> since, maintenance, since when, reason, who, checks that are off
+ *   routing, cdr: made, so that a later version finds them
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -57,6 +58,15 @@ struct store_drain {
 	char *who;
 };
 
+/* What c4d has registered at the agent, and what its operator has said about it. Keyed by the registration's id. */
+struct store_registration {
+	int64_t since_ms;         /* wall clock; registered first */
+	bool maintenance;
+	int64_t maintenance_ms;   /* since when; wall clock */
+	char *reason, *who;       /* of the maintenance; NULL: none */
+	char *off;                /* names of checks that are switched off, separated by spaces; NULL: none */
+};
+
 /* How an instance stood at a generation of the past. */
 struct store_past_instance {
 	char *service;
@@ -92,6 +102,8 @@ bool store_service(struct store *, const char *name, struct store_service *out);
 bool store_adopted(struct store *, const char *target);
 typedef void store_drain_cb(void *arg, const char *service, const struct topo_addr *, const struct store_drain *);
 size_t store_load_drains(struct store *, store_drain_cb *, void *arg);
+typedef void store_registration_cb(void *arg, const char *id, const struct store_registration *);
+size_t store_load_registrations(struct store *, store_registration_cb *, void *arg);
 
 /* A new generation: the difference to the one before, and why ("cause"). */
 void store_put_generation(struct store *, const struct topo *before, const struct topo *after, int64_t seen_ms,
@@ -99,6 +111,7 @@ void store_put_generation(struct store *, const struct topo *before, const struc
 void store_put_service(struct store *, const char *name, const struct store_service *);
 void store_put_adopted(struct store *, const char *target);
 void store_put_drain(struct store *, const char *service, const struct topo_addr *, const struct store_drain *); /* NULL: over */
+void store_put_registration(struct store *, const char *id, const struct store_registration *); /* NULL: gone */
 void store_put_times(struct store *, uint64_t generation, const char *target, int64_t applied_ms, int64_t verified_ms);
 
 /*

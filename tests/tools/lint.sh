@@ -32,13 +32,13 @@ includes_of() # PATTERN: file:line of every include that matches
 rule_pure_headers()
 {
 	includes_of '(event2/|event\.h|ares|lmdb\.h)' |
-		grep -E '^(src|include)/(topology/|discovery/dnsmsg\.|kamailio/(addrfile|binrpc|block|dbtext|dslist)\.|rtpengine/bencode\.|[^:]*_plan\.[ch]:)' |
+		grep -E '^(src|include)/(topology/|consul/agent\.|discovery/dnsmsg\.|kamailio/(addrfile|binrpc|block|dbtext|dslist)\.|rtpengine/bencode\.|[^:]*_plan\.[ch]:)' |
 		sed 's/$/   <- a pure file/'
 }
 rule_pure_calls()
 {
 	find src -name '*.c' 2>/dev/null |
-		grep -E '/topology/|/(addrfile|bencode|binrpc|block|dbtext|dnsmsg|dslist)\.c|_plan\.c' | sort -u |
+		grep -E '/topology/|/(addrfile|agent|bencode|binrpc|block|dbtext|dnsmsg|dslist)\.c|_plan\.c' | sort -u |
 		xargs -r grep -nE '\b(time|clock_gettime|gettimeofday|loop_now_ms|open|fopen|socket|send|recv|getenv)\(' /dev/null |
 		sed 's/$/   <- I\/O or a clock in a pure file/'
 }
@@ -53,8 +53,12 @@ rule_lmdb_in_store()
 }
 rule_http_two_files()
 {
-	includes_of 'event2/http' | grep -vE '^src/(consul/http|http/server)\.c:' |
-		sed 's/$/   <- event2\/http.h outside of the client (consul\/http.c) and the server (http\/server.c)/'
+	includes_of 'event2/http' | grep -vE '^src/(consul/http|http/httpd)\.c:' |
+		sed 's/$/   <- event2\/http.h outside of the client (consul\/http.c) and the server (http\/httpd.c)/'
+}
+rule_openssl_one_file()
+{
+	includes_of '(openssl/|event2/bufferevent_ssl)' | grep -vE '^src/consul/tls\.c:' | sed 's/$/   <- openssl outside of consul\/tls.c/'
 }
 rule_event_base_in_base()
 {
@@ -74,7 +78,7 @@ rule_floors()
 	BEGIN {
 		f["base"] = 0; f["topology"] = 1; f["config"] = 2; f["store"] = 3
 		f["discovery"] = f["kamailio"] = f["rtpengine"] = f["consul"] = f["routing"] = 4
-		f["reconcile"] = 5; f["control"] = f["http"] = 6
+		f["reconcile"] = f["registrar"] = 5; f["control"] = f["http"] = 6
 	}
 	{
 		file = $1; sub(/:.*/, "", file)
@@ -106,7 +110,7 @@ rule_tabs()
 {
 	{ sources; find tests -name '*.[ch]'; } | xargs -r grep -nE '^ {8}' /dev/null | sed 's/$/   <- indented by spaces/'
 }
-rules="pure_headers pure_calls ares_one_file lmdb_in_store http_two_files event_base_in_base floors
+rules="pure_headers pure_calls ares_one_file lmdb_in_store http_two_files openssl_one_file event_base_in_base floors
 no_host_or_path no_skips tabs"
 
 # ---- the tools: each takes files (all when none are named) and ends non-zero when it finds something ----
@@ -275,6 +279,9 @@ self_test()
 	plant lmdb_in_store src/zz.c '#include "lmdb.h"'
 	plant http_two_files src/consul/zz.c '#include <event2/http.h>'
 	plant http_two_files src/http/zz.c '#include <event2/http_struct.h>'
+	plant openssl_one_file src/consul/zz.c '#include <openssl/ssl.h>'
+	plant openssl_one_file src/http/zz.c '#include <event2/bufferevent_ssl.h>'
+	plant pure_headers src/consul/agent.zz.c "$ev"
 	plant event_base_in_base src/control/zz.c '	struct event_base *b;'
 	plant event_base_in_base src/discovery/zz.c '	event_base_loop(b, 0);'
 	plant floors src/base/zz.c '#include "config/conf.h"'
