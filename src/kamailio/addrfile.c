@@ -2,23 +2,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "topology/addr.h"
-
-/* What Kamailio makes of one line. */
-enum line_kind { LINE_NONE, LINE_BAD, LINE_ENTRY };
-
-struct line {
-	enum line_kind kind;
-	int group; /* of a bad line too; -1: none that fits */
-	int mask;
-	int port;
-	char *ip;
-	char *tag; /* NULL: none */
-};
 
 /* ---- addresses ---- */
 
@@ -179,96 +166,36 @@ addr_entries_sort(struct addr_entries *e)
 	free(keys);
 }
 
-/* ---- one line ---- */
-
-static char *
-take_word(const char **p, const char *end)
-{
-	const char *start = *p;
-
-	*p = block_skip_word(start, end, true);
-	return xstrndup(start, (size_t)(*p - start));
-}
-
-static void
-line_fini(struct line *l)
-{
-	free(l->ip);
-	free(l->tag);
-	memset(l, 0, sizeof *l);
-}
-
-static struct line
-read_line(const char *p, const char *end)
-{
-	long group, mask = 0, port = 0;
-	struct line l = { .kind = LINE_NONE, .group = -1 };
-	bool fits;
-	int bits;
-
-	p = block_skip_blanks(p, end);
-	if (block_at_end(p, end))
-		return l;
-	l.kind = LINE_BAD;
-	fits = block_read_number(&p, end, INT_MAX, &group);
-	if (fits)
-		l.group = (int)group;
-	p = block_skip_blanks(p, end);
-	if (block_at_end(p, end))
-		return l;
-	l.ip = take_word(&p, end);
-	p = block_skip_blanks(p, end);
-	if (!block_at_end(p, end)) {
-		fits &= block_read_number(&p, end, INT_MAX, &mask);
-		p = block_skip_blanks(p, end);
-	}
-	if (!block_at_end(p, end)) {
-		fits &= block_read_number(&p, end, INT_MAX, &port);
-		p = block_skip_blanks(p, end);
-	}
-	if (!block_at_end(p, end))
-		l.tag = take_word(&p, end);
-	bits = ip_bits(l.ip);
-	l.port = (int)port;
-	l.mask = bits != 0 ? (int)mask : 0; /* a name's is not looked at */
-	if (fits && l.mask <= bits)
-		l.kind = LINE_ENTRY;
-	return l;
-}
-
 /* ---- the file ---- */
 
-/* The next of the pieces in which Kamailio reads the present line; line_fini() when true. */
+/* False: Kamailio refuses its mask. */
 static bool
-next_piece(const struct block_walk *w, size_t *offset, struct line *out)
+add_line(struct addr_entries *out, const struct block_fields *f, bool ours)
 {
-	const char *p, *end;
+	char *ip = xstrndup(f->word, f->word_len), *tag = xstrndup(f->last, f->last_len);
+	int bits = ip_bits(ip), mask = bits != 0 ? f->first : 0; /* a name's is not looked at */
 
-	if (!block_next_piece(w, offset, &p, &end))
-		return false;
-	*out = read_line(p, end);
-	return true;
+	if (mask <= bits) {
+		addr_entries_add(out, f->id, ip, mask, f->second, tag);
+		out->v[out->n - 1].ours = ours;
+	}
+	free(ip);
+	free(tag);
+	return mask <= bits;
 }
 
 void
 addrfile_parse(const char *text, size_t len, struct addr_entries *out, size_t *bad)
 {
 	struct block_walk w = { .at = text, .end = text + len };
-	struct line l;
-	size_t at;
+	struct block_fields f;
+	size_t n_bad = 0;
 
+	while (block_next_line(&w))
+		while (block_next_fields(&w, true, &f))
+			n_bad += !f.whole || !add_line(out, &f, w.in_block);
 	if (bad != NULL)
-		*bad = 0;
-	while (block_next_line(&w)) {
-		for (at = 0; next_piece(&w, &at, &l); line_fini(&l)) {
-			if (l.kind == LINE_BAD && bad != NULL)
-				(*bad)++;
-			if (l.kind != LINE_ENTRY)
-				continue;
-			addr_entries_add(out, l.group, l.ip, l.mask, l.port, l.tag);
-			out->v[out->n - 1].ours = w.in_block;
-		}
-	}
+		*bad = n_bad;
 }
 
 static bool
@@ -287,14 +214,13 @@ is_managed(const int *groups, size_t n_groups, int group)
  * the whole file for it. What c4d no longer manages becomes foreign.
  */
 static bool
-is_ours(const struct block_walk *w, const int *groups, size_t n_groups)
+is_ours(struct block_walk *w, const int *groups, size_t n_groups)
 {
+	struct block_fields f;
 	bool found = w->marker;
-	struct line l;
-	size_t at = 0;
 
-	for (; !found && next_piece(w, &at, &l); line_fini(&l))
-		found = l.kind != LINE_NONE && is_managed(groups, n_groups, l.group);
+	while (!found && block_next_fields(w, true, &f))
+		found = is_managed(groups, n_groups, f.id);
 	return found;
 }
 
@@ -345,8 +271,7 @@ addrfile_compose(const char *old, size_t len, const int *groups, size_t n_groups
     const struct addr_entries *ours, struct buf *out, const char **bad_ip)
 {
 	struct block_walk w = { .at = old, .end = old + len };
-	struct buf text = { 0 }, block = { 0 };
-	bool had_block = false;
+	struct buf block = { 0 };
 	int err = 0;
 	size_t i;
 
@@ -358,15 +283,11 @@ addrfile_compose(const char *old, size_t len, const int *groups, size_t n_groups
 			*bad_ip = ours->v[i].ip;
 	}
 	if (err == 0) {
-		buf_puts(&text, "");
-		while (block_next_line(&w)) {
-			had_block |= w.marker;
+		*out = (struct buf){ 0 };
+		while (block_next_line(&w))
 			if (!is_ours(&w, groups, n_groups))
-				buf_add(&text, w.line, w.len);
-		}
-		if (ours->n > 0 || had_block)
-			block_append(&text, ADDRFILE_BEGIN, &block);
-		*out = text;
+				buf_add(out, w.line, w.len);
+		block_append(out, &w, ADDRFILE_BEGIN, &block);
 	}
 	buf_free(&block);
 	return err;

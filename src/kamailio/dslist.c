@@ -8,21 +8,6 @@
 
 #define NO_SCHEME_MAX 499 /* longer URIs are not mended, pack_dest() */
 
-/* What Kamailio makes of one line. */
-enum line_kind { LINE_NONE, LINE_BAD, LINE_ENTRY };
-
-struct line {
-	enum line_kind kind;
-	int set;
-	unsigned flags;
-	int priority;
-	const char *scheme; /* that Kamailio adds to the URI: "sip:" or "" */
-	const char *uri;
-	size_t uri_len;
-	const char *attrs;
-	size_t attrs_len;
-};
-
 #define TEXT_MIN 256
 #define TEXT_MAX (256u << 10)
 
@@ -154,7 +139,7 @@ ds_entries_sort(struct ds_entries *e)
 	free(keys);
 }
 
-/* ---- one line ---- */
+/* ---- schemes ---- */
 
 static bool
 has_scheme(const char *uri, size_t len, const char *scheme)
@@ -187,61 +172,22 @@ scheme_to_add(const char *uri, size_t len)
 	return len > 4 && len <= NO_SCHEME_MAX ? "sip:" : NULL;
 }
 
-static struct line
-read_line(const char *p, const char *end)
-{
-	struct line l = { .kind = LINE_NONE };
-	long set, flags = 0, priority = 0;
-	const char *start;
-	bool fits;
-
-	p = block_skip_blanks(p, end);
-	if (block_at_end(p, end))
-		return l;
-	l.kind = LINE_BAD;
-	fits = block_read_number(&p, end, INT_MAX, &set);
-	p = block_skip_blanks(p, end);
-	if (block_at_end(p, end))
-		return l;
-	start = p;
-	p = block_skip_word(p, end, true);
-	l.uri = start;
-	l.uri_len = (size_t)(p - start);
-	p = block_skip_blanks(p, end);
-	if (!block_at_end(p, end)) {
-		fits &= block_read_number(&p, end, INT_MAX, &flags);
-		p = block_skip_blanks(p, end);
-	}
-	if (!block_at_end(p, end)) {
-		fits &= block_read_number(&p, end, INT_MAX, &priority);
-		p = block_skip_blanks(p, end);
-	}
-	if (!block_at_end(p, end)) {
-		start = p;
-		p = block_skip_word(p, end, false);
-		l.attrs = start;
-		l.attrs_len = (size_t)(p - start);
-	}
-	l.set = (int)set;
-	l.flags = (unsigned)flags;
-	l.priority = (int)priority;
-	l.scheme = scheme_to_add(l.uri, l.uri_len);
-	if (fits && l.scheme != NULL)
-		l.kind = LINE_ENTRY;
-	return l;
-}
-
 /* ---- the file ---- */
 
-/* The next of the pieces in which Kamailio reads the present line. */
+/* False: Kamailio refuses its URI. */
 static bool
-next_piece(const struct block_walk *w, size_t *offset, struct line *out)
+add_line(struct ds_entries *out, const struct block_fields *f, bool ours)
 {
-	const char *p, *end;
+	const char *scheme = scheme_to_add(f->word, f->word_len);
+	struct ds_entry *v;
 
-	if (!block_next_piece(w, offset, &p, &end))
+	if (scheme == NULL)
 		return false;
-	*out = read_line(p, end);
+	v = add(out, f->id, (unsigned)f->first, f->second);
+	v->ours = ours;
+	v->uri = add_text(out, scheme, f->word, f->word_len);
+	if (f->last_len > 0)
+		v->attrs = add_text(out, "", f->last, f->last_len);
 	return true;
 }
 
@@ -249,25 +195,14 @@ void
 dslist_parse(const char *text, size_t len, struct ds_entries *out, size_t *bad)
 {
 	struct block_walk w = { .at = text, .end = text + len };
-	struct ds_entry *v;
-	struct line l;
-	size_t at;
+	struct block_fields f;
+	size_t n_bad = 0;
 
+	while (block_next_line(&w))
+		while (block_next_fields(&w, false, &f))
+			n_bad += !f.whole || !add_line(out, &f, w.in_block);
 	if (bad != NULL)
-		*bad = 0;
-	while (block_next_line(&w)) {
-		for (at = 0; next_piece(&w, &at, &l);) {
-			if (l.kind == LINE_BAD && bad != NULL)
-				(*bad)++;
-			if (l.kind != LINE_ENTRY)
-				continue;
-			v = add(out, l.set, l.flags, l.priority);
-			v->ours = w.in_block;
-			v->uri = add_text(out, l.scheme, l.uri, l.uri_len);
-			if (l.attrs_len > 0)
-				v->attrs = add_text(out, "", l.attrs, l.attrs_len);
-		}
-	}
+		*bad = n_bad;
 }
 
 static const struct ds_set_ref *
@@ -283,16 +218,15 @@ find_set(const struct ds_set_ref *sets, size_t n_sets, int id)
 
 /* Is the present line c4d's to replace? What c4d no longer manages becomes foreign. */
 static bool
-is_ours(const struct block_walk *w, const struct ds_set_ref *sets, size_t n_sets)
+is_ours(struct block_walk *w, const struct ds_set_ref *sets, size_t n_sets)
 {
 	const struct ds_set_ref *set;
-	struct line l;
-	size_t at = 0;
+	struct block_fields f;
 
 	if (w->marker)
 		return true;
-	while (next_piece(w, &at, &l)) {
-		set = l.kind == LINE_ENTRY ? find_set(sets, n_sets, l.set) : NULL;
+	while (block_next_fields(w, false, &f)) {
+		set = f.whole && scheme_to_add(f.word, f.word_len) != NULL ? find_set(sets, n_sets, f.id) : NULL;
 		if (set != NULL && (set->exclusive || w->in_block))
 			return true;
 	}
@@ -351,8 +285,7 @@ dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_
     const struct ds_entries *ours, struct buf *out, const char **bad_uri)
 {
 	struct block_walk w = { .at = old, .end = old + len };
-	struct buf text = { 0 }, block = { 0 };
-	bool had_block = false;
+	struct buf block = { 0 };
 	int err = 0;
 	size_t i;
 
@@ -364,15 +297,11 @@ dslist_compose(const char *old, size_t len, const struct ds_set_ref *sets, size_
 			*bad_uri = ours->v[i].uri;
 	}
 	if (err == 0) {
-		buf_puts(&text, "");
-		while (block_next_line(&w)) {
-			had_block |= w.marker;
+		*out = (struct buf){ 0 };
+		while (block_next_line(&w))
 			if (!is_ours(&w, sets, n_sets))
-				buf_add(&text, w.line, w.len);
-		}
-		if (ours->n > 0 || had_block)
-			block_append(&text, DSLIST_BEGIN, &block);
-		*out = text;
+				buf_add(out, w.line, w.len);
+		block_append(out, &w, DSLIST_BEGIN, &block);
 	}
 	buf_free(&block);
 	return err;

@@ -689,10 +689,8 @@ dispatcher_new(const struct target_deps *deps, struct kamhost *host)
 	d->refs = xcalloc(d->n_sets, sizeof *d->refs);
 	d->start_generation = platform_generation(deps->platform);
 	name_sets(d);
-	for (i = 0; i < d->n_sets; i++) {
-		d->sets[i].row.state = TARGET_PENDING;
-		d->sets[i].row.since_ms = loop_wall_ms(deps->loop);
-	}
+	for (i = 0; i < d->n_sets; i++)
+		target_row_init(&d->sets[i].row, deps);
 	loop_timer_init(&d->timer, deps->loop, on_timer, d);
 	d->file = listfile_new(deps->worker, d->conf->list_file, on_file, d);
 	return d;
@@ -758,13 +756,8 @@ resync(struct target *t)
 	struct dispatcher *d = of_target(t);
 	size_t i;
 
-	for (i = 0; i < d->n_sets; i++) {
-		struct set *s = &d->sets[i];
-
-		s->row.backoff_ms = 0;
-		s->row.applied = 0;
-		repair_forget(&s->row.repairs);
-	}
+	for (i = 0; i < d->n_sets; i++)
+		target_row_forget(&d->sets[i].row);
 	d->stuck_until_ms = 0;
 	dispatcher_forget_refusals(d);
 	d->file_hash = 0;

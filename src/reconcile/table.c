@@ -424,10 +424,8 @@ table_new(const struct target_deps *deps, struct kamhost *host, const struct tab
 	t->parts = xcalloc(t->n_parts, sizeof *t->parts);
 	t->start_generation = platform_generation(deps->platform);
 	name_parts(t);
-	for (i = 0; i < t->n_parts; i++) {
-		t->parts[i].row.state = TARGET_PENDING;
-		t->parts[i].row.since_ms = loop_wall_ms(deps->loop);
-	}
+	for (i = 0; i < t->n_parts; i++)
+		target_row_init(&t->parts[i].row, deps);
 	loop_timer_init(&t->timer, deps->loop, on_timer, t);
 	t->path = kind->file ? xasprintf("%s/%s", t->conf->tables, kind->file) : xstrdup(t->conf->address_file);
 	t->file = tablefile_new(deps->worker, kind, t->path, on_file, t);
@@ -497,11 +495,8 @@ resync(struct target *target)
 	struct table *t = table_of(target);
 	size_t i;
 
-	for (i = 0; i < t->n_parts; i++) {
-		t->parts[i].row.backoff_ms = 0;
-		t->parts[i].row.applied = 0;
-		repair_forget(&t->parts[i].row.repairs);
-	}
+	for (i = 0; i < t->n_parts; i++)
+		target_row_forget(&t->parts[i].row);
 	for (i = 0; i < t->n_memos; i++) {
 		t->memos[i].pause_ms = 0;
 		t->memos[i].refusals = 0;

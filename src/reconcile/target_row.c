@@ -7,6 +7,21 @@
 #include "base/log.h"
 
 void
+target_row_init(struct target_row *r, const struct target_deps *deps)
+{
+	r->state = TARGET_PENDING;
+	r->since_ms = loop_wall_ms(deps->loop);
+}
+
+void
+target_row_forget(struct target_row *r)
+{
+	r->backoff_ms = 0;
+	r->applied = 0;
+	repair_forget(&r->repairs);
+}
+
+void
 target_row_show(struct target_row *r, const struct target_deps *deps, enum target_state state, const char *error)
 {
 	bool changed = r->state != state;

@@ -19,6 +19,10 @@ struct target_row {
 	struct repairs repairs;
 };
 
+/* Otherwise zero-initialised. */
+void target_row_init(struct target_row *, const struct target_deps *);
+/* Its back-off, what was read back of it, and how often it was put right. */
+void target_row_forget(struct target_row *);
 /* `error` may be the row's own. One log line per change of state or of error; none with deps->dry. */
 void target_row_show(struct target_row *, const struct target_deps *, enum target_state, const char *error);
 /* It was read back as right. */

@@ -2,22 +2,12 @@
  * fuzz_addrfile: any bytes as permissions' address file. Composing with what was parsed must keep
  * the foreign entries, hold ours, and change nothing the second time.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "kamailio/addrfile.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const int groups[] = { 1, 2 };
-
-static void
-must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 /* The managed entries of a file, or the others. */
 static void
@@ -43,19 +33,6 @@ must_equal(const struct addr_entries *a, const struct addr_entries *b)
 		must(x->tag == NULL || strcmp(x->tag, y->tag) == 0);
 		must(addr_entry_kind(x) == addr_entry_kind(y));
 	}
-}
-
-static bool
-has_long_line(const char *text, size_t len)
-{
-	size_t run = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		run = text[i] == '\n' ? 0 : run + 1;
-		if (run > 1000)
-			return true;
-	}
-	return false;
 }
 
 static void

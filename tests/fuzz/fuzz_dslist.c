@@ -2,21 +2,12 @@
  * fuzz_dslist: any bytes as a dispatcher list file. Composing with what was parsed must keep the
  * foreign entries, hold ours, and change nothing the second time.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "kamailio/dslist.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const struct ds_set_ref sets[] = { { 1, true }, { 2, false } };
-
-static void
-must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static bool
 is_managed(const struct ds_entry *e)
@@ -46,19 +37,6 @@ must_equal(const struct ds_entries *a, const struct ds_entries *b)
 		must((a->v[i].attrs == NULL) == (b->v[i].attrs == NULL));
 		must(a->v[i].attrs == NULL || strcmp(a->v[i].attrs, b->v[i].attrs) == 0);
 	}
-}
-
-static bool
-has_long_line(const char *text, size_t len)
-{
-	size_t run = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		run = text[i] == '\n' ? 0 : run + 1;
-		if (run > 1000)
-			return true;
-	}
-	return false;
 }
 
 static void

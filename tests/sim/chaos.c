@@ -3,11 +3,9 @@
  * must be as it should. What must hold at any time is checked with every step, by the fakes and here.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "sim.h"
@@ -45,43 +43,15 @@ static const char *const canaries[] = {
 };
 static const char *const services[] = { "router", "asterisk" };
 
-static uint64_t state;
 static bool up[NELEM(names)][POOL];
 static unsigned weight[NELEM(names)][POOL];
 static bool primary[POOL];
 static bool drained[NELEM(names)][POOL];
 static bool was_active[NELEM(services)];
 static bool healthy;          /* no fault is in force */
-static int64_t disturbed_us;  /* when anything changed last */
 static uint64_t generation;   /* and what c4d itself changed, as time went by */
 static int64_t changed_us;
-static unsigned n_actions, n_checks;
-
-static unsigned
-pick(unsigned n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)((state >> 16) % n);
-}
-
-static void
-disturb(const char *fmt, ...) PRINTF(1, 2);
-
-static void
-disturb(const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	trace("chaos: %s", text);
-	disturbed_us = clock_now_us();
-	n_actions++;
-}
+static unsigned n_checks;
 
 /* ---- what is true ---- */
 
@@ -125,13 +95,13 @@ canary(unsigned which, const char *word)
 static struct kamailio *
 some_kamailio(void)
 {
-	return kamailio_find(pick(2) ? "sbc" : "edge");
+	return kamailio_find(chance(2) ? "sbc" : "edge");
 }
 
 static void
 act_instance(void)
 {
-	unsigned which = pick(NELEM(names)), i = pick(POOL);
+	unsigned which = chance(NELEM(names)), i = chance(POOL);
 
 	up[which][i] = !up[which][i];
 	publish(which);
@@ -141,10 +111,10 @@ act_instance(void)
 static void
 act_weight(void)
 {
-	unsigned which = pick(NELEM(names)), i = pick(POOL);
+	unsigned which = chance(NELEM(names)), i = chance(POOL);
 
-	weight[which][i] = 1 + pick(3);
-	primary[i] = pick(2);
+	weight[which][i] = 1 + chance(3);
+	primary[i] = chance(2);
 	publish(which);
 	publish(0);
 	disturb("10.0.%u.%u has weight %u", which, i + 1, weight[which][i]);
@@ -153,7 +123,7 @@ act_weight(void)
 static void
 act_outage(void)
 {
-	unsigned which = pick(NELEM(names));
+	unsigned which = chance(NELEM(names));
 
 	memset(up[which], 0, sizeof up[which]);
 	publish(which);
@@ -164,7 +134,7 @@ static void
 act_canary(void)
 {
 	static const char *const words[] = { "nxdomain", "servfail", "timeout", "127.0.0.1:8300" };
-	unsigned which = pick(NELEM(names)), w = pick(NELEM(words));
+	unsigned which = chance(NELEM(names)), w = chance(NELEM(words));
 
 	canary(which, words[w]);
 	healthy &= w == 3;
@@ -175,8 +145,8 @@ static void
 act_server(void)
 {
 	static const char *const words[] = { "ok", "timeout", "unreachable", "servfail", "refused", "nxdomain", "malformed" };
-	const char *server = pick(2) ? "127.0.0.1:8600" : "127.0.0.1:8601";
-	char *word = (char *)(uintptr_t)words[pick(NELEM(words))];
+	const char *server = chance(2) ? "127.0.0.1:8600" : "127.0.0.1:8601";
+	char *word = (char *)(uintptr_t)words[chance(NELEM(words))];
 
 	(void)dns_server(server, &word, 1);
 	healthy &= strcmp(word, "ok") == 0;
@@ -188,7 +158,7 @@ act_kamailio(void)
 {
 	struct kamailio *k = some_kamailio();
 
-	if (k->up && pick(3) == 0) {
+	if (k->up && chance(3) == 0) {
 		kamailio_down(k);
 		healthy = false;
 		disturb("kamailio %s is down", k->name);
@@ -216,7 +186,7 @@ act_mute(void)
 	struct kamailio *k = some_kamailio();
 
 	free(k->mute);
-	k->mute = xstrdup(pick(2) ? "dispatcher.reload" : pick(2) ? "dispatcher.list" : "dispatcher.set_state");
+	k->mute = xstrdup(chance(2) ? "dispatcher.reload" : chance(2) ? "dispatcher.list" : "dispatcher.set_state");
 	k->mute_n = 1;
 	disturb("kamailio %s will not answer one %s", k->name, k->mute);
 }
@@ -233,16 +203,16 @@ act_admin(void)
 
 	if (k->list.n == 0)
 		return;
-	e = &k->list.v[pick((unsigned)k->list.n)];
+	e = &k->list.v[chance((unsigned)k->list.n)];
 	for (i = 0; i < k->list.n; i++)
 		left += k->list.v[i].set == e->set && !(k->list.v[i].flags & DS_DISABLED);
-	if (pick(8) == 0) {
+	if (chance(8) == 0) {
 		disturb("kamailio %s: an admin reloads", k->name);
 		(void)kamailio_reload(k, &why);
-	} else if (pick(3) != 0) {
+	} else if (chance(3) != 0) {
 		disturb("kamailio %s finds %s dead", k->name, e->uri);
 		if (!(e->flags & DS_DISABLED))
-			(void)kamailio_set_state(k, pick(2) ? "ip" : "ap", e->set, e->uri);
+			(void)kamailio_set_state(k, chance(2) ? "ip" : "ap", e->set, e->uri);
 	} else if (left > 1) {
 		disturb("kamailio %s: an admin disables %s", k->name, e->uri);
 		(void)kamailio_set_state(k, "dx", e->set, e->uri);
@@ -253,10 +223,10 @@ static void
 act_disk(void)
 {
 	static const int errs[] = { 0, -ENOSPC, -EACCES };
-	int err = errs[pick(NELEM(errs))];
+	int err = errs[chance(NELEM(errs))];
 
 	world_disk_error(err);
-	disk.delay_us = pick(2) ? 0 : (int64_t)pick(3000) * 1000;
+	disk.delay_us = chance(2) ? 0 : (int64_t)chance(3000) * 1000;
 	healthy &= err == 0 && disk.delay_us == 0;
 	disturb("disk: %s, %lld ms", err ? strerror(-err) : "ok", (long long)disk.delay_us / 1000);
 }
@@ -264,11 +234,11 @@ act_disk(void)
 static void
 act_pause(void)
 {
-	int64_t us = (int64_t)pick(900) * SIM_SECOND;
+	int64_t us = (int64_t)chance(900) * SIM_SECOND;
 
 	disturb("the VM is paused for %lld s", (long long)(us / SIM_SECOND));
 	clock_jump(us);
-	disturbed_us = clock_now_us();
+	disturbed.last_us = clock_now_us();
 }
 
 static struct topo_addr
@@ -280,7 +250,7 @@ addr_of(unsigned which, unsigned i)
 static void
 act_drain(void)
 {
-	unsigned which = pick(NELEM(names)), i = pick(POOL);
+	unsigned which = chance(NELEM(names)), i = chance(POOL);
 	struct topo_addr addr = addr_of(which, i);
 	struct platform_refusal no;
 	int err;
@@ -288,7 +258,7 @@ act_drain(void)
 	if (drained[which][i])
 		err = platform_undrain(c4d.platform, &addr, "chaos");
 	else
-		err = platform_drain(c4d.platform, &addr, pick(2) * 60000, "chaos", &no);
+		err = platform_drain(c4d.platform, &addr, chance(2) * 60000, "chaos", &no);
 	if (err == 0)
 		drained[which][i] = !drained[which][i];
 	disturb("%s 10.0.%u.%u: %s", drained[which][i] ? "drain" : "undrain", which, i + 1, err ? strerror(-err) : "done");
@@ -312,13 +282,13 @@ recall_drains(void)
 static void
 act_restart(void)
 {
-	bool crash = pick(2);
+	bool crash = chance(2);
 	size_t i;
 
 	disturb("c4d %s", crash ? "crashes" : "is restarted");
 	world_stop(crash);
-	if (pick(3) == 0) {
-		clock_jump((int64_t)pick(60) * SIM_SECOND);
+	if (chance(3) == 0) {
+		clock_jump((int64_t)chance(60) * SIM_SECOND);
 		act_kamailio();
 	}
 	/* it knows what the store and the lists hold: that is less when the disk was full */
@@ -328,14 +298,14 @@ act_restart(void)
 	for (i = 0; c4d.platform != NULL && i < platform_now(c4d.platform)->n; i++)
 		healthy &= !platform_now(c4d.platform)->services[i].frozen;
 	recall_drains();
-	disturbed_us = clock_now_us();
+	disturbed.last_us = clock_now_us();
 }
 
 static void
 act_word(void)
 {
-	const char *service = services[pick(NELEM(services))];
-	enum judge_word word = pick(3) ? JUDGE_RELEASE : JUDGE_HOLD;
+	const char *service = services[chance(NELEM(services))];
+	enum judge_word word = chance(3) ? JUDGE_RELEASE : JUDGE_HOLD;
 
 	if (platform_word(c4d.platform, service, word, "chaos") != 0)
 		return;
@@ -360,7 +330,7 @@ act(void)
 
 	for (i = 0; i < NELEM(actions); i++)
 		total += actions[i].share;
-	at = pick(total);
+	at = chance(total);
 	for (i = 0; at >= actions[i].share; i++)
 		at -= actions[i].share;
 	actions[i].fn();
@@ -517,25 +487,25 @@ live(int64_t us)
 
 	while (sim_failure() == NULL && clock_step(end))
 		check_always();
-	if (healthy && clock_now_us() - disturbed_us >= SETTLE_US && sim_failure() == NULL)
+	if (healthy && clock_now_us() - disturbed.last_us >= SETTLE_US && sim_failure() == NULL)
 		check_settled();
 }
 
 static void
 phase(void)
 {
-	int64_t end = clock_now_us() + (30 + pick(240)) * SIM_SECOND;
+	int64_t end = clock_now_us() + (30 + chance(240)) * SIM_SECOND;
 
 	while (clock_now_us() < end && sim_failure() == NULL) {
 		act();
 		check_always();
-		live(pick(12) == 0 ? SETTLE_US : (int64_t)pick(4000) * 1000);
-		if (pick(40) == 0)
+		live(chance(12) == 0 ? SETTLE_US : (int64_t)chance(4000) * 1000);
+		if (chance(40) == 0)
 			heal();
 	}
 	heal();
 	live(SETTLE_US);
-	if (pick(2) == 0) {
+	if (chance(2) == 0) {
 		live(GUARDS_US);
 		if (sim_failure() == NULL)
 			check_quiet();
@@ -545,16 +515,12 @@ phase(void)
 void
 chaos_run(int64_t us)
 {
-	const char *text = getenv("SIM_SEED");
-	uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
 	int64_t end = clock_now_us() + us;
 	char why[256];
 	unsigned which, i;
 
-	printf("seed %llu (SIM_SEED=%llu repeats it)\n", (unsigned long long)seed, (unsigned long long)seed);
-	state = seed * 2654435761u + 1;
-	clock_set_jitter(state);
-	n_actions = n_checks = 0;
+	chance_begin();
+	n_checks = 0;
 	generation = 0;
 	memset(was_active, 0, sizeof was_active);
 	if (!world_conf(conf_text, why, sizeof why)) {
@@ -563,7 +529,7 @@ chaos_run(int64_t us)
 	}
 	for (which = 0; which < NELEM(names); which++)
 		for (i = 0; i < POOL; i++) {
-			up[which][i] = pick(2);
+			up[which][i] = chance(2);
 			weight[which][i] = 1;
 			drained[which][i] = primary[i] = false;
 		}
@@ -575,7 +541,7 @@ chaos_run(int64_t us)
 	heal();
 	while (clock_now_us() < end && sim_failure() == NULL)
 		phase();
-	trace("%u disturbances, settled %u times", n_actions, n_checks);
+	trace("%u disturbances, settled %u times", disturbed.n, n_checks);
 	if (n_checks == 0)
 		sim_fail("nothing was ever checked");
 }

@@ -294,52 +294,6 @@ kamailio_forget_c4d(void)
 
 /* ---- replies ---- */
 
-static struct binrpc_value **nodes;
-static size_t n_nodes, cap_nodes;
-
-static struct binrpc_value *
-value(enum binrpc_type type, const char *name, struct binrpc_value *parent)
-{
-	struct binrpc_value *v = xcalloc(1, sizeof *v), **tail;
-
-	nodes = xgrow(nodes, n_nodes, &cap_nodes, sizeof *nodes);
-	nodes[n_nodes++] = v;
-	v->type = type;
-	v->name = name;
-	if (parent != NULL) {
-		for (tail = &parent->child; *tail != NULL; tail = &(*tail)->next)
-			;
-		*tail = v;
-	}
-	return v;
-}
-
-static struct binrpc_value *
-text_value(const char *name, const char *text, struct binrpc_value *parent)
-{
-	struct binrpc_value *v = value(BINRPC_STR, name, parent);
-
-	v->str = text;
-	v->len = strlen(text);
-	return v;
-}
-
-static void
-int_value(const char *name, int64_t num, struct binrpc_value *parent)
-{
-	value(BINRPC_INT, name, parent)->num = num;
-}
-
-static void
-free_reply(void)
-{
-	while (n_nodes > 0)
-		free(nodes[--n_nodes]);
-	free(nodes);
-	nodes = NULL;
-	cap_nodes = 0;
-}
-
 static void
 put_text(struct buf *b, unsigned type, const char *s)
 {
@@ -370,55 +324,44 @@ put_values(struct buf *b, const struct binrpc_value *v)
 }
 
 static void
-fault(struct binrpc_msg *out, const char *reason)
-{
-	struct binrpc_value *code = value(BINRPC_INT, NULL, NULL);
-
-	out->kind = BINRPC_FAULT;
-	code->num = 500;
-	code->next = text_value(NULL, reason, NULL);
-	out->first = code;
-}
-
-static void
 list_dest(struct binrpc_value *targets, const struct ds_entry *e)
 {
 	static const char *const letters[] = { "AX", "AP", "IX", "IP", "TX", "TP", "DX", "DP" };
-	struct binrpc_value *dest = value(BINRPC_STRUCT, "DEST", targets), *attrs;
+	struct binrpc_value *dest = reply_value(BINRPC_STRUCT, "DEST", targets), *attrs;
 	int at = e->flags & DS_DISABLED ? 6 : e->flags & DS_INACTIVE ? 2 : e->flags & DS_TRYING ? 4 : 0;
 
-	text_value("URI", e->uri, dest);
-	text_value("FLAGS", letters[at + (e->flags & DS_PROBING ? 1 : 0)], dest);
-	int_value("PRIORITY", e->priority, dest);
+	reply_text("URI", e->uri, dest);
+	reply_text("FLAGS", letters[at + (e->flags & DS_PROBING ? 1 : 0)], dest);
+	reply_int("PRIORITY", e->priority, dest);
 	if (e->attrs != NULL) {
-		attrs = value(BINRPC_STRUCT, "ATTRS", dest);
-		text_value("BODY", e->attrs, attrs);
-		text_value("DUID", "<null string>", attrs);
+		attrs = reply_value(BINRPC_STRUCT, "ATTRS", dest);
+		reply_text("BODY", e->attrs, attrs);
+		reply_text("DUID", "<null string>", attrs);
 	}
 }
 
 static void
 list(struct kamailio *k, struct binrpc_msg *out)
 {
-	struct binrpc_value *root = value(BINRPC_STRUCT, NULL, NULL), *records, *set, *targets = NULL;
+	struct binrpc_value *root = reply_value(BINRPC_STRUCT, NULL, NULL), *records, *set, *targets = NULL;
 	size_t i, m;
 	int last;
 
 	out->first = root;
 	if (k->list.n == 0) {
-		fault(out, "No Destination Sets");
+		reply_fault(out, 500, "No Destination Sets");
 		return;
 	}
-	records = value(BINRPC_STRUCT, "RECORDS", root);
+	records = reply_value(BINRPC_STRUCT, "RECORDS", root);
 	for (i = 0; i < k->list.n; i++) {
 		for (m = 0; m < i && k->list.v[m].set != k->list.v[i].set; m++)
 			;
 		if (m < i)
 			continue;
 		last = k->list.v[i].set;
-		set = value(BINRPC_STRUCT, "SET", records);
-		int_value("ID", last, set);
-		targets = value(BINRPC_STRUCT, "TARGETS", set);
+		set = reply_value(BINRPC_STRUCT, "SET", records);
+		reply_int("ID", last, set);
+		targets = reply_value(BINRPC_STRUCT, "TARGETS", set);
 		for (m = k->list.n; m-- > 0;) /* what was read last comes first */
 			if (k->list.v[m].set == last)
 				list_dest(targets, &k->list.v[m]);
@@ -430,11 +373,11 @@ sockets(struct binrpc_msg *out)
 {
 	struct binrpc_value *s;
 
-	out->first = value(BINRPC_STRUCT, NULL, NULL);
-	s = value(BINRPC_STRUCT, "socket", out->first);
-	text_value("proto", "udp", s);
-	text_value("ipaddress", "10.9.9.9", s);
-	text_value("port", "5060", s);
+	out->first = reply_value(BINRPC_STRUCT, NULL, NULL);
+	s = reply_value(BINRPC_STRUCT, "socket", out->first);
+	reply_text("proto", "udp", s);
+	reply_text("ipaddress", "10.9.9.9", s);
+	reply_text("port", "5060", s);
 }
 
 /* c4d counts whole milliseconds */
@@ -469,7 +412,7 @@ do_reload(struct kamailio *k, struct binrpc_msg *out)
 		k->list = was;
 		note("refused");
 		trace("kamailio %s: dispatcher.reload: %s", k->name, why);
-		fault(out, why);
+		reply_fault(out, 500, why);
 		return;
 	}
 	if (k->stuck) {
@@ -481,7 +424,7 @@ do_reload(struct kamailio *k, struct binrpc_msg *out)
 	}
 	note("reload");
 	trace("kamailio %s: dispatcher.reload: Ok", k->name);
-	out->first = text_value(NULL, "Ok. Dispatcher successfully reloaded.", NULL);
+	out->first = reply_text(NULL, "Ok. Dispatcher successfully reloaded.", NULL);
 }
 
 static size_t
@@ -538,12 +481,12 @@ do_add(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg *o
 	check_window(k, "an add");
 	if (!take_window(k, &why)) {
 		note("refused");
-		fault(out, why);
+		reply_fault(out, 500, why);
 		return;
 	}
 	if (!add_args(k, args, &e)) {
 		sim_fail("%s: dispatcher.add with arguments that it does not take", k->name);
-		fault(out, "Invalid Parameters");
+		reply_fault(out, 500, "Invalid Parameters");
 		return;
 	}
 	if (dsp_find(&k->list, e.set, e.uri) != NULL)
@@ -552,7 +495,7 @@ do_add(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg *o
 		ds_entries_add(&k->list, e.set, e.uri, e.flags, e.priority, e.attrs);
 	note("add");
 	trace("kamailio %s: dispatcher.add %d %s %u %d: Ok", k->name, e.set, e.uri, e.flags, e.priority);
-	out->first = text_value(NULL, "Ok. Dispatcher destination added.", NULL);
+	out->first = reply_text(NULL, "Ok. Dispatcher destination added.", NULL);
 }
 
 static void
@@ -565,15 +508,15 @@ do_remove(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg
 	check_window(k, "a remove");
 	if (!take_window(k, &why)) {
 		note("refused");
-		fault(out, why);
+		reply_fault(out, 500, why);
 		return;
 	}
 	if (args == NULL || args->type != BINRPC_INT || args->next == NULL || args->next->type != BINRPC_STR) {
-		fault(out, "Invalid Parameters");
+		reply_fault(out, 500, "Invalid Parameters");
 		return;
 	}
 	if (k->unresolvable != NULL && strcmp(args->next->str, k->unresolvable) == 0) {
-		fault(out, "Removing dispatcher dst failed");
+		reply_fault(out, 500, "Removing dispatcher dst failed");
 		return;
 	}
 	for (i = 0; i < k->list.n; i++)
@@ -584,7 +527,7 @@ do_remove(struct kamailio *k, const struct binrpc_value *args, struct binrpc_msg
 	trace("kamailio %s: dispatcher.remove %d %s: Ok", k->name, (int)args->num, args->next->str);
 	check_not_empty(k, &was, "dispatcher.remove");
 	ds_entries_clear(&was);
-	out->first = text_value(NULL, "Ok. Dispatcher destination removed.", NULL);
+	out->first = reply_text(NULL, "Ok. Dispatcher destination removed.", NULL);
 }
 
 static void
@@ -595,7 +538,7 @@ do_set_state(struct kamailio *k, const struct binrpc_value *args, struct binrpc_
 
 	if (args == NULL || args->next == NULL || args->next->next == NULL || args->type != BINRPC_STR ||
 	    args->next->type != BINRPC_INT || args->next->next->type != BINRPC_STR) {
-		fault(out, "Invalid Parameters");
+		reply_fault(out, 500, "Invalid Parameters");
 		return;
 	}
 	for (i = 0; i < k->list.n; i++)
@@ -604,9 +547,9 @@ do_set_state(struct kamailio *k, const struct binrpc_value *args, struct binrpc_
 	    args->next->next->str);
 	note("set_state");
 	if (kamailio_set_state(k, args->str, (int)args->next->num, args->next->next->str))
-		out->first = text_value(NULL, "Ok. Dispatcher state updated.", NULL);
+		out->first = reply_text(NULL, "Ok. Dispatcher state updated.", NULL);
 	else
-		fault(out, "State Update Failed");
+		reply_fault(out, 500, "State Update Failed");
 	check_not_empty(k, &was, "dispatcher.set_state");
 	ds_entries_clear(&was);
 }
@@ -618,7 +561,7 @@ execute(struct kamailio *k, const struct call *c, struct binrpc_msg *out)
 	if (k->refuse_n > 0 && strcmp(c->method, k->refuse) == 0) {
 		k->refuse_n--;
 		trace("kamailio %s: %s: %s", k->name, c->method, k->reason);
-		fault(out, k->reason);
+		reply_fault(out, 500, k->reason);
 	} else if (strcmp(c->method, "dispatcher.list") == 0) {
 		list(k, out);
 	} else if (strcmp(c->method, "core.sockets_list") == 0) {
@@ -633,7 +576,7 @@ execute(struct kamailio *k, const struct call *c, struct binrpc_msg *out)
 		do_remove(k, c->msg.first->next, out);
 	} else if (!tables_call(k, c->method, c->msg.first->next, out)) {
 		sim_fail("%s: c4d calls %s", k->name, c->method);
-		fault(out, "command not found");
+		reply_fault(out, 500, "command not found");
 	}
 }
 
@@ -730,7 +673,7 @@ answer_call(struct kam *k)
 
 	execute(k->peer, c, &reply);
 	if (is_muted(k->peer, c)) {
-		free_reply();
+		reply_forget();
 		k->silent = true;
 		clock_start_us(&k->timer, k->timeout_ms * 1000);
 		return;
@@ -752,7 +695,7 @@ answer_call(struct kam *k)
 		c->cb(c->arg, 0, &reply);
 	}
 	call_free(c);
-	free_reply();
+	reply_forget();
 }
 
 /* ---- the connection ---- */

@@ -113,17 +113,14 @@ bool kamailio_reload(struct kamailio *, const char **fault);
 /* NULL, or what is wrong: the list as Kamailio reads it (its own parser, not c4d's). */
 const char *kamailio_parse(const char *text, struct ds_entries *out);
 
-/* ---- tables.c: Kamailio's tables; rtpengine.c: the nodes themselves, at their NG ports ---- */
+/* ---- reply.c: the reply to an RPC; one at a time, texts are lent ---- */
 
-void tables_reset(void);
-/* False: the method is none of these modules'. */
-bool tables_call(struct kamailio *, const char *method, const struct binrpc_value *args, struct binrpc_msg *out);
-const char *tables_command(struct kamailio *, char *const *words, size_t n, const char *heredoc); /* NULL, or what is wrong */
-char *tables_expect(struct kamailio *, char *const *words, size_t n, const char *heredoc);        /* likewise; free it */
-void rtpengine_reset(void);
-const char *rtpengine_fate(char *const *words, size_t n); /* NULL, or what is wrong with the words */
-bool rtpengine_answers(const struct topo_addr *);
-int64_t rtpengine_dead_us(const struct topo_addr *);      /* for so long it has not; 0: it does */
+/* The last among its parent's; NULL parent: the caller puts it somewhere. */
+struct binrpc_value *reply_value(enum binrpc_type type, const char *name, struct binrpc_value *parent);
+struct binrpc_value *reply_text(const char *name, const char *text, struct binrpc_value *parent);
+struct binrpc_value *reply_int(const char *name, int64_t num, struct binrpc_value *parent);
+void reply_fault(struct binrpc_msg *out, int code, const char *reason);
+void reply_forget(void);
 
 /* ---- tables.c: Kamailio's tables; rtpengine.c: the nodes themselves, at their NG ports ---- */
 
@@ -164,6 +161,18 @@ void world_disk_error(int err);
 char *world_differs(void);
 /* What must hold for each text that c4d writes over a list file. */
 void world_check_file(const char *path, const char *was, const char *is);
+
+/* ---- chance.c: what the long random runs have in common ---- */
+
+struct disturbed {
+	unsigned n;      /* changes and faults since chance_begin() */
+	int64_t last_us; /* when the last one came */
+};
+extern struct disturbed disturbed;
+
+void chance_begin(void);     /* by SIM_SEED, or the time; it is printed */
+unsigned chance(unsigned n); /* 0 to n - 1 */
+void disturb(const char *fmt, ...) PRINTF(1, 2); /* one came: counted, and in the trace */
 
 /* ---- script.c, chaos.c ---- */
 

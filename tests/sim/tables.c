@@ -26,15 +26,6 @@ struct modules { /* of one Kamailio; a new process begins anew */
 
 static struct modules *all;
 static bool strict; /* Kamailio never has to wait for a node that is dead for long, when others of its set are not */
-static struct binrpc_value *values[65536]; /* of the present reply */
-static size_t n_values;
-
-static void
-forget_reply(void)
-{
-	while (n_values > 0)
-		free(values[--n_values]);
-}
 
 void
 tables_strict(bool on)
@@ -56,7 +47,6 @@ tables_reset(void)
 		free(m->name);
 		free(m);
 	}
-	forget_reply();
 }
 
 /* ---- files ---- */
@@ -216,52 +206,11 @@ modules_of(struct kamailio *k)
 
 /* ---- replies ---- */
 
-static struct binrpc_value *
-value(enum binrpc_type type, const char *name, struct binrpc_value *parent)
-{
-	struct binrpc_value *v = xcalloc(1, sizeof *v), **tail;
-
-	values[n_values++] = v;
-	v->type = type;
-	v->name = name;
-	if (parent != NULL) {
-		for (tail = &parent->child; *tail != NULL; tail = &(*tail)->next)
-			;
-		*tail = v;
-	}
-	return v;
-}
-
-static struct binrpc_value *
-text(const char *name, const char *s, struct binrpc_value *parent)
-{
-	struct binrpc_value *v = value(BINRPC_STR, name, parent);
-
-	v->str = s;
-	v->len = strlen(s);
-	return v;
-}
-
-static void
-number(const char *name, int64_t n, struct binrpc_value *parent)
-{
-	value(BINRPC_INT, name, parent)->num = n;
-}
-
-static void
-fault(struct binrpc_msg *out, int code, const char *reason)
-{
-	out->kind = BINRPC_FAULT;
-	out->first = value(BINRPC_INT, NULL, NULL);
-	out->first->num = code;
-	out->first->next = text(NULL, reason, NULL);
-}
-
 /* A further one among the reply's values. */
 static struct binrpc_value *
 next_struct(struct binrpc_msg *out)
 {
-	struct binrpc_value *v = value(BINRPC_STRUCT, NULL, NULL), **tail;
+	struct binrpc_value *v = reply_value(BINRPC_STRUCT, NULL, NULL), **tail;
 
 	for (tail = &out->first; *tail != NULL; tail = &(*tail)->next)
 		;
@@ -289,21 +238,21 @@ show(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 
 	make_sockets(m);
 	if (m->nodes.n == 0)
-		fault(out, 404, "Instance not found");
+		reply_fault(out, 404, "Instance not found");
 	for (i = 0; i < m->nodes.n; i++) {
 		const struct table_row *row = &m->nodes.v[i];
 		struct binrpc_value *v = next_struct(out);
 
-		text("url", row->item, v);
-		number("set", row->set, v);
-		number("weight", row->weight, v);
+		reply_text("url", row->item, v);
+		reply_int("set", row->set, v);
+		reply_int("weight", row->weight, v);
 		if (strncmp(k->name, "six", 3) == 0) {
-			number("disabled", row->disabled, v);
-			number("active", !row->disabled && !row->asleep, v);
+			reply_int("disabled", row->disabled, v);
+			reply_int("active", !row->disabled && !row->asleep, v);
 		} else if (row->disabled) {
-			text("disabled", "1(permanent)", v);
+			reply_text("disabled", "1(permanent)", v);
 		} else {
-			number("disabled", row->asleep, v);
+			reply_int("disabled", row->asleep, v);
 		}
 	}
 }
@@ -379,11 +328,11 @@ do_enable(struct kamailio *k, struct modules *m, const struct binrpc_value *args
 	trace("kamailio %s: rtpengine.enable %s %lld: %s", k->name, args->str, (long long)args->next->num, status ? status : "not found");
 	note("set_state");
 	if (status == NULL) {
-		fault(out, 404, "Instance not found");
+		reply_fault(out, 404, "Instance not found");
 		return;
 	}
 	check_in_use(k, m, was, "rtpengine.enable");
-	text("status", status, next_struct(out));
+	reply_text("status", status, next_struct(out));
 }
 
 /* In whole seconds, as Kamailio counts them. */
@@ -406,7 +355,7 @@ reload_nodes(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 	count_in_use(m, was);
 	if (too_early(&m->nodes_s, RTPENGINE_S)) {
 		note("refused");
-		fault(out, 500, "Too short reload interval - try later");
+		reply_fault(out, 500, "Too short reload interval - try later");
 		return;
 	}
 	note("reload");
@@ -414,7 +363,7 @@ reload_nodes(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 	if (!k->stuck)
 		load_nodes(k, m, true);
 	check_in_use(k, m, was, "rtpengine.reload");
-	out->first = text(NULL, "Ok. Reload successful.", NULL);
+	out->first = reply_text(NULL, "Ok. Reload successful.", NULL);
 }
 
 /* ---- domain, permissions ---- */
@@ -422,12 +371,12 @@ reload_nodes(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 static void
 dump_domains(struct modules *m, struct binrpc_msg *out)
 {
-	struct binrpc_value *root = next_struct(out), *list = value(BINRPC_STRUCT, "domains", root);
+	struct binrpc_value *root = next_struct(out), *list = reply_value(BINRPC_STRUCT, "domains", root);
 	size_t i;
 
 	for (i = m->domains.n; i-- > 0;)
-		text("domain", m->domains.v[i].item, value(BINRPC_STRUCT, NULL, list));
-	(void)value(BINRPC_STRUCT, "attributes", root);
+		reply_text("domain", m->domains.v[i].item, reply_value(BINRPC_STRUCT, NULL, list));
+	(void)reply_value(BINRPC_STRUCT, "attributes", root);
 }
 
 static void
@@ -444,13 +393,13 @@ dump_addresses(struct modules *m, int which, struct binrpc_msg *out)
 			continue;
 		if (which != 2)
 			v = next_struct(out);
-		number("group", row->set, v);
-		item = value(BINRPC_STRUCT, "item", v);
-		text(which == 2 ? "domain_name" : "ip", row->item, item);
+		reply_int("group", row->set, v);
+		item = reply_value(BINRPC_STRUCT, "item", v);
+		reply_text(which == 2 ? "domain_name" : "ip", row->item, item);
 		if (which == 1)
-			number("mask", row->mask, item);
-		number("port", row->port, item);
-		text("tag", row->tag, item);
+			reply_int("mask", row->mask, item);
+		reply_int("port", row->port, item);
+		reply_text("tag", row->tag, item);
 	}
 }
 
@@ -459,14 +408,14 @@ reload_addresses(struct kamailio *k, struct modules *m, struct binrpc_msg *out)
 {
 	if (too_early(&m->addresses_s, PERMISSIONS_S)) {
 		note("refused");
-		fault(out, 500, "ongoing reload");
+		reply_fault(out, 500, "ongoing reload");
 		return;
 	}
 	note("reload");
 	trace("kamailio %s: permissions.addressReload", k->name);
 	if (!k->stuck)
 		load_addresses(k, m);
-	out->first = text(NULL, "Reload OK", NULL);
+	out->first = reply_text(NULL, "Reload OK", NULL);
 }
 
 bool
@@ -474,7 +423,6 @@ tables_call(struct kamailio *k, const char *method, const struct binrpc_value *a
 {
 	struct modules *m = modules_of(k);
 
-	forget_reply();
 	if (strcmp(method, "rtpengine.show") == 0) {
 		show(k, m, out);
 	} else if (strcmp(method, "rtpengine.enable") == 0) {

@@ -3,11 +3,9 @@
  * fail, somebody meddles, all restart; in between all is healed, and then all must be as it should.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "sim.h"
@@ -28,33 +26,8 @@ static const char conf_text[] =
     "    rtpengine: { 0: { service: a, drain_timeout: 40s }, 1: { service: b, drain_timeout: 40s } }\n"
     "    domain: { services: [a, b], names: [sip.example.org] }\n";
 
-static uint64_t state;
 static bool listed[2][POOL]; /* of a and b; node 0 is of both */
-static unsigned n_actions, n_checks;
-
-static unsigned
-pick(unsigned n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)((state >> 16) % n);
-}
-
-static void disturb(const char *fmt, ...) PRINTF(1, 2);
-
-static void
-disturb(const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	trace("chaos: %s", text);
-	n_actions++;
-}
+static unsigned n_checks;
 
 /* ---- what is true ---- */
 
@@ -98,7 +71,7 @@ set_fate(unsigned which, unsigned i, const char *fate, const char *arg)
 static void
 act_list(void)
 {
-	unsigned which = pick(2), i = pick(POOL);
+	unsigned which = chance(2), i = chance(POOL);
 
 	listed[which][i] = !listed[which][i];
 	publish(which, NULL);
@@ -112,7 +85,7 @@ act_node(void)
 		{ "alive", NULL }, { "alive", NULL }, { "silent", NULL }, { "refused", NULL }, { "slow", "300ms" }, { "slow", "1ms" },
 		{ "sessions", "3" }, { "sessions", "0" },
 	};
-	unsigned which = pick(2), i = pick(POOL), f = pick(NELEM(fates));
+	unsigned which = chance(2), i = chance(POOL), f = chance(NELEM(fates));
 
 	set_fate(which, i, fates[f][0], fates[f][1]);
 	disturb("node %u of %c: %s", i + 1, 'a' + (int)which, fates[f][0]);
@@ -121,7 +94,7 @@ act_node(void)
 static void
 act_dns(void)
 {
-	publish(pick(2), pick(2) ? "timeout" : "servfail");
+	publish(chance(2), chance(2) ? "timeout" : "servfail");
 	disturb("Consul fails");
 }
 
@@ -130,7 +103,7 @@ act_kamailio(void)
 {
 	struct kamailio *k = kamailio_find("sbc");
 
-	switch (pick(4)) {
+	switch (chance(4)) {
 	case 0:
 		kamailio_down(k);
 		kamailio_boot(k);
@@ -153,7 +126,7 @@ static void
 act_admin(void)
 {
 	static const char *const words[] = { "enable", "disable", "sleep", "forget" };
-	unsigned which = pick(2), i = pick(POOL), w = pick(NELEM(words));
+	unsigned which = chance(2), i = chance(POOL), w = chance(NELEM(words));
 	struct kamailio *k = kamailio_find("sbc");
 	char url[40], text[32];
 	char *line[] = { (char *)(uintptr_t)words[w], url };
@@ -169,8 +142,8 @@ act_disk(void)
 {
 	static const int errs[] = { 0, 0, -ENOSPC, -EACCES };
 
-	world_disk_error(errs[pick(NELEM(errs))]);
-	disk.delay_us = pick(3) == 0 ? (int64_t)pick(1500) * 1000 : 0;
+	world_disk_error(errs[chance(NELEM(errs))]);
+	disk.delay_us = chance(3) == 0 ? (int64_t)chance(1500) * 1000 : 0;
 	disturb("disk: %s, %lld ms", disk.err ? strerror(-disk.err) : "ok", (long long)(disk.delay_us / 1000));
 }
 
@@ -179,7 +152,7 @@ act_file(void)
 {
 	static const char *const rows[] = { "90:5:udp\\:10.5.0.1\\:22222:1:1:0", "91:0:udp\\:10.7.0.1\\:22222:1:1:0",
 		"92:1:udp\\:10.7.0.2\\:22222:1:1:7", "93:0:udp\\:10.0.0.1\\:22222:9:0:0" };
-	char *words[] = { (char *)"rtpengine", (char *)"append", (char *)(uintptr_t)rows[pick(NELEM(rows))] };
+	char *words[] = { (char *)"rtpengine", (char *)"append", (char *)(uintptr_t)rows[chance(NELEM(rows))] };
 
 	if (disk_get("/t/rtpengine") == NULL)
 		return;
@@ -190,7 +163,7 @@ act_file(void)
 static void
 act_c4d(void)
 {
-	bool crash = pick(2);
+	bool crash = chance(2);
 
 	world_stop(crash);
 	world_start();
@@ -203,7 +176,7 @@ act(void)
 	static void (*const acts[])(void) = { act_list, act_list, act_list, act_node, act_node, act_node, act_node, act_dns, act_kamailio,
 		act_admin, act_admin, act_disk, act_file, act_c4d };
 
-	acts[pick(NELEM(acts))]();
+	acts[chance(NELEM(acts))]();
 }
 
 /* All is well again: everybody lists and answers, but for one node of each that is listed and dead. */
@@ -270,11 +243,11 @@ check_healed(void)
 static void
 phase(void)
 {
-	int64_t end = clock_now_us() + (20 + pick(120)) * SIM_SECOND;
+	int64_t end = clock_now_us() + (20 + chance(120)) * SIM_SECOND;
 
 	while (clock_now_us() < end && sim_failure() == NULL) {
 		act();
-		run_for(pick(10) == 0 ? 15 * SIM_SECOND : (int64_t)pick(3000) * 1000);
+		run_for(chance(10) == 0 ? 15 * SIM_SECOND : (int64_t)chance(3000) * 1000);
 	}
 	if (sim_failure() != NULL)
 		return;
@@ -291,17 +264,13 @@ phase(void)
 void
 tables_chaos(int64_t us)
 {
-	const char *text = getenv("SIM_SEED");
-	uint64_t seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL);
 	int64_t end = clock_now_us() + us;
 	char *ok[] = { (char *)"127.0.0.1:8300" };
 	char why[256];
 	unsigned which, i;
 
-	printf("seed %llu (SIM_SEED=%llu repeats it)\n", (unsigned long long)seed, (unsigned long long)seed);
-	state = seed * 2654435761u + 1;
-	clock_set_jitter(state);
-	n_actions = n_checks = 0;
+	chance_begin();
+	n_checks = 0;
 	if (!world_conf(conf_text, why, sizeof why)) {
 		sim_fail("%s", why);
 		return;
@@ -309,7 +278,7 @@ tables_chaos(int64_t us)
 	(void)dns_answer("consul.service.consul", ok, 1);
 	for (which = 0; which < 2; which++) {
 		for (i = 0; i < POOL; i++)
-			listed[which][i] = pick(2);
+			listed[which][i] = chance(2);
 		listed[which][1] = true;
 		publish(which, NULL);
 	}
@@ -321,5 +290,5 @@ tables_chaos(int64_t us)
 	while (clock_now_us() < end && sim_failure() == NULL)
 		phase();
 	tables_strict(false);
-	printf("  %u changes and faults, %u times settled\n", n_actions, n_checks);
+	printf("  %u changes and faults, %u times settled\n", disturbed.n, n_checks);
 }

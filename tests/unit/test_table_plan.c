@@ -3,16 +3,9 @@
  * and what they hold.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "base/text.h"
-#include "reconcile/table_plan.h"
+#include "table_fx.h"
 
 /* ---- texts of rows and plans ---- */
 
@@ -55,38 +48,6 @@ rows_of(const char *text)
 	free(copy);
 	table_rows_sort(&r);
 	return r;
-}
-
-static char *
-print_rows(const struct table_rows *r)
-{
-	struct buf b = { 0 };
-	size_t i;
-
-	buf_puts(&b, "");
-	for (i = 0; i < r->n; i++) {
-		const struct table_row *row = &r->v[i];
-
-		buf_printf(&b, "%d %s", row->set, row->item);
-		if (row->mask != 0)
-			buf_printf(&b, " /%d", row->mask);
-		if (row->weight != 0)
-			buf_printf(&b, " w%d", row->weight);
-		if (row->tag != NULL)
-			buf_printf(&b, " t%s", row->tag);
-		buf_printf(&b, "%s|", row->disabled ? " off" : "");
-	}
-	return buf_take(&b);
-}
-
-static void
-assert_rows(const char *what, const struct table_rows *r, const char *want)
-{
-	char *got = print_rows(r);
-
-	if (strcmp(got, want) != 0)
-		fail_msg("%s:\n got %s\nwant %s", what, got, want);
-	free(got);
 }
 
 static struct table_scopes
@@ -138,7 +99,7 @@ rows_are_sorted_and_found(void **state)
 	struct table_rows r = rows_of("1 b|0 udp:10.0.0.10:1|0 udp:10.0.0.9:1|0 udp6:[::1]:1|0 a|0 10.0.0.9 /32|0 10.0.0.9 /24|0 10.0.0.9 /24 :5");
 	struct table_row key = r.v[0];
 
-	assert_rows("sorted", &r, "0 10.0.0.9 /24|0 10.0.0.9 /24|0 10.0.0.9 /32|0 udp:10.0.0.9:1|0 udp:10.0.0.10:1|0 udp6:[::1]:1|0 a|1 b|");
+	assert_rows("sorted", &r, "0 10.0.0.9 /24|0 10.0.0.9 /24 :5|0 10.0.0.9 /32|0 udp:10.0.0.9:1|0 udp:10.0.0.10:1|0 udp6:[::1]:1|0 a|1 b|");
 	assert_int_equal(r.v[0].port, 0);
 	assert_int_equal(r.v[1].port, 5);
 	assert_ptr_equal(table_find(&r, &key), &r.v[0]);
@@ -247,17 +208,19 @@ conf_of(const char *kamailio)
 	return conf;
 }
 
-/* a: two that are up, one out, one draining until 5000; b: not known, but for what `b` says. */
+/* a: two that are up, one out, one draining until 5000; b: one that a has too, or not known. */
 static struct topo *
-snapshot(const char *const a[], size_t n_a, const char *const b[], size_t n_b)
+snapshot(bool b_known)
 {
+	static const char *const five[] = { "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1", "[fd00::5]:1" };
+	static const char *const one[] = { "10.0.0.1:9" };
 	static const enum topo_state states[] = { TOPO_UP, TOPO_HELD, TOPO_DISABLED, TOPO_DRAINING, TOPO_SUPPRESSED };
 	struct topo *t = topo_new(2);
 	size_t i, k;
 
 	for (k = 0; k < 2; k++) {
-		const char *const *v = k == 0 ? a : b;
-		size_t n = k == 0 ? n_a : n_b;
+		const char *const *v = k == 0 ? five : one;
+		size_t n = k == 0 ? NELEM(five) : b_known;
 
 		t->services[k].name = xstrdup(k == 0 ? "a" : "b");
 		t->services[k].known = n > 0;
@@ -274,34 +237,49 @@ snapshot(const char *const a[], size_t n_a, const char *const b[], size_t n_b)
 	return t;
 }
 
-static const char *const five[] = { "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1", "[fd00::5]:1" };
-static const char *const one[] = { "10.0.0.1:9" };
+struct wish {
+	struct table_rows rows;
+	struct table_scopes scopes;
+};
+
+static struct wish
+desire(table_desire_fn *fn, const struct conf *conf, bool b_known)
+{
+	struct topo *t = snapshot(b_known);
+	struct wish w = { 0 };
+
+	fn(conf->kamailios[0], t, &w.rows, &w.scopes);
+	topo_unref(t);
+	return w;
+}
+
+static void
+wish_fini(struct wish *w)
+{
+	table_rows_clear(&w->rows);
+	free(w->scopes.v);
+}
 
 static void
 nodes_of_a_service(void **state)
 {
 	struct conf *conf = conf_of("    rtpengine: { 0: { service: a, weight: 3 }, 1: { service: b }, 2: { service: a, url: \"udp:{address}:2{port}\", exclusive: false } }");
-	struct topo *t = snapshot(five, 5, NULL, 0);
-	struct table_scopes scopes = { 0 };
-	struct table_rows r = { 0 };
+	struct wish w = desire(table_desire_rtpengine, conf, false);
 
-	table_desire_rtpengine(conf->kamailios[0], t, &r, &scopes);
-	assert_rows("rtpengine", &r, "0 udp:10.0.0.1:1 w3|0 udp:10.0.0.2:1 w3|0 udp:10.0.0.3:1 w3 off|0 udp:10.0.0.4:1 w3 off|"
+	assert_rows("rtpengine", &w.rows, "0 udp:10.0.0.1:1 w3|0 udp:10.0.0.2:1 w3|0 udp:10.0.0.3:1 w3 off|0 udp:10.0.0.4:1 w3 off|"
 	    "0 udp6:[fd00::5]:1 w3 off|2 udp:10.0.0.1:21 w1|2 udp:10.0.0.2:21 w1|2 udp:10.0.0.3:21 w1 off|"
 	    "2 udp:10.0.0.4:21 w1 off|2 udp6:[fd00::5]:21 w1 off|");
-	assert_int_equal(r.v[3].until_ms, 5000);
-	assert_int_equal(r.v[0].until_ms, 0);
+	assert_int_equal(w.rows.v[3].until_ms, 5000);
+	assert_int_equal(w.rows.v[0].until_ms, 0);
 	/* a set whose service never had an instance is in neither */
-	assert_int_equal(scopes.n, 2);
-	assert_null(table_scope_find(&scopes, 1));
-	assert_true(table_scope_find(&scopes, 0)->exclusive);
-	assert_false(table_scope_find(&scopes, 2)->exclusive);
+	assert_int_equal(w.scopes.n, 2);
+	assert_null(table_scope_find(&w.scopes, 1));
+	assert_true(table_scope_find(&w.scopes, 0)->exclusive);
+	assert_false(table_scope_find(&w.scopes, 2)->exclusive);
 	assert_string_equal(table_service_rtpengine(conf->kamailios[0], 1, 0), "b");
 	assert_null(table_service_rtpengine(conf->kamailios[0], 1, 1));
 	assert_null(table_service_rtpengine(conf->kamailios[0], 9, 0));
-	table_rows_clear(&r);
-	free(scopes.v);
-	topo_unref(t);
+	wish_fini(&w);
 	conf_free(conf);
 }
 
@@ -309,25 +287,18 @@ static void
 domains_of_services_and_names(void **state)
 {
 	struct conf *conf = conf_of("    domain: { services: [a, b], names: [sip.example.org, 10.0.0.1.example.org] }");
-	struct topo *t = snapshot(five, 5, NULL, 0), *both = snapshot(five, 5, one, 1);
-	struct table_scopes scopes = { 0 };
-	struct table_rows r = { 0 };
+	struct wish w = desire(table_desire_domain, conf, false);
 
-	table_desire_domain(conf->kamailios[0], t, &r, &scopes);
-	assert_rows("domain", &r, "0 10.0.0.1|0 10.0.0.2|0 10.0.0.3|0 10.0.0.4|0 10.0.0.1.example.org|0 [fd00::5]|0 sip.example.org|");
-	assert_int_equal(scopes.n, 1);
-	assert_false(scopes.v[0].known); /* b may have had some that nobody told us of yet */
-	table_rows_clear(&r);
-	scopes.n = 0;
-	table_desire_domain(conf->kamailios[0], both, &r, &scopes);
-	assert_int_equal(r.n, 7); /* 10.0.0.1 is of both */
-	assert_true(scopes.v[0].known);
+	assert_rows("domain", &w.rows, "0 10.0.0.1|0 10.0.0.2|0 10.0.0.3|0 10.0.0.4|0 10.0.0.1.example.org|0 [fd00::5]|0 sip.example.org|");
+	assert_int_equal(w.scopes.n, 1);
+	assert_false(w.scopes.v[0].known); /* b may have had some that nobody told us of yet */
+	wish_fini(&w);
+	w = desire(table_desire_domain, conf, true);
+	assert_int_equal(w.rows.n, 7); /* 10.0.0.1 is of both */
+	assert_true(w.scopes.v[0].known);
 	assert_string_equal(table_service_domain(conf->kamailios[0], 0, 1), "b");
 	assert_null(table_service_domain(conf->kamailios[0], 0, 2));
-	table_rows_clear(&r);
-	free(scopes.v);
-	topo_unref(t);
-	topo_unref(both);
+	wish_fini(&w);
 	conf_free(conf);
 }
 
@@ -336,24 +307,19 @@ addresses_of_services_and_networks(void **state)
 {
 	struct conf *conf = conf_of("    permissions: { 1: { services: [a], networks: [10.0.0.0/8, \"FD00::/16\", 192.0.2.7], tag: x },\n"
 				    "                   2: { networks: [0.0.0.0/0, \"::/0\"] }, 3: { services: [a, b], exclusive: false } }");
-	struct topo *t = snapshot(five, 5, NULL, 0);
-	struct table_scopes scopes = { 0 };
-	struct table_rows r = { 0 };
+	struct wish w = desire(table_desire_permissions, conf, false);
 
-	table_desire_permissions(conf->kamailios[0], t, &r, &scopes);
-	assert_rows("permissions", &r, "1 10.0.0.0 /8 tx|1 10.0.0.1 /32 tx|1 10.0.0.2 /32 tx|1 10.0.0.3 /32 tx|1 10.0.0.4 /32 tx|"
+	assert_rows("permissions", &w.rows, "1 10.0.0.0 /8 tx|1 10.0.0.1 /32 tx|1 10.0.0.2 /32 tx|1 10.0.0.3 /32 tx|1 10.0.0.4 /32 tx|"
 	    "1 192.0.2.7 /32 tx|1 fd00:: /16 tx|1 fd00::5 /128 tx|"
 	    "2 0.0.0.0 /1|2 128.0.0.0 /1|2 :: /1|2 8000:: /1|" /* the file can't say /0 */
 	    "3 10.0.0.1 /32|3 10.0.0.2 /32|3 10.0.0.3 /32|3 10.0.0.4 /32|3 fd00::5 /128|");
-	assert_int_equal(scopes.n, 3);
-	assert_true(table_scope_find(&scopes, 1)->known);
-	assert_true(table_scope_find(&scopes, 2)->known);
-	assert_false(table_scope_find(&scopes, 3)->known);
+	assert_int_equal(w.scopes.n, 3);
+	assert_true(table_scope_find(&w.scopes, 1)->known);
+	assert_true(table_scope_find(&w.scopes, 2)->known);
+	assert_false(table_scope_find(&w.scopes, 3)->known);
 	assert_string_equal(table_service_permissions(conf->kamailios[0], 3, 1), "b");
 	assert_null(table_service_permissions(conf->kamailios[0], 2, 0));
-	table_rows_clear(&r);
-	free(scopes.v);
-	topo_unref(t);
+	wish_fini(&w);
 	conf_free(conf);
 }
 
