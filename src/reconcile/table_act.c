@@ -202,15 +202,30 @@ static const char *
 sleep_status(struct table *t, const struct table_step *s, int err, const struct binrpc_msg *msg)
 {
 	const char *why = enable_status(err, msg), *reason;
+	struct memo *m = table_memo(t, s->row);
 	int code;
 
-	if (err == -ETIMEDOUT)
-		return NULL;
-	if (err != 0 || binrpc_fault(msg, &code, &reason))
+	if (err != -ETIMEDOUT && (err != 0 || binrpc_fault(msg, &code, &reason)))
 		return why;
-	if (why == NULL)
-		table_memo(t, s->row)->awake = true; /* c4d does not reach it, and so nobody knows its sessions: out, for good */
+	m->lulled = why != NULL;
+	m->awake = why == NULL; /* c4d does not reach it, and so nobody knows its sessions: out, for good */
 	return NULL;
+}
+
+static void
+woken(struct table *t, const struct table_step *s)
+{
+	struct memo *m = table_memo(t, s->row);
+
+	if (m->lulled) {
+		log_info("target", "%s/rtpengine/%d: %s answers again and is woken", t->conf->name, s->row->set, s->text);
+		m->lulled = false;
+		return;
+	}
+	log_notice("target", "%s/rtpengine/%d: Kamailio had put %s to sleep; it answers and is woken", t->conf->name, s->row->set, s->text);
+	if (repair_note(&t->wakes, xstrdup(s->text), now_ms(t)))
+		pause_node(t, s, "it puts it to sleep again and again though it answers c4d: look at rtpengine_tout_ms, rtpengine_retr "
+				 "and that node's load");
 }
 
 static void
@@ -233,13 +248,8 @@ on_enable(void *arg, int err, const struct binrpc_msg *msg)
 		t->counts.set_states++;
 		t->applied_wall_ms = loop_wall_ms(t->deps.loop);
 	}
-	if (why == NULL && s->op == TABLE_WAKE) {
-		log_notice("target", "%s/rtpengine/%d: Kamailio had put %s to sleep; it answers and is woken", t->conf->name, s->row->set,
-		    s->text);
-		if (repair_note(&t->wakes, xstrdup(s->text), now_ms(t)))
-			pause_node(t, s, "it puts it to sleep again and again though it answers c4d: look at rtpengine_tout_ms, rtpengine_retr "
-					 "and that node's load");
-	}
+	if (why == NULL && s->op == TABLE_WAKE)
+		woken(t, s);
 	table_pass_act(t);
 }
 

@@ -37,6 +37,7 @@ struct memo {
 	unsigned refusals;  /* in a row: times that Kamailio would not use it */
 	int64_t pause_ms;   /* monotonic; it is not asked to before */
 	int64_t asleep_ms;  /* monotonic, since when Kamailio is seen to have it asleep; 0: it has not */
+	bool lulled;        /* it sleeps because c4d said so */
 	bool awake;         /* it is dead for c4d, yet Kamailio got an answer when it was to find that out */
 };
 

@@ -11,7 +11,7 @@
 #include "sim.h"
 
 #define POOL 5
-#define SETTLE_US (100 * SIM_SECOND) /* somebody's minute, a node's pause, a window, what is leaving */
+#define SETTLE_US (320 * SIM_SECOND) /* somebody's minute, a pause, a window, what is leaving; who died is out for good */
 
 static const char conf_text[] =
     "consul: { dns: [\"127.0.0.1:8600\"] }\n"
