@@ -10,6 +10,7 @@
 
 struct control;
 struct control_req;
+struct ds_entries;
 
 /* Errors are logged with what to do. */
 MUST_USE int control_new(struct control **out, struct app *, const char *path, const char *group);
@@ -37,12 +38,19 @@ control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_insta
     ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload;
 
 /* JSON that more than one command shows. */
+json_t *show_status(const struct app *);
+json_t *show_topology(const struct app *, const char *service); /* NULL: all */
 json_t *show_instance(const struct app *, const char *service, const struct topo_instance *);
 json_t *show_targets(const struct app *, const char *service); /* NULL: all */
 json_t *show_filter_targets(json_t *rows, const char *only);   /* rows with a "target"; returns them */
 json_t *show_destinations(const struct kamhost *);
+/* Of each of its sets first what is wanted, then what Kamailio lists besides. */
+json_t *show_sets(const struct conf_kamailio *, const struct ds_entries *want, const struct ds_entries *have, bool was_read);
 void show_places(const struct kamhost *, const struct topo_addr *, json_t *rows); /* adds this address's rows of tables */
 void show_diff(const struct kamhost *, json_t *rows);          /* adds to them */
+/* Adds to what is wrong: what, and what to do. */
+void show_problem(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
+void show_silent_nodes(const struct app *, const struct kamhost *, json_t *problems);
 /* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
 void show_reply_rows(struct control_req *, json_t *rows, bool found, const char *what);
 /* "sbc" means all targets of that Kamailio, "sbc/1" one, NULL all. */

@@ -37,6 +37,7 @@ struct table_show {
 	const struct table_row *actual; /* as read back; NULL: not there */
 	bool was_read;
 	bool unproven;                  /* rtpengine: it never answered, so it has no row yet */
+	bool wanted;                    /* by the topology it shall be in use, whether it answers or not */
 	const struct node_view *node;   /* NULL: not watched */
 };
 typedef void table_show_cb(void *arg, const struct table_show *); /* all is lent for the call */

@@ -46,6 +46,7 @@ typedef void target_step_cb(void *arg, const struct target_step *);
 
 struct target_counts {
 	uint64_t reloads, set_states, file_writes, faults, window_waits, repairs;
+	uint64_t adds, removes; /* strategy: incremental */
 };
 
 struct target;
@@ -89,5 +90,6 @@ struct target_deps {
 };
 
 const char *target_state_name(enum target_state);
+void target_counts_add(struct target_counts *to, const struct target_counts *);
 
 #endif

@@ -241,6 +241,16 @@ out_text(const json_t *o, char *out, size_t size)
 	return out;
 }
 
+/* "2 adds, 1 removes, " of strategy: incremental. */
+static const char *
+steps_text(const json_t *o, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (num(o, "adds") + num(o, "removes") > 0)
+		snprintf(out, size, "%" PRId64 " adds, %" PRId64 " removes, ", num(o, "adds"), num(o, "removes"));
+	return out;
+}
+
 void
 render_status(const json_t *o, int64_t now_ms)
 {
@@ -276,8 +286,8 @@ render_status(const json_t *o, int64_t now_ms)
 	    num(targets, "failed"));
 	json_array_foreach(json_object_get(o, "kamailio"), i, v) {
 		if (json_is_true(json_object_get(v, "up")))
-			say(0, "kamailio   %s: %.30s, %" PRId64 " reloads, %" PRId64 " set_states", text(v, "name"),
-			    text(v, "version"), num(v, "reloads"), num(v, "set_states"));
+			say(0, "kamailio   %s: %.30s, %" PRId64 " reloads, %s%" PRId64 " set_states", text(v, "name"),
+			    text(v, "version"), num(v, "reloads"), steps_text(v, out, sizeof out), num(v, "set_states"));
 		else
 			say(0, "kamailio   %s: not reachable", text(v, "name"));
 	}

@@ -274,11 +274,8 @@ ctl_show_config(struct control_req *r)
 
 /* ---- status ---- */
 
-static void
-problem(json_t *list, const char *hint, const char *fmt, ...) PRINTF(3, 4);
-
-static void
-problem(json_t *list, const char *hint, const char *fmt, ...)
+void
+show_problem(json_t *problems, const char *hint, const char *fmt, ...)
 {
 	json_t *o = json_object();
 	char text[768];
@@ -289,7 +286,7 @@ problem(json_t *list, const char *hint, const char *fmt, ...)
 	va_end(ap);
 	jsonx_set_text(o, "problem", text);
 	jsonx_set_text(o, "hint", hint);
-	json_array_append_new(list, o);
+	json_array_append_new(problems, o);
 }
 
 static void
@@ -305,10 +302,10 @@ flap_problem(const struct app *a, const char *service, const struct topo_instanc
 	text_format_duration((f.reuse_in_ms + 999) / 1000 * 1000, in, sizeof in);
 	snprintf(hint, sizeof hint, "find out why; to let it in at once: c4ctl approve %s", service);
 	if (f.kept_in != NULL)
-		problem(list, hint, "flapping: %s %s went %u times (penalty %u) and takes calls all the same: %s", service, addr,
+		show_problem(list, hint, "flapping: %s %s went %u times (penalty %u) and takes calls all the same: %s", service, addr,
 		    f.goings, f.penalty, f.kept_in);
 	else
-		problem(list, hint, "flapping: %s %s went %u times: kept out until its penalty %u is below %u, in about %s", service,
+		show_problem(list, hint, "flapping: %s %s went %u times: kept out until its penalty %u is below %u, in about %s", service,
 		    addr, f.goings, f.penalty, f.reuse, in);
 }
 
@@ -323,10 +320,10 @@ tag_problem(const struct conf_service *c, const struct topo_service *s, const st
 	snprintf(hint, sizeof hint, s->frozen ? "c4ctl release %s" : "start another instance of %s first, or lower min_instances",
 	    s->name);
 	if (s->frozen)
-		problem(list, hint, "%s: %s has the tag %s and takes calls all the same: the service is frozen", s->name, addr,
+		show_problem(list, hint, "%s: %s has the tag %s and takes calls all the same: the service is frozen", s->name, addr,
 		    c->drain_tag);
 	else
-		problem(list, hint, "%s: %s has the tag %s and takes calls all the same: fewer than min_instances (%lld) would be left",
+		show_problem(list, hint, "%s: %s has the tag %s and takes calls all the same: fewer than min_instances (%lld) would be left",
 		    s->name, addr, c->drain_tag, (long long)c->min_instances);
 }
 
@@ -347,7 +344,7 @@ reminders(const struct app *a)
 		topo_addr_format(&addr, text);
 		text_format_time(d->since_ms, since);
 		snprintf(hint, sizeof hint, "if it may take calls again: c4ctl undrain %s", text);
-		problem(list, hint, "%s of %s is drained since %s by %s%s", text, service, since, d->who ? d->who : "?",
+		show_problem(list, hint, "%s of %s is drained since %s by %s%s", text, service, since, d->who ? d->who : "?",
 		    topo_find_instance(topo_find(platform_now(a->platform), service), &addr) ? "" : "; it is not registered now");
 	}
 	return list;
@@ -382,32 +379,32 @@ service_problems(const struct app *a, const struct topo_service *s, json_t *list
 	}
 	snprintf(hint, sizeof hint, "if they are really gone: c4ctl approve %s", s->name);
 	if (held[GUARD_EMPTY] > 0)
-		problem(list, hint, "%s: %zu instances are held: fewer than min_instances (%lld) would be left", s->name,
+		show_problem(list, hint, "%s: %zu instances are held: fewer than min_instances (%lld) would be left", s->name,
 		    held[GUARD_EMPTY], (long long)c->min_instances);
 	if (held[GUARD_SHRINK] > 0)
-		problem(list, hint, "%s: %zu instances are held: more than %lld%% left at once", s->name, held[GUARD_SHRINK],
+		show_problem(list, hint, "%s: %zu instances are held: more than %lld%% left at once", s->name, held[GUARD_SHRINK],
 		    (long long)c->max_shrink);
 	snprintf(hint, sizeof hint, "c4ctl release %s", s->name);
 	if (s->frozen)
-		problem(list, hint, "%s is frozen by an operator", s->name);
+		show_problem(list, hint, "%s is frozen by an operator", s->name);
 	for (i = 0; i < c->names.n; i++) {
 		name_view(a, s->name, (unsigned)i, &v);
 		snprintf(hint, sizeof hint, "nothing is removed meanwhile; see c4ctl show dns %s", s->name);
 		if (v.last == EVIDENCE_NOTHING)
-			problem(list, hint, "%s: Consul's DNS says nothing about %s: %s", s->name, c->names.v[i], v.why);
+			show_problem(list, hint, "%s: Consul's DNS says nothing about %s: %s", s->name, c->names.v[i], v.why);
 		else if (v.last == EVIDENCE_ABSENCE && takes_calls(s))
-			problem(list, hint, "%s: Consul lists no instance of %s any more, for %llds by now: all stay until it has said so for %llds",
+			show_problem(list, hint, "%s: Consul lists no instance of %s any more, for %llds by now: all stay until it has said so for %llds",
 			    s->name, c->names.v[i], (long long)(v.absent_ms / 1000), (long long)(c->empty_hold_ms / 1000));
 		else if (v.last == EVIDENCE_PARTIAL)
-			problem(list, hint, "%s: only a part of %s is known: %s", s->name, c->names.v[i], v.why);
+			show_problem(list, hint, "%s: only a part of %s is known: %s", s->name, c->names.v[i], v.why);
 	}
 	if (!s->known)
-		problem(list, "register one at Consul, or correct services in the configuration",
+		show_problem(list, "register one at Consul, or correct services in the configuration",
 		    "%s never had an instance: its targets are not touched", s->name);
 	judge_view(platform_judge(a->platform, s->name), loop_now_ms(a->loop), &jv);
 	if (jv.refused > 0) {
 		topo_addr_format(&jv.refused_addr, addr);
-		problem(list, "correct the registration, or networks/max_instances", "%s: %u listed but not accepted, first %s: %s",
+		show_problem(list, "correct the registration, or networks/max_instances", "%s: %u listed but not accepted, first %s: %s",
 		    s->name, jv.refused, addr, jv.refused_why);
 	}
 }
@@ -425,10 +422,10 @@ status_targets(const struct app *a, json_t *list)
 
 		count[v->state]++;
 		if (v->state == TARGET_FAILED || v->state == TARGET_UNREACHABLE)
-			problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v->name,
+			show_problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v->name,
 			    target_state_name(v->state), v->last_error);
 		else if (v->state != TARGET_CONVERGED && late)
-			problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v->name, target_state_name(v->state),
+			show_problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v->name, target_state_name(v->state),
 			    v->last_error[0] ? ": " : "", v->last_error);
 	}
 	for (i = 0; i < NELEM(count); i++)
@@ -456,6 +453,8 @@ status_kamailios(const struct app *a)
 		jsonx_set_text(o, "version", kamhost_ident(h)->version);
 		jsonx_set_text(o, "up_since", kamhost_ident(h)->up_since);
 		jsonx_set_int(o, "reloads", (int64_t)n.reloads);
+		jsonx_set_int(o, "adds", (int64_t)n.adds);
+		jsonx_set_int(o, "removes", (int64_t)n.removes);
 		jsonx_set_int(o, "set_states", (int64_t)n.set_states);
 		jsonx_set_int(o, "file_writes", (int64_t)n.file_writes);
 		jsonx_set_int(o, "faults", (int64_t)n.faults);
@@ -467,10 +466,9 @@ status_kamailios(const struct app *a)
 	return rows;
 }
 
-void
-ctl_status(struct control_req *r)
+json_t *
+show_status(const struct app *a)
 {
-	struct app *a = control_app(r);
 	const struct topo *t = platform_now(a->platform);
 	json_t *o = json_object(), *problems = json_array(), *s = json_object(), *st = json_object(), *lag = json_object();
 	size_t total[5] = { 0 }, i;
@@ -478,18 +476,22 @@ ctl_status(struct control_req *r)
 	struct loop_lag ll;
 	struct watch_view wv;
 	struct judge_name_view nv;
+	struct httpd_view hv;
 	int64_t proof = 0;
-	bool healthy;
 
 	store_view(a->store, &sv);
 	if (sv.failing)
-		problem(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
+		show_problem(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
 		    sv.why);
 	for (i = 0; i < t->n; i++)
 		service_problems(a, &t->services[i], problems, total);
 	json_object_set_new(o, "targets", status_targets(a, problems));
-	healthy = json_array_size(problems) == 0;
-	jsonx_set_bool(o, "healthy", healthy);
+	for (i = 0; i < a->n_hosts; i++)
+		show_silent_nodes(a, a->hosts[i], problems);
+	httpd_view(a->httpd, &hv);
+	if (hv.why[0] != '\0')
+		show_problem(problems, "tries again by itself; correct http.listen if it is wrong", "http: %s", hv.why);
+	jsonx_set_bool(o, "healthy", json_array_size(problems) == 0);
 	json_object_set_new(o, "problems", problems);
 	json_object_set_new(o, "reminders", reminders(a));
 	jsonx_set_text(o, "version", C4D_VERSION);
@@ -526,16 +528,24 @@ ctl_status(struct control_req *r)
 	jsonx_set_int(lag, "beats", (int64_t)ll.turns);
 	jsonx_set_int(lag, "over_5ms", (int64_t)ll.over_5ms);
 	json_object_set_new(o, "loop_lag", lag);
+	return o;
+}
+
+void
+ctl_status(struct control_req *r)
+{
+	json_t *o = show_status(control_app(r));
+	bool healthy = json_is_true(json_object_get(o, "healthy"));
+
 	control_data(r, o);
 	control_end(r, healthy ? EXIT_DONE : EXIT_NO, NULL);
 }
 
 /* ---- topology ---- */
 
-void
-ctl_show_topology(struct control_req *r)
+json_t *
+show_topology(const struct app *a, const char *service)
 {
-	struct app *a = control_app(r);
 	const struct topo *t = platform_now(a->platform);
 	json_t *o = json_object(), *services = json_array();
 	size_t i, k;
@@ -544,7 +554,7 @@ ctl_show_topology(struct control_req *r)
 		const struct topo_service *s = &t->services[i];
 		json_t *so, *inst;
 
-		if (!wanted(r, s->name))
+		if (service != NULL && strcmp(service, s->name) != 0)
 			continue;
 		so = show_service(a, s);
 		inst = json_array();
@@ -554,15 +564,23 @@ ctl_show_topology(struct control_req *r)
 		json_object_set_new(so, "targets", show_targets(a, s->name));
 		json_array_append_new(services, so);
 	}
-	if (json_array_size(services) == 0 && control_arg(r, 0) != NULL) {
-		json_decref(services);
-		json_decref(o);
-		control_end(r, EXIT_NO, "no service %s", control_arg(r, 0));
-		return;
-	}
 	jsonx_set_int(o, "generation", (int64_t)t->generation);
 	jsonx_set_time(o, "changed", platform_seen_ms(a->platform));
 	json_object_set_new(o, "services", services);
+	return o;
+}
+
+void
+ctl_show_topology(struct control_req *r)
+{
+	const char *only = control_arg(r, 0);
+	json_t *o = show_topology(control_app(r), only);
+
+	if (only != NULL && json_array_size(json_object_get(o, "services")) == 0) {
+		json_decref(o);
+		control_end(r, EXIT_NO, "no service %s", only);
+		return;
+	}
 	control_data(r, o);
 	control_end(r, EXIT_DONE, NULL);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/text.h"
 #include "control/control.h"
 #include "reconcile/table.h"
 
@@ -90,6 +91,126 @@ add_address(void *arg, const struct table_show *s)
 	jsonx_set_text(o, "desired", desired_name(s));
 	jsonx_set_bool(o, "actual", s->was_read && s->actual != NULL);
 	json_array_append_new(r->rows, o);
+}
+
+/* ---- nodes that do not answer ---- */
+
+#define SILENT_FEW 3 /* more of them are one line: what is wrong besides must not be out of sight */
+
+struct silent {
+	const struct app *app;
+	int set;
+	size_t wanted; /* by Consul */
+	size_t n;      /* of them those that do not answer */
+	size_t used;   /* of those the ones that Kamailio uses all the same */
+	bool unread;   /* what Kamailio does is not known */
+	char target[TARGET_NAME_MAX];
+	struct silent_node {
+		char addr[TOPO_ADDR_TEXT];
+		char why[256];
+		int64_t ms; /* without an answer */
+		bool never; /* since c4d began to ask */
+		const char *state; /* what became of it; NULL: Kamailio uses it */
+	} few[SILENT_FEW], longest;
+};
+
+static const char unread_text[] = "Kamailio can't be read, so who gets calls is not known";
+
+static bool
+is_used(const struct table_show *s)
+{
+	return s->was_read && s->actual != NULL && !s->actual->disabled && !s->actual->asleep;
+}
+
+/* What c4d did about it, and what it means for calls. */
+static const char *
+silent_state(const struct table_show *s)
+{
+	if (s->unproven)
+		return "Kamailio does not know it and sends it no calls";
+	if (!s->was_read)
+		return unread_text;
+	if (is_used(s))
+		return NULL;
+	if (s->actual == NULL)
+		return "it is not in Kamailio and gets no calls";
+	return s->actual->asleep ? "it is asleep in Kamailio and gets no calls" : "it is disabled in Kamailio and gets no calls";
+}
+
+static void
+add_silent(void *arg, const struct table_show *s)
+{
+	struct silent *all = arg;
+	const struct node_view *n = s->node;
+	struct silent_node one = { .state = silent_state(s) };
+
+	if (s->row->set != all->set || !s->wanted)
+		return;
+	all->wanted++;
+	if (n == NULL || n->state != NODE_DEAD)
+		return;
+	one.never = n->answer_ms == 0;
+	one.ms = one.never ? loop_wall_ms(all->app->loop) - n->since_ms : loop_now_ms(all->app->loop) - n->answer_ms;
+	topo_addr_format(&n->addr, one.addr);
+	snprintf(one.why, sizeof one.why, "%s", n->why);
+	snprintf(all->target, sizeof all->target, "%s", s->target);
+	if (all->n < SILENT_FEW)
+		all->few[all->n] = one;
+	if (all->n == 0 || one.ms > all->longest.ms)
+		all->longest = one;
+	all->n++;
+	all->used += is_used(s);
+	all->unread |= !s->was_read;
+}
+
+static void
+silent_line(const struct silent *all, const struct silent_node *n, json_t *problems)
+{
+	const char *state = n->state;
+	char since[32], hint[384];
+
+	if (state == NULL)
+		state = all->n == all->wanted ? "Kamailio goes on using it, since no node of the set answers" : "Kamailio uses it all the same";
+	text_format_duration(n->ms / 1000 * 1000, since, sizeof since);
+	snprintf(hint, sizeof hint, "%s; c4d asks on, and gives it calls again at its first answer", n->why);
+	show_problem(problems, hint, n->never ? "%s: %s has not answered c4d's NG ping since it was first asked, %s ago: %s" :
+	    "%s: %s has not answered c4d's NG ping for %s: %s", all->target, n->addr, since, state);
+}
+
+static void
+silent_lines(const struct silent *all, json_t *problems)
+{
+	char since[32], hint[512], used[80] = "they get no calls";
+	size_t i;
+
+	if (all->n <= SILENT_FEW) {
+		for (i = 0; i < all->n; i++)
+			silent_line(all, &all->few[i], problems);
+		return;
+	}
+	if (all->used > 0)
+		snprintf(used, sizeof used, "%zu of them Kamailio uses all the same", all->used);
+	else if (all->unread)
+		snprintf(used, sizeof used, "%s", unread_text);
+	text_format_duration(all->longest.ms / 1000 * 1000, since, sizeof since);
+	snprintf(hint, sizeof hint, "c4ctl show rtpengine %s; of %s: %s", all->target, all->longest.addr, all->longest.why);
+	show_problem(problems, hint, "%s: %zu of %zu nodes do not answer c4d's NG ping, %s for %s, the longest: %s", all->target, all->n,
+	    all->wanted, all->longest.addr, since, used);
+}
+
+void
+show_silent_nodes(const struct app *a, const struct kamhost *h, json_t *problems)
+{
+	const struct conf_kamailio *c = kamhost_conf(h);
+	struct table *t = kamhost_rtpengine(h);
+	size_t i;
+
+	for (i = 0; t != NULL && i < c->n_rtpengines; i++) {
+		struct silent all = { .app = a, .set = (int)c->rtpengines[i]->id };
+
+		table_show(t, add_silent, &all);
+		silent_lines(&all, problems);
+	}
 }
 
 /* ---- where one address is ---- */

@@ -67,54 +67,63 @@ ctl_show_targets(struct control_req *r)
 	show_reply_rows(r, rows, json_array_size(rows) > 0, "target");
 }
 
-json_t *
-show_destinations(const struct kamhost *h)
+/* One row of "show dispatcher"; want or have is NULL where it is not. */
+static json_t *
+show_destination(const char *target, const struct ds_entry *want, const struct ds_entry *have, bool was_read)
 {
-	struct dispatcher *d = kamhost_dispatcher(h);
+	const struct ds_entry *e = want != NULL ? want : have;
+	json_t *o = json_object();
+	char flags[8];
+
+	jsonx_set_text(o, "target", target);
+	jsonx_set_int(o, "set", e->set);
+	jsonx_set_text(o, "uri", e->uri);
+	jsonx_set_text(o, "desired", want == NULL ? NULL : want->flags & DS_DISABLED ? "disabled" : "active");
+	if (have != NULL)
+		dsp_flags_text(have->flags, flags);
+	jsonx_set_text(o, "actual", have != NULL && was_read ? flags : NULL);
+	jsonx_set_int(o, "priority", e->priority);
+	jsonx_set_text(o, "attrs", e->attrs);
+	return o;
+}
+
+json_t *
+show_sets(const struct conf_kamailio *c, const struct ds_entries *want, const struct ds_entries *have, bool was_read)
+{
+	struct dsp_index wanted = dsp_index_make(want), listed = dsp_index_make(have);
 	json_t *rows = json_array();
-	struct ds_entries want = { 0 };
-	const struct ds_entries *have;
-	const struct conf_kamailio *c = kamhost_conf(h);
-	bool was_read;
 	size_t i, k;
 
-	if (d == NULL)
-		return rows;
-	have = dispatcher_actual(d);
-	was_read = dispatcher_target(d)->ops->was_read(dispatcher_target(d));
-	dispatcher_desired(d, &want);
 	for (k = 0; k < c->n_sets; k++) {
 		char *target = xasprintf("%s/%s", c->name, c->sets[k]->name);
 		int set = (int)c->sets[k]->id;
 
 		/* first what is desired, then what Kamailio has besides */
-		for (i = 0; i < want.n + have->n; i++) {
-			const struct ds_entry *e = i < want.n ? &want.v[i] : &have->v[i - want.n], *other;
-			json_t *o;
-			char flags[8];
-
-			if (e->set != set)
-				continue;
-			other = dsp_find(i < want.n ? have : &want, set, e->uri);
-			if (i >= want.n && other != NULL)
-				continue;
-			o = json_object();
-			jsonx_set_text(o, "target", target);
-			jsonx_set_int(o, "set", set);
-			jsonx_set_text(o, "uri", e->uri);
-			jsonx_set_text(o, "desired", i >= want.n ? NULL : e->flags & DS_DISABLED ? "disabled" : "active");
-			if (i < want.n && other == NULL) {
-				jsonx_set_text(o, "actual", NULL);
-			} else {
-				dsp_flags_text(i < want.n ? other->flags : e->flags, flags);
-				jsonx_set_text(o, "actual", was_read ? flags : NULL);
-			}
-			jsonx_set_int(o, "priority", e->priority);
-			jsonx_set_text(o, "attrs", e->attrs);
-			json_array_append_new(rows, o);
-		}
+		for (i = 0; i < want->n; i++)
+			if (want->v[i].set == set)
+				json_array_append_new(rows, show_destination(target, &want->v[i],
+				    dsp_index_find(&listed, set, want->v[i].uri), was_read));
+		for (i = 0; i < have->n; i++)
+			if (have->v[i].set == set && dsp_index_find(&wanted, set, have->v[i].uri) == NULL)
+				json_array_append_new(rows, show_destination(target, NULL, &have->v[i], was_read));
 		free(target);
 	}
+	dsp_index_free(&wanted);
+	dsp_index_free(&listed);
+	return rows;
+}
+
+json_t *
+show_destinations(const struct kamhost *h)
+{
+	struct dispatcher *d = kamhost_dispatcher(h);
+	struct ds_entries want = { 0 };
+	json_t *rows;
+
+	if (d == NULL)
+		return json_array();
+	dispatcher_desired(d, &want);
+	rows = show_sets(kamhost_conf(h), &want, dispatcher_actual(d), dispatcher_target(d)->ops->was_read(dispatcher_target(d)));
 	ds_entries_clear(&want);
 	return rows;
 }

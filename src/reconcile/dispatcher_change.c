@@ -309,6 +309,10 @@ on_step(void *arg, int err, const struct binrpc_msg *msg)
 		return;
 	}
 	log_info("target", "%s/%d: %s %s", d->conf->name, t->set, rpc_name(t), t->uri);
+	if (incremental_is_add(t))
+		d->counts.adds++;
+	else
+		d->counts.removes++;
 	accepted(d);
 }
 

@@ -159,14 +159,7 @@ dispatcher_was_read(const struct target *t)
 void
 dispatcher_counts(const struct target *t, struct target_counts *add)
 {
-	const struct target_counts *n = &of_const_target(t)->counts;
-
-	add->reloads += n->reloads;
-	add->set_states += n->set_states;
-	add->file_writes += n->file_writes;
-	add->faults += n->faults;
-	add->window_waits += n->window_waits;
-	add->repairs += n->repairs;
+	target_counts_add(add, &of_const_target(t)->counts);
 }
 
 void

@@ -131,6 +131,7 @@ table_check_stuck(struct table *t)
 		t->reload_error[0] = '\0';
 	if (t->structural == 0 || t->reload_hash != hash) {
 		t->stuck_until_ms = 0;
+		t->again_hash = 0; /* it may happen to the same rows once more */
 		return;
 	}
 	if (!t->after_reload)

@@ -143,14 +143,7 @@ table_was_read(const struct target *t)
 void
 table_counts(const struct target *t, struct target_counts *add)
 {
-	const struct target_counts *n = &of(t)->counts;
-
-	add->reloads += n->reloads;
-	add->set_states += n->set_states;
-	add->file_writes += n->file_writes;
-	add->faults += n->faults;
-	add->window_waits += n->window_waits;
-	add->repairs += n->repairs;
+	target_counts_add(add, &of(t)->counts);
 }
 
 struct telling {
@@ -205,32 +198,49 @@ table_diff(const struct target *target, bool file, target_step_cb *cb, void *arg
 	free(scopes.v);
 }
 
+struct showing {
+	const struct table *t;
+	const struct table_rows *wanted;
+	table_show_cb *cb;
+	void *arg;
+};
+
 static void
-show_one(const struct table *t, const struct table_row *row, bool desired, bool unproven, table_show_cb *cb, void *arg)
+show_one(const struct showing *to, const struct table_row *row, bool desired, bool unproven)
 {
+	const struct table *t = to->t;
+	const struct table_row *wanted = table_find(to->wanted, row);
 	const struct table_show s = {
 		.target = table_part(t, row->set)->row.name,
 		.row = row,
 		.desired = desired,
 		.was_read = t->was_read,
 		.unproven = unproven,
+		.wanted = wanted != NULL && !wanted->disabled,
 		.actual = t->was_read ? table_find(&t->actual, row) : NULL,
 		.node = table_node(t, row),
 	};
 
-	cb(arg, &s);
+	to->cb(to->arg, &s);
 }
 
 void
 table_show(const struct table *t, table_show_cb *cb, void *arg)
 {
+	struct table_rows wanted = { 0 };
+	struct table_scopes scopes = { 0 };
+	const struct showing to = { t, &wanted, cb, arg };
 	size_t i;
 
+	if (t->topo != NULL) /* once more, since `desired` heeds what the nodes say of themselves */
+		t->kind->desire(t->conf, t->topo, &wanted, &scopes);
 	for (i = 0; i < t->desired.n; i++)
-		show_one(t, &t->desired.v[i], true, false, cb, arg);
+		show_one(&to, &t->desired.v[i], true, false);
 	for (i = 0; i < t->unproven.n; i++)
-		show_one(t, &t->unproven.v[i], true, true, cb, arg);
+		show_one(&to, &t->unproven.v[i], true, true);
 	for (i = 0; i < t->actual.n && t->was_read; i++)
 		if (table_scope_find(&t->scopes, t->actual.v[i].set) != NULL && table_find(&t->desired, &t->actual.v[i]) == NULL)
-			show_one(t, &t->actual.v[i], false, false, cb, arg);
+			show_one(&to, &t->actual.v[i], false, false);
+	table_rows_clear(&wanted);
+	free(scopes.v);
 }

@@ -9,3 +9,16 @@ target_state_name(enum target_state s)
 	};
 	return names[s];
 }
+
+void
+target_counts_add(struct target_counts *to, const struct target_counts *n)
+{
+	to->reloads += n->reloads;
+	to->set_states += n->set_states;
+	to->file_writes += n->file_writes;
+	to->faults += n->faults;
+	to->window_waits += n->window_waits;
+	to->repairs += n->repairs;
+	to->adds += n->adds;
+	to->removes += n->removes;
+}

@@ -71,6 +71,8 @@ def test_call_loads_over_an_add_and_a_remove(lab, rig, strategy):
 	until(lambda: loads(r.sbc) == {a: 0, b: 0}, 5, "the calls' ends were counted where they were")
 	assert r.count("reloads") == reloads
 	assert r.count("faults") == 0
+	assert (r.count("adds"), r.count("removes")) == (1, 1)
+	assert f", {reloads} reloads, 1 adds, 1 removes, " in " ".join(r.c4d.ctl("status").out.split())
 
 
 def test_a_change_costs_the_load_of_that_one_alone(lab, rig):

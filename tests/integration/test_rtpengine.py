@@ -170,6 +170,56 @@ def test_silent_nodes(media):
 	assert re.search(r"rtp: .*: dead; ", r.c4d.log()) and re.search(r"rtp: .*: alive after ", r.c4d.log())
 
 
+def test_status_names_who_is_silent(media, lab):
+	"""Who is wanted and does not answer, for how long, and what became of it; nobody who is out by intent."""
+	r = media(2, there=True)
+	r.add()
+	r.c4d.start()
+	r.converged()
+
+	def says(*want, rc=1):
+		"""Await exactly these problems."""
+		def there():
+			got = r.c4d.ctl("status", fmt="json")
+			found = [p["problem"] for p in got.data["problems"]]
+			return got.rc == rc and len(found) == len(want) and all(re.fullmatch(w, f) for w, f in zip(want, found)) and got.data
+		return until(there, 5, lambda: f"status says {want}: {r.c4d.ctl('status').out}")["problems"]
+
+	def silent(node, since, state):
+		return rf"sbc/rtpengine/0: {node.ip}:{node.port} has not answered c4d's NG ping {since}: {state}"
+	asleep, unknown = "it is asleep in Kamailio and gets no calls", "Kamailio does not know it and sends it no calls"
+	says(rc=0)
+	r.a.pause()
+	found = says(silent(r.a, r"for (0|[1-9]\d*)s", asleep))
+	assert re.match("no answer within .*; c4d asks on, and gives it calls again at its first answer$", found[0]["hint"]), found
+	plain = r.c4d.ctl("status").out
+	assert all(len(line) <= 80 for line in plain.splitlines()) and f"{r.a.ip}:{r.a.port} has not answered" in plain, plain
+	r.b.pause()  # nobody is left: that is said of the set besides
+	says("sbc/rtpengine/0 failed: no node of set 0 answers .*", silent(r.a, r"for \d+s", asleep),
+		silent(r.b, r"for \d+s", "Kamailio goes on using it, since no node of the set answers"))
+	r.b.resume()
+	says(silent(r.a, r"for \d+s", asleep))
+	r.out(r.a.url)  # it is not wanted now
+	says(rc=0)
+	r.out(r.a.url, False)
+	says(silent(r.a, r"for \d+s", asleep))
+	r.a.resume()
+	says(rc=0)
+	# some that never answered, and then so many that they are one line
+	dead = [Rtpengine(lab, f"rtp-dead{i}") for i in range(4)]
+	r.add_nodes(*dead[:2])
+	found = says(*(silent(n, r"since it was first asked, \d+s ago", unknown) for n in dead[:2]))
+	assert found[0]["hint"].startswith("refused: nobody listens there"), found
+	r.a.pause()
+	says(silent(r.a, r"for \d+s", asleep), *(silent(n, r"since it was first asked, \d+s ago", unknown) for n in dead[:2]))
+	r.add_nodes(*dead[2:])
+	five = rf"sbc/rtpengine/0: 5 of 6 nodes do not answer c4d's NG ping, {lab.net}\.\d+:\d+ for \d+s, the longest: "
+	found = says(five + "they get no calls")
+	assert found[0]["hint"].startswith("c4ctl show rtpengine sbc/rtpengine/0; "), found
+	r.sbc.stop()
+	says("sbc/1 unreachable: .*", "sbc/rtpengine/0 unreachable: .*", five + "Kamailio can't be read, so who gets calls is not known")
+
+
 def test_others_at_work(media):
 	"""What somebody does by kamcmd, to the file, and to Kamailio itself; and c4d's own restart."""
 	r = media(2, there=True)

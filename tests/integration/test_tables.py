@@ -1,6 +1,7 @@
 """The domain and permissions targets, and taking over from the system before: what the real Kamailio dumps is the judge."""
 import os
 import re
+import signal
 
 import pytest
 
@@ -278,6 +279,35 @@ def test_a_kamailio_configured_otherwise(tables, how):
 		r.failed("permissions.addressDump", "is permissions.so loaded?", name="sbc/permissions/1")
 	else:
 		r.failed("said Ok to domain.reload but does not hold", 'modparam("db_text", "db_mode", 1)', r.sbc.path("domain"), name="sbc/domain")
+
+
+def test_a_write_that_kamailio_missed(tables):
+	"""
+	It opens a table and takes the file's time then; of a write between the two it has the time and the old rows, and
+	reloads no more until the time grows: c4d writes the same text once more, each time that it happens.
+	"""
+	r = tables({"domain": {"services": ["sbc"], "exclusive": False}}, services={"sbc": {}})
+	r.sbc.start()
+	r.ip("10.0.0.1")
+	r.c4d.start()
+	r.has_domains("10.0.0.1")
+	r.is_quiet()
+	whole, path = read(r.sbc.path("domain")), r.sbc.path("domain")
+	for _ in range(2):
+		writes, reloads = r.count("file_writes"), r.count("reloads")
+		os.kill(r.c4d.proc.pid, signal.SIGSTOP)
+		seen = int(os.stat(path).st_mtime) + 1
+		r.sbc.write("domain", DOMAIN.encode(), mtime=seen)
+		r.sbc.restart()
+		assert domains(r.sbc) == []
+		r.sbc.write("domain", whole.encode(), mtime=seen)
+		r.sbc.rpc("domain.reload")
+		assert domains(r.sbc) == [], "were it not so, this test could not fail"
+		os.kill(r.c4d.proc.pid, signal.SIGCONT)
+		r.has_domains("10.0.0.1")
+		r.converged()
+		assert (r.count("file_writes"), r.count("reloads")) == (writes + 1, reloads + 2)
+		assert read(path) == whole and os.stat(path).st_mtime > seen
 
 
 OFFICE = "# the office\r\n7 192.0.2.9 32 5060 office # desk\n\n7 192.0.2.128/25\n3 10.1.2.3 8 0 N\n7 192.0.2.0 24"

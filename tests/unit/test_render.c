@@ -273,6 +273,17 @@ status(void **state)
 		    "targets    2 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
 		    "kamailio   sbc: kamailio 5.6.3 (x86_64/linux), 4 reloads, 9 set_states\n"
 		    "store      ok, 12 commits, 44K used\n" },
+		{ "{'version':'0.1.0','started':'2026-11-21T00:59:58.000Z','pid':42,'generation':1,'changed':null,'last_proof':null,"
+		  "'problems':[],'services':{'count':1,'up':1,'disabled':0,'held':0},"
+		  "'targets':{'converged':1,'pending':0,'window':0,'unreachable':0,'failed':0},"
+		  "'kamailio':[{'name':'sbc','up':true,'version':'kamailio 6.0.1','reloads':1,'adds':2,'removes':0,'set_states':9}],"
+		  "'store':{'state':'ok','commits':1,'used_bytes':0}}",
+		    "c4d 0.1.0: all is well\n"
+		    "running    2.0s, pid 42, generation 1 (never)\n"
+		    "services   1: 1 up, 0 disabled, 0 held; last proof from DNS never\n"
+		    "targets    1 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
+		    "kamailio   sbc: kamailio 6.0.1, 1 reloads, 2 adds, 0 removes, 9 set_states\n"
+		    "store      ok, 1 commits, 0K used\n" },
 		{ "{'version':'0.1.0','started':'2026-11-21T00:59:58.000Z','pid':42,'generation':0,'changed':null,'last_proof':null,"
 		  "'problems':[{'problem':'kamailio sbc is not reachable','hint':'is it running, and may c4d open its socket? See "
 		  "kamailio.sbc.binrpc in the configuration'}],'services':{'count':1,'up':0,'disabled':0,'held':0},"
