@@ -111,7 +111,8 @@ void store_put_generation(struct store *, const struct topo *before, const struc
 void store_put_service(struct store *, const char *name, const struct store_service *);
 void store_put_adopted(struct store *, const char *target);
 void store_put_drain(struct store *, const char *service, const struct topo_addr *, const struct store_drain *); /* NULL: over */
-void store_put_registration(struct store *, const char *id, const struct store_registration *); /* NULL: gone */
+/* NULL: gone. An id of more than 511 bytes can't be remembered (logged). */
+void store_put_registration(struct store *, const char *id, const struct store_registration *);
 void store_put_times(struct store *, uint64_t generation, const char *target, int64_t applied_ms, int64_t verified_ms);
 
 /*

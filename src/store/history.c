@@ -205,5 +205,6 @@ store_history(struct store *st, const char *service, const char *address, size_t
 	job->limit = limit;
 	job->cb = cb;
 	job->arg = arg;
+	store_commit_now(st); /* what was put before is read too */
 	worker_submit(st->worker, WORKER_NORMAL, &job->job);
 }

@@ -237,5 +237,6 @@ store_past(struct store *st, uint64_t generation, store_past_cb *cb, void *arg)
 	job->then = json_object();
 	job->cb = cb;
 	job->arg = arg;
+	store_commit_now(st); /* what was put before is read too */
 	worker_submit(st->worker, WORKER_NORMAL, &job->job);
 }

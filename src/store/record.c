@@ -280,6 +280,64 @@ record_read_drain(const void *key, size_t klen, const void *val, size_t vlen, ch
 	return 0;
 }
 
+bool
+record_registration_key(struct buf *b, const char *id)
+{
+	size_t len = strlen(id);
+
+	if (len == 0 || len > RECORD_KEY_MAX)
+		return false;
+	buf_add(b, id, len);
+	return true;
+}
+
+void
+record_registration(struct buf *b, const struct store_registration *reg)
+{
+	put_u8(b, RECORD_VERSION);
+	put_u8(b, reg->maintenance ? 1 : 0);
+	put_u64(b, (uint64_t)reg->since_ms);
+	put_u64(b, (uint64_t)reg->maintenance_ms);
+	put_text(b, reg->reason);
+	put_text(b, reg->who);
+	put_text(b, reg->off);
+}
+
+void
+record_registration_clear(struct store_registration *reg)
+{
+	free(reg->reason);
+	free(reg->who);
+	free(reg->off);
+	memset(reg, 0, sizeof *reg);
+}
+
+int
+record_read_registration(const void *key, size_t klen, const void *val, size_t vlen, char **id,
+    struct store_registration *out)
+{
+	struct reader r = { val, vlen, false };
+	struct store_registration reg;
+	uint8_t flags;
+
+	if (klen == 0 || memchr(key, 0, klen) != NULL || get_u8(&r) != RECORD_VERSION)
+		return -EBADMSG;
+	flags = get_u8(&r);
+	reg.maintenance = flags & 1;
+	reg.since_ms = (int64_t)get_u64(&r);
+	reg.maintenance_ms = (int64_t)get_u64(&r);
+	reg.reason = get_text(&r);
+	reg.who = get_text(&r);
+	reg.off = get_text(&r);
+	if (r.bad || r.left > 0 || flags > 1) {
+		record_registration_clear(&reg);
+		return -EBADMSG;
+	}
+	*id = xstrndup(key, klen);
+	*out = reg;
+	return 0;
+}
+
 void
 record_history_key(struct buf *b, uint64_t generation, const char *target)
 {

@@ -42,6 +42,12 @@ void record_drain(struct buf *, const struct store_drain *);
 /* -EBADMSG when it is not one of ours; the caller frees `who`. */
 MUST_USE int record_read_drain(const void *key, size_t klen, const void *val, size_t vlen, char service[64],
     struct topo_addr *, struct store_drain *);
+bool record_registration_key(struct buf *, const char *id); /* false: no id, or longer than a key can be */
+void record_registration(struct buf *, const struct store_registration *);
+/* -EBADMSG when it is not one of ours; the caller frees *id and the texts (record_registration_clear). */
+MUST_USE int record_read_registration(const void *key, size_t klen, const void *val, size_t vlen, char **id,
+    struct store_registration *);
+void record_registration_clear(struct store_registration *);
 void record_history_key(struct buf *, uint64_t generation, const char *target); /* NULL: the difference */
 
 #endif

@@ -18,6 +18,7 @@
 
 #define DB_FILE "topology.mdb"
 #define LOCK_FILE "c4d.lock"
+#define GATHER_MS 5 /* before a commit: one for what comes together, and a file that a Kamailio waits for gets the disk first */
 #define OPS_KEEP_MAX 20000  /* records that wait while the disk is full; the oldest history goes first */
 
 struct commit_job {
@@ -183,8 +184,6 @@ ops_squeeze(struct ops *ops)
 	ops->n = n;
 }
 
-static void submit(struct store *);
-
 static void
 fail(struct store *st, int err, const char *text)
 {
@@ -196,7 +195,7 @@ fail(struct store *st, int err, const char *text)
 		    st->db.path, text[0] ? text : strerror(-err), st->dir);
 		log_error("store", "failing: %s", st->why);
 	}
-	loop_timer_start(&st->retry, STORE_RETRY_MS);
+	loop_timer_start(&st->timer, STORE_RETRY_MS);
 }
 
 static void
@@ -228,7 +227,7 @@ commit_done(struct worker_job *wj)
 		}
 		ops_clear(&job->ops);
 		if (st->pending.n > 0 && !st->flushing) /* else the worker takes no more */
-			submit(st);
+			store_commit_now(st);
 	} else {
 		for (i = 0; i < job->ops.n; i++) {
 			st->pending.v = xgrow(st->pending.v, st->pending.n, &st->pending.cap, sizeof *st->pending.v);
@@ -241,8 +240,8 @@ commit_done(struct worker_job *wj)
 	free(job);
 }
 
-static void
-submit(struct store *st)
+void
+store_commit_now(struct store *st)
 {
 	struct commit_job *job;
 
@@ -276,9 +275,18 @@ new_op(struct store *st, enum table table)
 }
 
 static void
-on_retry(void *arg)
+on_timer(void *arg)
 {
-	submit(arg);
+	store_commit_now(arg);
+}
+
+static void
+commit_soon(struct store *st)
+{
+	if (st->flushing)
+		store_commit_now(st);
+	else if (!loop_timer_armed(&st->timer) || st->timer.due_ms - loop_now_ms(st->loop) > GATHER_MS)
+		loop_timer_start(&st->timer, GATHER_MS);
 }
 
 /* ---- opening ---- */
@@ -396,7 +404,7 @@ store_open(struct store **out, struct loop *loop, struct worker *worker, const s
 	st->db.size_bytes = conf->size_bytes;
 	st->db.keep_ms = conf->keep_ms;
 	st->db.keep_max = conf->keep_max;
-	loop_timer_init(&st->retry, loop, on_retry, st);
+	loop_timer_init(&st->timer, loop, on_timer, st);
 	(void)mkdir(conf->dir, 0750);
 	lock = xasprintf("%s/%s", conf->dir, LOCK_FILE);
 	st->lock_fd = file_lock(lock, holder);
@@ -427,7 +435,7 @@ store_flush(struct store *st)
 	if (st == NULL)
 		return;
 	st->flushing = true;
-	submit(st);
+	store_commit_now(st);
 }
 
 void
@@ -437,7 +445,7 @@ store_free(struct store *st)
 
 	if (st == NULL)
 		return;
-	loop_timer_fini(&st->retry);
+	loop_timer_fini(&st->timer);
 	ops_clear(&st->pending);
 	db_close(&st->db);
 	free(st->db.path);
@@ -561,6 +569,38 @@ store_load_drains(struct store *st, store_drain_cb *cb, void *arg)
 	return bad;
 }
 
+size_t
+store_load_registrations(struct store *st, store_registration_cb *cb, void *arg)
+{
+	MDB_txn *txn;
+	MDB_cursor *cur;
+	MDB_val k, v;
+	size_t bad = 0;
+
+	if (st->db.env == NULL || mdb_txn_begin(st->db.env, NULL, MDB_RDONLY, &txn) != 0)
+		return 0;
+	if (mdb_cursor_open(txn, st->db.dbi[T_REGISTRATIONS], &cur) == 0) {
+		while (mdb_cursor_get(cur, &k, &v, MDB_NEXT) == 0) {
+			struct store_registration reg;
+			char *id;
+
+			if (record_read_registration(k.mv_data, k.mv_size, v.mv_data, v.mv_size, &id, &reg) != 0) {
+				bad++;
+				continue;
+			}
+			cb(arg, id, &reg);
+			record_registration_clear(&reg);
+			free(id);
+		}
+		mdb_cursor_close(cur);
+	}
+	mdb_txn_abort(txn);
+	if (bad > 0)
+		log_warnx("store", "%zu registrations in %s could not be read and were skipped: if they are not in the configuration "
+		    "any more, deregister them by hand at Consul", bad, st->db.path);
+	return bad;
+}
+
 /* ---- writing ---- */
 
 struct put_ctx {
@@ -606,7 +646,7 @@ store_put_generation(struct store *st, const struct topo *before, const struct t
 	op = new_op(st, T_META);
 	buf_puts(&op->key, "generation");
 	put_u64(&op->val, after->generation);
-	submit(st);
+	commit_soon(st);
 }
 
 void
@@ -616,7 +656,7 @@ store_put_service(struct store *st, const char *name, const struct store_service
 
 	buf_printf(&op->key, "service:%s", name);
 	record_service(&op->val, s);
-	submit(st);
+	commit_soon(st);
 }
 
 void
@@ -630,7 +670,7 @@ store_put_adopted(struct store *st, const char *target)
 	op = new_op(st, T_META);
 	buf_printf(&op->key, "adopted:%s", target);
 	put_u8(&op->val, RECORD_VERSION);
-	submit(st);
+	commit_soon(st);
 }
 
 void
@@ -643,7 +683,26 @@ store_put_drain(struct store *st, const char *service, const struct topo_addr *a
 	op->del = d == NULL;
 	if (d != NULL)
 		record_drain(&op->val, d);
-	submit(st);
+	commit_soon(st);
+}
+
+void
+store_put_registration(struct store *st, const char *id, const struct store_registration *reg)
+{
+	struct buf key = { 0 };
+	struct op *op;
+
+	if (!record_registration_key(&key, id)) { /* in a commit it would fail, and all that goes with it */
+		log_warnx("store", "the registration %.40s... can't be remembered: its id has %zu bytes (1 to %d)", id, strlen(id),
+		    RECORD_KEY_MAX);
+		return;
+	}
+	op = new_op(st, T_REGISTRATIONS);
+	op->key = key;
+	op->del = reg == NULL;
+	if (reg != NULL)
+		record_registration(&op->val, reg);
+	commit_soon(st);
 }
 
 void
@@ -655,7 +714,7 @@ store_put_times(struct store *st, uint64_t generation, const char *target, int64
 	put_u8(&op->val, RECORD_VERSION);
 	put_u64(&op->val, (uint64_t)applied_ms);
 	put_u64(&op->val, (uint64_t)verified_ms);
-	submit(st);
+	commit_soon(st);
 }
 
 void

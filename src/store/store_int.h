@@ -41,7 +41,7 @@ struct db {
 struct store {
 	struct loop *loop;
 	struct worker *worker;
-	struct loop_timer retry;
+	struct loop_timer timer; /* the next commit */
 	struct store_conf conf;
 	char *dir;
 	char *machine_id;
@@ -62,6 +62,7 @@ struct store {
 	unsigned fail_n;
 };
 
+void store_commit_now(struct store *); /* what is pending, unless a commit is with the worker */
 int64_t store_wall_ms(void);
 int store_err(int rc); /* LMDB's own codes become errno values here and nowhere else */
 
