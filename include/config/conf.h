@@ -231,7 +231,8 @@ struct conf {
 
 /*
  * Every error is reported through `report` as "FILE:LINE: message" (of a syntax error, the first of
- * its file); the call goes on to find them all. 0, or -EINVAL when anything was reported as error.
+ * its file); the call goes on to find them all. What is right but can hardly be meant is reported as
+ * "FILE:LINE: warning: message", and does not make it fail. 0, or -EINVAL when there was an error.
  */
 typedef void conf_report_cb(void *arg, const char *text);
 MUST_USE int conf_load(struct conf **out, const char *file, conf_report_cb *, void *arg);
@@ -247,6 +248,8 @@ const struct conf_kamailio *conf_find_kamailio(const struct conf *, const char *
 size_t conf_restart_keys(const struct conf *running, const struct conf *loaded, conf_report_cb *, void *arg);
 /* Two sections are the same in every key. */
 bool conf_kamailio_same(const struct conf_kamailio *, const struct conf_kamailio *);
+/* Likewise; what the section takes from elsewhere (http.listen's port, ari.*) is not compared. */
+bool conf_register_same(const struct conf_register *, const struct conf_register *);
 
 /* The key table as reference text ("path  type  default  range  reload  help"), for the manual. */
 void conf_print_keys(void (*line)(void *arg, const char *), void *arg);

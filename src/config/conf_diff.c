@@ -7,24 +7,13 @@
 #include "config/conf_int.h"
 
 static bool
-key_same(const struct conf_key *k, const void *a, const void *b)
-{
-	char *x = conf_key_format(k, a), *y = conf_key_format(k, b);
-	bool same = conf_key_is_set(k, a) == conf_key_is_set(k, b) && strcmp(x, y) == 0;
-
-	free(x);
-	free(y);
-	return same;
-}
-
-static bool
 section_same(enum conf_scope_id scope, const void *a, const void *b)
 {
 	section_ptr *va, *vb;
 	size_t i, j, n;
 
 	for (i = 0; i < conf_n_keys; i++)
-		if (conf_keys[i].scope == scope && !key_same(&conf_keys[i], a, b))
+		if (conf_keys[i].scope == scope && !conf_key_same(&conf_keys[i], a, b))
 			return false;
 	for (i = 1; i < CONF_N_SCOPES; i++) {
 		enum conf_scope_id child = (enum conf_scope_id)i;
@@ -49,6 +38,12 @@ conf_kamailio_same(const struct conf_kamailio *a, const struct conf_kamailio *b)
 	return strcmp(a->name, b->name) == 0 && section_same(SC_KAMAILIO, a, b);
 }
 
+bool
+conf_register_same(const struct conf_register *a, const struct conf_register *b)
+{
+	return strcmp(a->name, b->name) == 0 && section_same(SC_REGISTER, a, b);
+}
+
 size_t
 conf_restart_keys(
     const struct conf *running, const struct conf *loaded, conf_report_cb *report, void *arg)
@@ -60,7 +55,7 @@ conf_restart_keys(
 		const struct conf_key *k = &conf_keys[i];
 		char *was, *is, *text;
 
-		if (k->live || k->scope != SC_ROOT || key_same(k, running, loaded))
+		if (k->live || k->scope != SC_ROOT || conf_key_same(k, running, loaded))
 			continue;
 		was = conf_key_format(k, running);
 		is = conf_key_format(k, loaded);

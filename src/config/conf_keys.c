@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#include "config/conf_int.h"
+#include "config/conf_values.h"
 
 #define SOCKET_PATH_MAX (sizeof((struct sockaddr_un *)NULL)->sun_path - 1)
 
@@ -35,8 +35,8 @@ check_dir(char *v, struct buf *why)
 	return why->len == 0;
 }
 
-static bool
-check_socket(char *v, struct buf *why)
+bool
+conf_check_socket(char *v, struct buf *why)
 {
 	if (!check_path(v, why))
 		return false;
@@ -61,27 +61,10 @@ static bool
 check_binrpc(char *v, struct buf *why)
 {
 	if (strncmp(v, "unix:", 5) == 0 && v[5] != '\0')
-		return check_socket(v + 5, why);
+		return conf_check_socket(v + 5, why);
 	if (strncmp(v, "tcp:", 4) == 0)
 		return check_host_port(v + 4, why);
 	buf_puts(why, "must be unix:/PATH or tcp:IP:PORT");
-	return false;
-}
-
-static bool
-check_http(char *v, struct buf *why)
-{
-	static const char *const schemes[] = { "http://", "https://", "unix:/" };
-	size_t i;
-
-	for (i = 0; i < NELEM(schemes); i++) {
-		size_t len = strlen(schemes[i]);
-
-		if (strncmp(v, schemes[i], len) == 0 && v[len] != '\0' &&
-		    text_is_printable(v, strlen(v)))
-			return true;
-	}
-	buf_puts(why, "must be http://HOST:PORT, https://HOST:PORT or unix:/PATH");
 	return false;
 }
 
@@ -107,8 +90,8 @@ check_prefix(char *v, struct buf *why)
 }
 
 /* Lower case, no trailing dot. */
-static bool
-check_dns_name(char *v, struct buf *why)
+bool
+conf_check_dns_name(char *v, struct buf *why)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
 	size_t len = strlen(v);
@@ -273,6 +256,14 @@ check_word(char *v, struct buf *why)
 }
 
 static bool
+check_ari_user(char *v, struct buf *why)
+{
+	if (!text_is_printable(v, strlen(v)) || strchr(v, ':') != NULL)
+		buf_puts(why, "must be one word of printable ASCII, without a colon");
+	return why->len == 0;
+}
+
+static bool
 check_flags(char *v, struct buf *why)
 {
 	int64_t flags;
@@ -307,6 +298,13 @@ const struct conf_scope conf_scopes[CONF_N_SCOPES] = {
 	[SC_PERMISSIONS] = { SC_KAMAILIO, "permissions", "kamailio.NAME.permissions.GROUP",
 	    sizeof(struct conf_permissions), offsetof(struct conf_kamailio, permissions),
 	    offsetof(struct conf_kamailio, n_permissions), check_group_id },
+	[SC_REGISTER] = { SC_ROOT, "register", "register.NAME", sizeof(struct conf_register),
+	    offsetof(struct conf, registers), offsetof(struct conf, n_registers), check_section_name },
+	[SC_CHECK] = { SC_REGISTER, "checks", "register.NAME.checks.CHECK", sizeof(struct conf_check),
+	    offsetof(struct conf_register, checks), offsetof(struct conf_register, n_checks), check_section_name },
+	[SC_TAGGED] = { SC_REGISTER, "tagged_addresses", "register.NAME.tagged_addresses.KIND",
+	    sizeof(struct conf_tagged_address), offsetof(struct conf_register, tagged),
+	    offsetof(struct conf_register, n_tagged), check_section_name },
 };
 
 #define ROOT(f) SC_ROOT, offsetof(struct conf, f)
@@ -316,6 +314,9 @@ const struct conf_scope conf_scopes[CONF_N_SCOPES] = {
 #define RTPENGINE(f) SC_RTPENGINE, offsetof(struct conf_rtpengine, f)
 #define PERMISSIONS(f) SC_PERMISSIONS, offsetof(struct conf_permissions, f)
 #define TAG(f) SC_TAG, offsetof(struct conf_set_tag, f)
+#define REGISTER(f) SC_REGISTER, offsetof(struct conf_register, f)
+#define CHECK(f) SC_CHECK, offsetof(struct conf_check, f)
+#define TAGGED(f) SC_TAGGED, offsetof(struct conf_tagged_address, f)
 
 #define SECOND INT64_C(1000)
 #define MINUTE (60 * SECOND)
@@ -339,17 +340,31 @@ const struct conf_key conf_keys[] = {
 	{ ROOT(log), "log", CT_WORD, "error|warning|notice|info|debug", "info", 0, 0, LIVE, NULL,
 	    "the least level that is logged" },
 	{ ROOT(control_socket), "control.socket", CT_TEXT, "path", "/run/c4d/control.sock", 1,
-	    PATH_LEN, RESTART, check_socket, "where c4ctl reaches the daemon" },
+	    PATH_LEN, RESTART, conf_check_socket, "where c4ctl reaches the daemon" },
 	{ ROOT(control_group), "control.group", CT_TEXT, "group", NULL, 0, 32, RESTART, check_group,
 	    "group that may use the socket; unset: the daemon's own" },
 	{ ROOT(dns), "consul.dns", CT_LIST, "IP:PORT", "127.0.0.1:8600", 1, 8, LIVE,
 	    check_host_port, "Consul's DNS servers, asked over TCP; the next one when one fails" },
-	{ ROOT(http), "consul.http", CT_TEXT, "URL", "http://127.0.0.1:8500", 1, 256, LIVE,
-	    check_http, "the agent's HTTP interface: http://, https:// or unix:/path" },
+	{ ROOT(http), "consul.http", CT_TEXT, "http[s]://IP:PORT or unix:/PATH", "http://127.0.0.1:8500", 1, PATH_LEN,
+	    LIVE, conf_check_consul_url, "Consul's HTTP port" },
 	{ ROOT(token_file), "consul.token_file", CT_TEXT, "path", NULL, 0, PATH_LEN, LIVE,
 	    check_path, "file that holds the ACL token; read again when it changes" },
+	{ ROOT(ca_file), "consul.ca_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "https: who signed the agent's certificate, as PEM; unset: whom the system trusts" },
+	{ ROOT(cert_file), "consul.cert_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "https: c4d's own certificate, with key_file" },
+	{ ROOT(key_file), "consul.key_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "https: its key" },
+	{ ROOT(server_name), "consul.server_name", CT_TEXT, "DNS name or IP", NULL, 1, 253, LIVE,
+	    conf_check_server_name, "https: what the agent's certificate must hold; unset: the address in consul.http" },
+	{ ROOT(verify), "consul.verify", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "https: false: any certificate will do" },
+	{ ROOT(events), "consul.events", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "each register, deregister and maintenance fires an event at Consul" },
+	{ ROOT(stop_timeout_ms), "consul.stop_timeout", CT_MS, NULL, "10s", 100, 10 * MINUTE, LIVE, NULL,
+	    "at a stop, Consul has so long to answer" },
 	{ ROOT(domain), "consul.domain", CT_TEXT, "DNS name", "consul", 1, 253, LIVE,
-	    check_dns_name, "Consul's DNS domain" },
+	    conf_check_dns_name, "Consul's DNS domain" },
 	{ ROOT(wake), "consul.wake", CT_WORD, "dns|index", "dns", 0, 0, LIVE, NULL,
 	    "what says that it is time to ask again: the clock, or Consul's index too" },
 	{ ROOT(budget), "consul.budget", CT_INT, NULL, "1", 1, 100, LIVE, NULL,
@@ -357,8 +372,17 @@ const struct conf_key conf_keys[] = {
 	{ ROOT(dns_timeout_ms), "consul.timeout", CT_MS, NULL, "2s", 50, MINUTE, LIVE, NULL,
 	    "a question without an answer for so long has failed" },
 
+	{ ROOT(listen), "http.listen", CT_LIST, "IP:PORT", "127.0.0.1:9600", 0, 8, LIVE, conf_check_listen,
+	    "where c4d's HTTP server listens, also {ip:INTERFACE}:PORT; []: nowhere" },
+	{ ROOT(ari_url), "ari.url", CT_TEXT, "http[s]://IP:PORT/PREFIX", NULL, 1, PATH_LEN, LIVE, conf_check_ari_url,
+	    "Asterisk's ARI, which knows its endpoint id; needed with eid: asterisk" },
+	{ ROOT(ari_user), "ari.user", CT_TEXT, "text", NULL, 1, 128, LIVE, check_ari_user,
+	    "who asks there" },
+	{ ROOT(ari_password_file), "ari.password_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "file that holds the password; read again when it changes" },
+
 	{ SERVICE(names), "names", CT_LIST, "SRV name", NULL, 1, CONF_NAMES_MAX, LIVE,
-	    check_dns_name, "names whose instances are united; unset: NAME.service.DOMAIN" },
+	    conf_check_dns_name, "names whose instances are united; unset: NAME.service.DOMAIN" },
 	{ SERVICE(tags), "tags", CT_LIST, "tag", NULL, 0, CONF_TAGS_MAX, LIVE, check_tag,
 	    "tags to ask for, beside those that dispatcher sets use" },
 	{ SERVICE(interval_ms), "interval", CT_MS, NULL, "1s", 50, HOUR, LIVE, NULL,
@@ -416,7 +440,9 @@ const struct conf_key conf_keys[] = {
 	{ KAMAILIO(domain_services), "domain.services", CT_LIST, "service", NULL, 0, 64, LIVE,
 	    check_section_name, "whose addresses are domains" },
 	{ KAMAILIO(domain_names), "domain.names", CT_LIST, "DNS name", NULL, 0, 10000, LIVE,
-	    check_dns_name, "further domains" },
+	    conf_check_dns_name, "further domains" },
+	{ KAMAILIO(domain_kv), "domain.kv", CT_TEXT, "prefix", NULL, 1, 512, LIVE, conf_check_kv,
+	    "prefix at Consul's KV: its keys' last parts, and the words of their values, are domains too" },
 	{ KAMAILIO(domain_exclusive), "domain.exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
 	    "the whole table is c4d's; false: others' rows stay" },
 
@@ -463,6 +489,67 @@ const struct conf_key conf_keys[] = {
 	{ TAG(priority), "priority", CT_INT, NULL, NULL, 0, 65535, LIVE, NULL, "likewise" },
 	{ TAG(attrs), "attrs", CT_TEXT, "template", NULL, 0, 512, LIVE, check_template,
 	    "likewise" },
+
+	{ REGISTER(service), "name", CT_TEXT, "service", NULL, 1, 63, LIVE, conf_check_service_name,
+	    "the service's name at Consul; unset: the section's" },
+	{ REGISTER(id), "id", CT_TEXT, "template", "{hostname}-{name}", 1, 256, LIVE, conf_check_register_id,
+	    "its id, of {hostname}, {name} (the section's), {port} and {eid} too" },
+	{ REGISTER(tags), "tags", CT_LIST, "tag", NULL, 0, 64, LIVE, conf_check_register_tag, "its tags" },
+	{ REGISTER(address), "address", CT_TEXT, "IP, name or {ip:IFACE}", NULL, 1, 253, LIVE, conf_check_address,
+	    "an IP address, {ip:INTERFACE}, {ip6:INTERFACE} or a host name; unset: the Consul agent's own" },
+	{ REGISTER(port), "port", CT_INT, NULL, "0", 0, 65535, LIVE, NULL, "its port; 0: none" },
+	{ REGISTER(meta), "meta", CT_PAIRS, "keys and texts", NULL, 0, 56, LIVE, conf_check_meta_value,
+	    "its meta; {address}, {port}, {id}, {name}, {eid} and {hostname} are filled in" },
+	{ REGISTER(dispatcher), "dispatcher", CT_PAIRS, "keys and texts", NULL, 0, 5, LIVE, conf_check_dispatcher_value,
+	    "meta for dispatchers elsewhere: group, priority, weight, max_calls, flags" },
+	{ REGISTER(weight), "weight", CT_INT, NULL, "1", 1, 65535, LIVE, NULL,
+	    "its share of the calls, in DNS too, while its checks pass" },
+	{ REGISTER(weight_warning), "weight_warning", CT_INT, NULL, "1", 0, 65535, LIVE, NULL,
+	    "likewise, while one of them warns" },
+	{ REGISTER(enable_tag_override), "enable_tag_override", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "others may change its tags at Consul" },
+	{ REGISTER(eid), "eid", CT_TEXT, "machine, asterisk or id", "machine", 1, 127, LIVE, conf_check_eid,
+	    "its endpoint id: of this machine, of the Asterisk at ari.url, or the id itself" },
+	{ REGISTER(when), "when", CT_WORD, "healthy|now", "healthy", 0, 0, LIVE, NULL,
+	    "when it is registered: healthy: when each check that c4d makes has passed once" },
+	{ REGISTER(on_stop), "on_stop", CT_WORD, "deregister|maintenance|keep", "deregister", 0, 0, LIVE, NULL,
+	    "what becomes of it when c4d stops" },
+	{ REGISTER(drain_ms), "drain", CT_MS, NULL, "0s", 0, HOUR, LIVE, NULL,
+	    "so long in maintenance before it is deregistered at a stop" },
+	{ REGISTER(verify_dns), "verify_dns", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "say so when the agent has it and DNS does not" },
+
+	{ TAGGED(address), "address", CT_TEXT, "IP, name or {ip:IFACE}", NULL, 1, 253, LIVE, conf_check_address,
+	    "as the registration's; needed" },
+	{ TAGGED(port), "port", CT_INT, NULL, "0", 0, 65535, LIVE, NULL, "0: the registration's" },
+
+	{ CHECK(type), "type", CT_WORD, "http|https|tcp|ttl|eid|sip|binrpc|ng|exec", NULL, 0, 0, LIVE, NULL,
+	    "http, https, tcp and eid are made by Consul, sip, binrpc, ng and exec by c4d; needed" },
+	{ CHECK(url), "url", CT_TEXT, "template", NULL, 1, PATH_LEN, LIVE, conf_check_check_url,
+	    "http, https: what is asked; eid: unset: c4d's own HTTP server" },
+	{ CHECK(method), "method", CT_TEXT, "HTTP method", NULL, 1, 16, LIVE, conf_check_method,
+	    "http, https: unset: GET" },
+	{ CHECK(headers), "headers", CT_SECRETS, "headers and texts", NULL, 0, 16, LIVE, conf_check_header_value,
+	    "http, https: further headers; not shown by show config" },
+	{ CHECK(tls_skip_verify), "tls_skip_verify", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "https: any certificate will do" },
+	{ CHECK(uri), "uri", CT_TEXT, "template", NULL, 1, 200, LIVE, conf_check_sip_uri,
+	    "sip: who is asked by OPTIONS; unset: sip:{address}:{port}" },
+	{ CHECK(to), "to", CT_TEXT, "template", NULL, 1, 256, LIVE, conf_check_to,
+	    "tcp, ng: unset: {address}:{port}; binrpc: unix:/PATH, tcp:IP:PORT or a section of kamailio" },
+	{ CHECK(command), "command", CT_ARGS, "word", NULL, 1, 64, LIVE, conf_check_argument,
+	    "exec: the program, by an absolute path, and its arguments; no shell" },
+	{ CHECK(interval_ms), "interval", CT_MS, NULL, "10s", 100, HOUR, LIVE, NULL, "how often" },
+	{ CHECK(timeout_ms), "timeout", CT_MS, NULL, "1s", 50, HOUR, LIVE, NULL,
+	    "no answer in this time is a failure; the interval at most" },
+	{ CHECK(ttl_ms), "ttl", CT_MS, NULL, NULL, SECOND, DAY, LIVE, NULL,
+	    "ttl: whoever makes the check tells Consul at least this often" },
+	{ CHECK(failures), "failures", CT_INT, NULL, "1", 1, 100, LIVE, NULL,
+	    "sip, binrpc, ng, exec: so many in a row make it critical" },
+	{ CHECK(status), "status", CT_WORD, "critical|warning|passing", NULL, 0, 0, LIVE, NULL,
+	    "http, https, tcp, ttl, eid: before the first result; unset: critical" },
+	{ CHECK(deregister_after_ms), "deregister_critical_after", CT_MS, NULL, "0s", 0, 30 * DAY, LIVE, NULL,
+	    "critical for so long, it is deregistered by Consul; 0s: never; less than 1m is taken as 1m" },
 };
 const size_t conf_n_keys = NELEM(conf_keys);
 
@@ -478,6 +565,37 @@ is_text(const struct conf_key *k)
 	return k->type == CT_TEXT || k->type == CT_WORD;
 }
 
+bool
+conf_key_is_list(const struct conf_key *k)
+{
+	return k->type == CT_LIST || k->type == CT_ARGS;
+}
+
+bool
+conf_key_is_pairs(const struct conf_key *k)
+{
+	return k->type == CT_PAIRS || k->type == CT_SECRETS;
+}
+
+/* What the names in a mapping must be goes with what its values must be. */
+bool
+conf_key_check_name(const struct conf_key *k, char *name, struct buf *why)
+{
+	static const struct {
+		conf_check_cb *value, *name;
+	} names[] = {
+		{ conf_check_meta_value, conf_check_meta_key },
+		{ conf_check_dispatcher_value, conf_check_dispatcher_key },
+		{ conf_check_header_value, conf_check_header_key },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(names); i++)
+		if (names[i].value == k->check)
+			return names[i].name(name, why);
+	return true;
+}
+
 static void
 set_text(const struct conf_key *k, void *obj, const char *v)
 {
@@ -490,8 +608,10 @@ set_text(const struct conf_key *k, void *obj, const char *v)
 void
 conf_key_clear(const struct conf_key *k, void *obj)
 {
-	if (k->type == CT_LIST)
+	if (conf_key_is_list(k))
 		conf_strlist_free(field(k, obj));
+	else if (conf_key_is_pairs(k))
+		conf_pairs_free(field(k, obj));
 	else if (is_text(k))
 		set_text(k, obj, NULL);
 }
@@ -503,7 +623,9 @@ conf_key_default(const struct conf_key *k, void *obj)
 	struct buf why = { 0 };
 
 	conf_key_clear(k, obj);
-	if (k->type == CT_LIST) {
+	if (conf_key_is_pairs(k))
+		return;
+	if (conf_key_is_list(k)) {
 		if (k->def != NULL) /* of one element, so far */
 			conf_strlist_add(&list, k->def);
 		conf_key_set_list(k, obj, &list);
@@ -523,6 +645,16 @@ conf_key_set_list(const struct conf_key *k, void *obj, struct strlist *list)
 	conf_strlist_free(p);
 	*p = *list;
 	memset(list, 0, sizeof *list);
+}
+
+void
+conf_key_set_pairs(const struct conf_key *k, void *obj, struct conf_pairs *pairs)
+{
+	struct conf_pairs *p = field(k, obj);
+
+	conf_pairs_free(p);
+	*p = *pairs;
+	memset(pairs, 0, sizeof *pairs);
 }
 
 static void
@@ -562,8 +694,10 @@ conf_key_what(const struct conf_key *k, char *out, size_t size)
 		[CT_BOOL] = "true or false",
 	};
 
-	if (k->type == CT_LIST)
+	if (conf_key_is_list(k))
 		snprintf(out, size, "a list in brackets: [%s, ...]", k->form);
+	else if (conf_key_is_pairs(k))
+		snprintf(out, size, "a section of %s", k->form);
 	else if (is_text(k))
 		snprintf(out, size, "a text (%s)", k->form);
 	else
@@ -637,7 +771,7 @@ conf_key_check(const struct conf_key *k, char *v, struct buf *why)
 			buf_puts(why, "has control characters; remove them");
 			return false;
 		}
-	if (len == 0 && (k->type == CT_LIST || k->min > 0))
+	if (len == 0 && (k->type == CT_LIST || (k->type != CT_ARGS && k->min > 0)))
 		buf_puts(why, "must not be empty");
 	else if (k->type == CT_TEXT && len > k->max)
 		buf_printf(why, "is too long: %" PRId64 " bytes, at most %" PRId64, len, k->max);
@@ -685,9 +819,60 @@ conf_key_is_set(const struct conf_key *k, const void *obj)
 {
 	if (is_text(k))
 		return *(char **)field(k, obj) != NULL;
-	if (k->type == CT_LIST)
+	if (conf_key_is_list(k))
 		return ((struct strlist *)field(k, obj))->n > 0;
+	if (conf_key_is_pairs(k))
+		return ((struct conf_pairs *)field(k, obj))->n > 0;
 	return k->def != NULL || *(int64_t *)field(k, obj) != -1;
+}
+
+static bool
+strlist_same(const struct strlist *a, const struct strlist *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	return a->n == b->n;
+}
+
+static bool
+pairs_same(const struct conf_pairs *a, const struct conf_pairs *b)
+{
+	const struct strlist ak = { a->keys, a->n }, bk = { b->keys, b->n };
+	const struct strlist av = { a->values, a->n }, bv = { b->values, b->n };
+
+	return strlist_same(&ak, &bk) && strlist_same(&av, &bv);
+}
+
+bool
+conf_key_same(const struct conf_key *k, const void *a, const void *b)
+{
+	const char *x, *y;
+
+	if (conf_key_is_list(k))
+		return strlist_same(field(k, a), field(k, b));
+	if (conf_key_is_pairs(k))
+		return pairs_same(field(k, a), field(k, b));
+	if (k->type == CT_BOOL)
+		return *(bool *)field(k, a) == *(bool *)field(k, b);
+	if (!is_text(k))
+		return *(int64_t *)field(k, a) == *(int64_t *)field(k, b);
+	x = *(char **)field(k, a);
+	y = *(char **)field(k, b);
+	return x == NULL || y == NULL ? x == y : strcmp(x, y) == 0;
+}
+
+static char *
+format_pairs(const struct conf_key *k, const struct conf_pairs *p)
+{
+	struct buf out = { 0 };
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		buf_printf(&out, "%s%s: %s", i ? ", " : "", p->keys[i], k->type == CT_SECRETS ? "(not shown)" : p->values[i]);
+	return buf_take(&out);
 }
 
 char *
@@ -704,7 +889,9 @@ conf_key_format(const struct conf_key *k, const void *obj)
 		return xstrdup(*(char **)field(k, obj));
 	if (k->type == CT_BOOL)
 		return xstrdup(*(bool *)field(k, obj) ? "true" : "false");
-	if (k->type != CT_LIST) {
+	if (conf_key_is_pairs(k))
+		return format_pairs(k, field(k, obj));
+	if (!conf_key_is_list(k)) {
 		format_number(k, *(int64_t *)field(k, obj), text, sizeof text);
 		return xstrdup(text);
 	}
@@ -733,15 +920,15 @@ print_row(const struct conf_key *k, struct buf *out)
 	};
 	char *path = conf_key_pattern(k), range[100] = "-", *type;
 
-	if (k->type == CT_LIST)
+	if (conf_key_is_list(k))
 		type = xasprintf("list of %s", k->form);
 	else
 		type = xstrdup(k->form ? k->form : types[k->type]);
 	if (k->type == CT_MS || k->type == CT_INT || k->type == CT_SIZE)
 		format_range(k, range, sizeof range);
-	else if (k->type == CT_LIST)
+	else if (conf_key_is_list(k) || conf_key_is_pairs(k))
 		snprintf(range, sizeof range, "at most %" PRId64, k->max);
-	buf_printf(out, "%-47s  %-31s  %-31s  %-16s  %-7s  %s", path, type, k->def ? k->def : "-",
+	buf_printf(out, "%-54s  %-31s  %-31s  %-16s  %-7s  %s", path, type, k->def ? k->def : "-",
 	    range, k->live ? "live" : "restart", k->help);
 	free(path);
 	free(type);

@@ -239,7 +239,7 @@ add_element(struct loader *l, size_t file, const char *path, const struct conf_k
 	if (!expand(l, file, el->line, path, el->text, &text))
 		goto out;
 	ok = conf_key_check(k, text.s, &why);
-	for (i = 0; ok && i < list->n; i++)
+	for (i = 0; ok && i < list->n && k->type != CT_ARGS; i++)
 		if (strcmp(list->v[i], text.s) == 0) {
 			ok = false;
 			buf_puts(&why, "is listed twice; remove one");
@@ -285,6 +285,68 @@ apply_list(struct loader *l, size_t file, int line, struct sect *s, const char *
 	return ok;
 }
 
+/* One pair of a mapping, checked and added. False: reported, and without the value where nobody may see it. */
+static bool
+add_pair(struct loader *l, size_t file, const char *map, const struct conf_key *k, const struct conf_pair *pair,
+    struct conf_pairs *out)
+{
+	struct buf text = { 0 }, why = { 0 };
+	char *path = conf_join(map, pair->key), q[100];
+	bool ok = false;
+
+	if (pair->value->kind == NODE_BAD)
+		goto out;
+	if (!conf_key_check_name(k, pair->key, &why)) {
+		conf_error(&l->errs, file, pair->line, "%s: %s", conf_quote(path, q), why.s);
+		goto out;
+	}
+	if (pair->value->kind != NODE_TEXT) {
+		conf_error(&l->errs, file, pair->line, "%s: must be a text, not %s", conf_quote(path, q),
+		    pair->value->kind == NODE_LIST  ? "a list"
+		    : pair->value->kind == NODE_MAP ? "a section"
+						    : "empty");
+		goto out;
+	}
+	if (!expand(l, file, pair->line, path, pair->value->text, &text))
+		goto out;
+	ok = conf_key_check(k, text.s, &why);
+	if (ok)
+		conf_pairs_add(out, pair->key, text.s);
+	else if (k->type == CT_SECRETS)
+		conf_error(&l->errs, file, pair->line, "%s: %s", conf_quote(path, q), why.s);
+	else
+		value_error(l, file, pair->line, path, text.s, why.s);
+out:
+	buf_free(&text);
+	buf_free(&why);
+	free(path);
+	return ok;
+}
+
+static bool
+apply_pairs(struct loader *l, size_t file, int line, struct sect *s, const char *path, const struct conf_key *k,
+    const struct conf_node *node, struct mark *m)
+{
+	struct conf_pairs pairs = { 0 };
+	bool ok = true;
+	size_t i;
+
+	if ((int64_t)node->n > k->max) {
+		conf_error(&l->errs, file, line, "%s has %zu keys; at most %d are possible", path, node->n, (int)k->max);
+		return false;
+	}
+	m->elements = xcalloc(node->n, sizeof *m->elements);
+	for (i = 0; i < node->n; i++) {
+		m->elements[i] = node->pairs[i].line;
+		if (!add_pair(l, file, path, k, &node->pairs[i], &pairs))
+			ok = false;
+	}
+	if (ok)
+		conf_key_set_pairs(k, s->obj, &pairs);
+	conf_pairs_free(&pairs);
+	return ok;
+}
+
 static bool
 apply_text(struct loader *l, size_t file, int line, struct sect *s, const char *path,
     const struct conf_key *k, const struct conf_node *node)
@@ -310,7 +372,7 @@ apply(struct loader *l, size_t file, struct sect *s, const struct conf_key *k,
 	struct mark *m = &s->marks[k - conf_keys];
 	const struct conf_node *node = pair->value;
 	char *path = conf_join(s->path, k->name), what[100];
-	bool is_list = k->type == CT_LIST, ok = false;
+	bool is_list = conf_key_is_list(k), ok = false;
 
 	free(m->elements);
 	memset(m, 0, sizeof *m);
@@ -322,7 +384,9 @@ apply(struct loader *l, size_t file, struct sect *s, const struct conf_key *k,
 		ok = true;
 	} else if (node->kind == NODE_LIST && is_list) {
 		ok = apply_list(l, file, pair->line, s, path, k, node, m);
-	} else if (node->kind == NODE_TEXT && !is_list) {
+	} else if (node->kind == NODE_MAP && conf_key_is_pairs(k)) {
+		ok = apply_pairs(l, file, pair->line, s, path, k, node, m);
+	} else if (node->kind == NODE_TEXT && !is_list && !conf_key_is_pairs(k)) {
 		ok = apply_text(l, file, pair->line, s, path, k, node);
 	} else {
 		conf_error(&l->errs, file, pair->line, "%s: must be %s, not %s", path,
@@ -396,6 +460,8 @@ walk_sections(struct loader *l, size_t file, struct sect *s, enum conf_scope_id 
 			}
 			if (wants_map(l, file, pair->line, sub, pair->value))
 				walk(l, file, kid, "", pair->value);
+			else
+				kid->at.bad = pair->value->kind != NODE_NULL;
 		}
 		buf_free(&why);
 		free(sub);
@@ -456,6 +522,8 @@ add_item(struct loader *l, size_t *cap, const struct sect *s, const struct conf_
 	struct conf_item *item;
 	size_t i;
 
+	if (s->scope == SC_CHECK && !conf_key_is_set(k, s->obj)) /* of another type, most of them */
+		return;
 	/* What a tag does not say is the set's. */
 	if (s->scope == SC_TAG && parent != NULL && !conf_key_is_set(k, s->obj))
 		for (i = 0; i < conf_n_keys; i++)
@@ -509,8 +577,8 @@ loader_finish(struct loader *l, struct conf **out, conf_report_cb *report, void 
 
 	if (!l->broken)
 		conf_check_whole(l);
-	if (l->errs.n > 0) {
-		conf_errors_report(&l->errs, report, arg);
+	conf_errors_report(&l->errs, report, arg);
+	if (l->errs.n > l->errs.n_warnings) {
 		conf_free(l->conf);
 		err = -EINVAL;
 	} else {

@@ -24,6 +24,29 @@ conf_strlist_free(struct strlist *l)
 	memset(l, 0, sizeof *l);
 }
 
+void
+conf_pairs_add(struct conf_pairs *p, const char *key, const char *value)
+{
+	p->keys = xrealloc(p->keys, p->n + 1, sizeof *p->keys);
+	p->values = xrealloc(p->values, p->n + 1, sizeof *p->values);
+	p->keys[p->n] = xstrdup(key);
+	p->values[p->n++] = xstrdup(value);
+}
+
+void
+conf_pairs_free(struct conf_pairs *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		free(p->keys[i]);
+		free(p->values[i]);
+	}
+	free(p->keys);
+	free(p->values);
+	memset(p, 0, sizeof *p);
+}
+
 size_t
 conf_sections(const void *obj, enum conf_scope_id id, section_ptr **v)
 {

@@ -297,7 +297,7 @@ check_kamailio(struct loader *l, const struct sect *s, size_t before)
 	check_needs(l, s, kam->n_sets > 0, kam->list_file, "list_file", "dispatcher sets", "the dispatcher module's list_file");
 	check_needs(l, s, kam->n_rtpengines > 0, kam->tables, "tables", "rtpengine sets",
 	    "the directory in modparam(\"rtpengine\", \"db_url\", \"text://DIRECTORY\")");
-	check_needs(l, s, kam->domain_services.n + kam->domain_names.n > 0, kam->tables, "tables", "a domain table",
+	check_needs(l, s, kam->domain_services.n + kam->domain_names.n > 0 || kam->domain_kv != NULL, kam->tables, "tables", "a domain table",
 	    "the directory in modparam(\"domain\", \"db_url\", \"text://DIRECTORY\")");
 	check_needs(l, s, kam->n_permissions > 0, kam->address_file, "address_file", "permissions groups",
 	    "the permissions module's address_file");
@@ -345,32 +345,13 @@ check_flaps_and_drain(struct loader *l, const struct sect *s)
 	}
 }
 
-/* What `wake: index` waits at: no name that would have to be looked up, and plain HTTP. */
-static void
-check_wake(struct loader *l)
-{
-	const struct mark *m = conf_mark_of(l->root, "consul.wake"), *http = conf_mark_of(l->root, "consul.http");
-	const char *url = l->conf->http;
-	struct topo_addr addr;
-	char q[100];
-
-	if (m->bad || http->bad || strcmp(l->conf->wake, "index") != 0)
-		return;
-	if (strncmp(url, "http://", 7) == 0 && topo_addr_parse(url + 7, &addr) == 0 && addr.port != 0)
-		return;
-	conf_error(&l->errs, http->file, http->line,
-	    "consul.http '%s': consul.wake: index needs http://IP:PORT with an address in digits; https://, unix:/ and host "
-	    "names cannot be waited at yet; change it, or set consul.wake to dns",
-	    conf_quote(url, q));
-}
-
 void
 conf_check_whole(struct loader *l)
 {
 	const struct sect *root = l->root;
 	size_t i;
 
-	check_wake(l);
+	conf_check_consul(l);
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_SERVICE)
 			check_service(l, root->kids[i]);
@@ -380,6 +361,9 @@ conf_check_whole(struct loader *l)
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_KAMAILIO)
 			check_kamailio(l, root->kids[i], i);
+	for (i = 0; i < root->n_kids; i++)
+		if (root->kids[i]->scope == SC_REGISTER)
+			conf_check_register(l, root->kids[i], i);
 	for (i = 0; i < l->conf->n_services; i++) {
 		struct strlist *tags = &l->conf->services[i]->tags;
 

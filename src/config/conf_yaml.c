@@ -32,23 +32,42 @@ conf_errors_file(struct conf_errors *e, const char *name)
 	return e->n_files++;
 }
 
-void
-conf_error(struct conf_errors *e, size_t file, int line, const char *fmt, ...)
+static void
+add_error(struct conf_errors *e, size_t file, int line, bool warning, const char *fmt, va_list ap)
 {
 	struct conf_error *err;
-	va_list ap;
 	char *text;
 
-	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();
-	va_end(ap);
 	e->v = xgrow(e->v, e->n, &e->cap, sizeof *e->v);
 	err = &e->v[e->n];
 	err->file = file;
 	err->line = line;
 	err->seq = e->n++;
+	err->warning = warning;
 	err->text = text;
+	e->n_warnings += warning;
+}
+
+void
+conf_error(struct conf_errors *e, size_t file, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_error(e, file, line, false, fmt, ap);
+	va_end(ap);
+}
+
+void
+conf_warning(struct conf_errors *e, size_t file, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_error(e, file, line, true, fmt, ap);
+	va_end(ap);
 }
 
 static int
@@ -72,8 +91,8 @@ conf_errors_report(struct conf_errors *e, conf_report_cb *report, void *arg)
 		return;
 	qsort(e->v, e->n, sizeof *e->v, error_cmp);
 	for (i = 0; i < e->n; i++) {
-		char *text =
-		    xasprintf("%s:%d: %s", e->files[e->v[i].file], e->v[i].line, e->v[i].text);
+		char *text = xasprintf("%s:%d: %s%s", e->files[e->v[i].file], e->v[i].line,
+		    e->v[i].warning ? "warning: " : "", e->v[i].text);
 
 		report(arg, text);
 		free(text);
@@ -94,14 +113,36 @@ conf_errors_clear(struct conf_errors *e)
 	memset(e, 0, sizeof *e);
 }
 
+/* "://user:password@" has no business in a log. */
+static size_t
+credentials_at(const char *s)
+{
+	size_t len = strncmp(s, "://", 3) == 0 ? strcspn(s + 3, "/?# ") + 3 : 0;
+
+	while (len > 0 && s[len] != '@')
+		len--;
+	return len;
+}
+
 const char *
 conf_quote(const char *s, char out[100])
 {
-	size_t i;
+	static const char hidden[] = "://(not shown)";
+	size_t n = 0;
 
-	for (i = 0; s[i] && i < 80; i++)
-		out[i] = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
-	strcpy(out + i, s[i] ? "..." : "");
+	while (*s && n < 80) {
+		size_t skip = credentials_at(s);
+
+		if (skip > 0) {
+			memcpy(out + n, hidden, sizeof hidden - 1);
+			n += sizeof hidden - 1;
+			s += skip;
+		} else {
+			out[n++] = *s >= 0x20 && *s < 0x7f ? *s : '?';
+			s++;
+		}
+	}
+	strcpy(out + n, *s ? "..." : "");
 	return out;
 }
 

@@ -49,6 +49,12 @@ def merge(base, over):
 	return out
 
 
+def next_port(lab):
+	"""Of HTTP servers, from which on to look for a free one: those of the same lab may not run yet."""
+	lab.http_ports = getattr(lab, "http_ports", 19600) + 1
+	return lab.http_ports
+
+
 class C4d:
 	"""
 	One daemon. config: a dict (see base_config()) or text. user: run as this user, as on a real VM.
@@ -59,6 +65,8 @@ class C4d:
 		self.lab, self.name, self.user = lab, name, user
 		self.binary = binary or c4d_binary()
 		self.dir = lab.mkdir(name, user=user)
+		self.http_ip = lab.ip(254)
+		self.http_port = lab.port(self.http_ip, next_port(lab))
 		self.conf = os.path.join(self.dir, "c4d.yml")
 		self.socket = os.path.join(self.dir, "ctl.sock")
 		self.state = os.path.join(self.dir, "state")
@@ -80,7 +88,8 @@ class C4d:
 	def write(self, config):
 		"""Replace the configuration (reload() or a restart makes it take effect)."""
 		if isinstance(config, dict):
-			config = yaml(merge({"state": self.state, "control": {"socket": self.socket}}, config))
+			config = yaml(merge({"state": self.state, "control": {"socket": self.socket},
+				"http": {"listen": [f"{self.http_ip}:{self.http_port}"]}}, config))
 		with open(self.conf, "w") as f:
 			f.write(config)
 

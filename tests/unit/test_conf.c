@@ -74,6 +74,11 @@ check_item(const struct conf *conf, const char *path, const char *value, const c
 	"services: {router: {}}\nkamailio:\n  sbc:\n    list_file: /f\n    dispatcher:\n      " \
 	"1:\n        "
 #define KAM_TAG KAM "service: router\n        tag:\n          "
+#define REG "register:\n  a:\n    address: 10.0.0.1\n    port: 5060\n    " /* then line 5 */
+#define CHECK(...) REG "checks:\n      c: {" __VA_ARGS__ "}\n" /* line 6 */
+#define CHECK_SAID "t.yml:6: register.a.checks.c"
+#define NOWHERE "register:\n  a: {checks: {c: {" /* neither address nor port */
+#define S128 S62 S62 "aaaa"
 #define LISTED(...) "services:\n  a:\n    tags: [" __VA_ARGS__ "]\n"
 
 /* One error each: the only line said begins with `said`. */
@@ -131,14 +136,6 @@ static const struct {
 	{ "log: error|warning\n", "t.yml:1: log 'error|warning': must be" },
 	{ "log: ''\n", "t.yml:1: log '': must be" },
 	{ "consul: {wake: kv}\n", "t.yml:1: consul.wake 'kv': must be dns|index" },
-	{ "consul:\n  wake: index\n  http: https://127.0.0.1:8501\n",
-	    "t.yml:3: consul.http 'https://127.0.0.1:8501': consul.wake: index needs http://IP:PORT" },
-	{ "consul: {wake: index, http: 'unix:/run/consul.sock'}\n",
-	    "t.yml:1: consul.http 'unix:/run/consul.sock': consul.wake: index needs http://IP:PORT" },
-	{ "consul: {wake: index, http: 'http://localhost:8500'}\n",
-	    "t.yml:1: consul.http 'http://localhost:8500': consul.wake: index needs http://IP:PORT with an address in digits" },
-	{ "consul: {wake: index, http: 'http://127.0.0.1'}\n",
-	    "t.yml:1: consul.http 'http://127.0.0.1': consul.wake: index needs http://IP:PORT" },
 	{ "kamailio: {a: {strategy: both}}\n", "t.yml:1: kamailio.a.strategy 'both': must be reload|incremental" },
 	{ "services: {a: {flap_suppress: 500}}\n",
 	    "t.yml:1: services.a: flap_reuse 750 must be less than flap_suppress 500; lower the one or raise the other" },
@@ -234,7 +231,50 @@ static const struct {
 	{ "consul: {dns: ['1.1.1.1:1', '1.1.1.1:1']}\n",
 	    "t.yml:1: consul.dns '1.1.1.1:1': is listed twice" },
 	{ "consul: {http: localhost}\n",
-	    "t.yml:1: consul.http 'localhost': must be http://HOST:PORT" },
+	    "t.yml:1: consul.http 'localhost': must be http://IP:PORT, https://IP:PORT or unix:/PATH\n" },
+	{ "consul: {wake: index, http: 'http://localhost:8500'}\n",
+	    "t.yml:1: consul.http 'http://localhost:8500': host names would have to be looked up, which can hang: write the "
+	    "address in digits, as in http://127.0.0.1:8500\n" },
+	{ "consul: {http: 'https://consul.example:8501'}\n",
+	    "t.yml:1: consul.http 'https://consul.example:8501': host names would have to be looked up, which can hang: write the "
+	    "address in digits; the name that the certificate holds goes to consul.server_name\n" },
+	{ "consul: {http: 'http://127.0.0.1'}\n",
+	    "t.yml:1: consul.http 'http://127.0.0.1': must be http://IP:PORT, https://IP:PORT or unix:/PATH\n" },
+	{ "consul: {http: 'http://127.0.0.1:0'}\n", "t.yml:1: consul.http 'http://127.0.0.1:0': port '0': must be 1 to 65535" },
+	{ "consul: {http: 'http://127.0.0.1:65536'}\n", "t.yml:1: consul.http 'http://127.0.0.1:65536': port '65536': must be" },
+	{ "consul: {http: 'http://127.0.0.300:80'}\n",
+	    "t.yml:1: consul.http 'http://127.0.0.300:80': 127.0.0.300 is no IP address\n" },
+	{ "consul: {http: 'http://::1:80'}\n", "t.yml:1: consul.http 'http://::1:80': an empty host is no IP address\n" },
+	{ "consul: {http: 'http://[127.0.0.1]:80'}\n", "t.yml:1: consul.http 'http://[127.0.0.1]:80': in brackets stands an IPv6" },
+	{ "consul: {http: 'https://127.0.0.1:8501/v1'}\n",
+	    "t.yml:1: consul.http 'https://127.0.0.1:8501/v1': nothing may follow the port\n" },
+	{ "consul: {http: 'http://{address}:8500'}\n", "t.yml:1: consul.http 'http://{address}:8500': must be http://IP:PORT" },
+	{ "consul: {http: 'http://u:p@127.0.0.1:8500'}\n",
+	    "t.yml:1: consul.http 'http://(not shown)@127.0.0.1:8500': a user and password cannot stand here\n" },
+	{ "consul: {http: 'unix:run/c'}\n", "t.yml:1: consul.http 'unix:run/c': must be an absolute path" },
+	{ "consul: {http: 'unix:" PATH50 PATH50 PATH50 "'}\n", "t.yml:1: consul.http 'unix:" PATH50 },
+	{ "consul: {http: 'http://127.0.0.1:80 '}\n", "t.yml:1: consul.http 'http://127.0.0.1:80 ': white space" },
+	{ "consul: {http: 'https://127.0.0.1:1', cert_file: /c}\n",
+	    "t.yml:1: consul.cert_file: needs consul.key_file too; set both or none\n" },
+	{ "consul:\n  http: https://127.0.0.1:1\n  key_file: /c\n",
+	    "t.yml:3: consul.key_file: needs consul.cert_file too; set both or none\n" },
+	{ "consul: {ca_file: ca.pem}\n", "t.yml:1: consul.ca_file 'ca.pem': must be an absolute path" },
+	{ "consul: {server_name: 'a b'}\n", "t.yml:1: consul.server_name 'a b': is not a DNS name" },
+	{ "consul: {verify: maybe}\n", "t.yml:1: consul.verify 'maybe': must be true or false\n" },
+	{ "consul: {stop_timeout: 11m}\n", "t.yml:1: consul.stop_timeout '11m': out of range, 100ms to 10m\n" },
+	{ "http:\n  listen:\n  - 127.0.0.1:9600\n  - 9600\n", "t.yml:4: http.listen '9600': must be IP:PORT or {ip:INTERFACE}:PORT" },
+	{ "http: {listen: ['{ip:eth0}']}\n", "t.yml:1: http.listen '{ip:eth0}': must be IP:PORT or {ip:INTERFACE}:PORT" },
+	{ "http: {listen: ['{ip:eth0}:0']}\n", "t.yml:1: http.listen '{ip:eth0}:0': must be IP:PORT or {ip:INTERFACE}:PORT" },
+	{ "http: {listen: ['{ip:}:1']}\n", "t.yml:1: http.listen '{ip:}:1': must be {ip:INTERFACE} or {ip6:INTERFACE}, with a name" },
+	{ "http: {listen: ['localhost:1']}\n", "t.yml:1: http.listen 'localhost:1': must be IP:PORT or" },
+	{ "ari: {url: 'http://localhost:8088/ari', user: u, password_file: /p}\n",
+	    "t.yml:1: ari.url 'http://localhost:8088/ari': host names would have to be looked up" },
+	{ "ari: {url: '127.0.0.1:8088'}\n", "t.yml:1: ari.url '127.0.0.1:8088': must be http://IP:PORT/PREFIX" },
+	{ "ari: {url: 'http://127.0.0.1:1', user: u}\n", "t.yml:1: ari.user: needs ari.password_file too; set both or none\n" },
+	{ "ari: {url: 'http://127.0.0.1:1', user: 'a:b', password_file: /p}\n", "t.yml:1: ari.user 'a:b': must be one word of printable ASCII, without a colon\n" },
+	{ "kamailio: {a: {tables: /t, domain: {kv: /c4/domains}}}\n",
+	    "t.yml:1: kamailio.a.domain.kv '/c4/domains': keys of Consul's KV do not begin with /; take it away\n" },
+	{ "kamailio: {a: {domain: {kv: c4/domains}}}\n", "t.yml:1: kamailio.a: has a domain table but no tables; set it to" },
 	{ "consul: {domain: 'a..b'}\n", "t.yml:1: consul.domain 'a..b': is not a DNS name" },
 	{ "services: {Router: {}}\n",
 	    "t.yml:1: services.Router: a name here has lower-case letters" },
@@ -370,6 +410,199 @@ static const struct {
 	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.x.attrs 'a b': white space" },
 	{ KAM_TAG "x: {uri: ''}\n",
 	    "t.yml:9: kamailio.sbc.dispatcher.1.tag.x.uri '': must not be empty" },
+	/* registrations */
+	{ REG "prt: 5\n", "t.yml:5: unknown key 'register.a.prt'; did you mean 'port'?\n" },
+	{ "register: {A: {}}\n", "t.yml:1: register.A: a name here has lower-case letters" },
+	{ "register: {a: 5}\n", "t.yml:1: register.a: must be a section of keys and values" },
+	{ REG "name: my service\n", "t.yml:5: register.a.name 'my service': the name of a service at Consul has letters" },
+	{ REG "name: a.b\n", "t.yml:5: register.a.name 'a.b': the name of a service at Consul has letters" },
+	{ REG "name: -a\n", "t.yml:5: register.a.name '-a': a DNS name neither begins nor ends with '-'\n" },
+	{ REG "name: Consul\n", "t.yml:5: register.a.name 'Consul': is the name of Consul's own servers; choose another\n" },
+	{ REG "name: " S62 "aa\n", "t.yml:5: register.a.name '" S62 "aa': is too long: 64 bytes, at most 63\n" },
+	{ "register:\n  consul: {}\n", "t.yml:2: register.consul.name 'consul': is the name of Consul's own servers" },
+	{ REG "id: '{adress}'\n",
+	    "t.yml:5: register.a.id '{adress}': unknown placeholder {adress}; there are {port}, {name}, {eid} and {hostname}\n" },
+	{ REG "id: 'x-{address}'\n", "t.yml:5: register.a.id 'x-{address}': unknown placeholder {address};" },
+	{ REG "id: '{id}'\n", "t.yml:5: register.a.id '{id}': unknown placeholder {id};" },
+	{ REG "id: 'a b'\n", "t.yml:5: register.a.id 'a b': white space, control characters" },
+	{ REG "id: ''\n", "t.yml:5: register.a.id '': must not be empty\n" },
+	{ REG "id: '{name'\n", "t.yml:5: register.a.id '{name': unknown placeholder {;" },
+	{ REG "id: _service_maintenance\n", "t.yml:5: register.a.id '_service_maintenance': is one of Consul's own; choose another\n" },
+	{ "register: {a: {id: 'x-{port}'}}\n", "t.yml:1: register.a.id 'x-{port}': {port} is not known; set port\n" },
+	{ "register:\n  a: {id: x}\n  b:\n    id: x\n",
+	    "t.yml:4: register.b.id 'x': is that of register.a as well (t.yml:2); each registration needs its own\n" },
+	{ "register:\n  a: {id: '{hostname}'}\n  b: {id: '{hostname}'}\n",
+	    "t.yml:3: register.b.id '{hostname}': is that of register.a as well (t.yml:2)" },
+	{ "register:\n  a: {id: 'x-5', port: 5}\n  b: {id: 'x-{port}', port: 5}\n",
+	    "t.yml:3: register.b.id 'x-{port}': is that of register.a as well (t.yml:2)" },
+	{ "register:\n  a: {id: 'x-b'}\n  b: {id: 'x-{name}'}\n", "t.yml:3: register.b.id 'x-{name}': is that of register.a" },
+	{ "register:\n  a: {id: '{eid}', eid: q}\n  b: {id: '{eid}', eid: q}\n", "t.yml:3: register.b.id '{eid}': is that of" },
+	{ REG "tags: [a, a]\n", "t.yml:5: register.a.tags 'a': is listed twice" },
+	{ REG "tags: [\"a\\tb\"]\n", "t.yml:5: register.a.tags 'a?b': has control characters; remove them\n" },
+	{ REG "tags: ['']\n", "t.yml:5: register.a.tags '': must not be empty\n" },
+	{ REG "tags: [" S128 S128 "]\n", "t.yml:5: register.a.tags '" },
+	{ "register: {a: {address: 0.0.0.0}}\n",
+	    "t.yml:1: register.a.address '0.0.0.0': unspecified address: nobody could be sent there; write that of an interface" },
+	{ "register: {a: {address: '::'}}\n", "t.yml:1: register.a.address '::': unspecified address" },
+	{ "register: {a: {address: 239.1.1.1}}\n", "t.yml:1: register.a.address '239.1.1.1': multicast address" },
+	{ "register: {a: {address: 'ff02::1'}}\n", "t.yml:1: register.a.address 'ff02::1': multicast address" },
+	{ "register: {a: {address: 255.255.255.255}}\n", "t.yml:1: register.a.address '255.255.255.255': broadcast address" },
+	{ "register: {a: {address: '10.0.0.1:5060'}}\n", "t.yml:1: register.a.address '10.0.0.1:5060': is no IP address; the port has" },
+	{ "register: {a: {address: '[::1]'}}\n", "t.yml:1: register.a.address '[::1]': is no IP address; the port has a key" },
+	{ "register: {a: {address: 10.0.0.256}}\n", "t.yml:1: register.a.address '10.0.0.256': is no IP address" },
+	{ "register: {a: {address: 'a b'}}\n", "t.yml:1: register.a.address 'a b': is not a DNS name" },
+	{ "register: {a: {address: '{ip:}'}}\n", "t.yml:1: register.a.address '{ip:}': must be {ip:INTERFACE} or {ip6:INTERFACE}" },
+	{ "register: {a: {address: '{ip6:abcdefghijklmnop}'}}\n",
+	    "t.yml:1: register.a.address '{ip6:abcdefghijklmnop}': must be {ip:INTERFACE} or {ip6:INTERFACE}, with a name of 1 to 15" },
+	{ "register: {a: {address: '{ip:eth0'}}\n", "t.yml:1: register.a.address '{ip:eth0': must be {ip:INTERFACE}" },
+	{ "register: {a: {address: '{ip:a/b}'}}\n", "t.yml:1: register.a.address '{ip:a/b}': must be {ip:INTERFACE}" },
+	{ "register: {a: {address: '{ip:eth0}:5060'}}\n",
+	    "t.yml:1: register.a.address '{ip:eth0}:5060': must be an address, a host name, or just {ip:INTERFACE}" },
+	{ "register: {a: {address: '{hostname}'}}\n", "t.yml:1: register.a.address '{hostname}': must be an address, a host name" },
+	{ "register: {a: {port: 65536}}\n", "t.yml:1: register.a.port '65536': out of range, 0 to 65535\n" },
+	{ "register: {a: {port: -1}}\n", "t.yml:1: register.a.port '-1': out of range" },
+	{ "register: {a: {port: sip}}\n", "t.yml:1: register.a.port 'sip': must be a whole number\n" },
+	{ REG "weight: 0\n", "t.yml:5: register.a.weight '0': out of range, 1 to 65535\n" },
+	{ REG "weight: 65536\n", "t.yml:5: register.a.weight '65536': out of range" },
+	{ REG "weight_warning: -1\n", "t.yml:5: register.a.weight_warning '-1': out of range, 0 to 65535\n" },
+	{ REG "enable_tag_override: 2\n", "t.yml:5: register.a.enable_tag_override '2': must be true or false\n" },
+	{ REG "when: ready\n", "t.yml:5: register.a.when 'ready': must be healthy|now\n" },
+	{ REG "on_stop: leave\n", "t.yml:5: register.a.on_stop 'leave': must be deregister|maintenance|keep\n" },
+	{ REG "drain: 61m\n", "t.yml:5: register.a.drain '61m': out of range, 0s to 1h\n" },
+	{ REG "eid: asterisk\n", "t.yml:5: register.a.eid 'asterisk': needs ari.url, where Asterisk is asked; set it, such as to" },
+	{ REG "eid: '{hostname}'\n", "t.yml:5: register.a.eid '{hostname}': must be machine, asterisk, or the endpoint id itself" },
+	{ REG "eid: a b\n", "t.yml:5: register.a.eid 'a b': white space" },
+	{ REG "eid: " S128 "\n", "t.yml:5: register.a.eid '" },
+	{ REG "tagged_addresses: {lan: {}}\n", "t.yml:5: register.a.tagged_addresses.lan: needs an address\n" },
+	{ REG "tagged_addresses: {lan: {address: 0.0.0.0}}\n", "t.yml:5: register.a.tagged_addresses.lan.address '0.0.0.0': unspec" },
+	{ REG "tagged_addresses: {lan: {address: 10.0.0.1, port: 70000}}\n", "t.yml:5: register.a.tagged_addresses.lan.port '70000': out" },
+	{ REG "tagged_addresses: {lan: 10.0.0.1}\n", "t.yml:5: register.a.tagged_addresses.lan: must be a section" },
+	{ REG "tagged_addresses: {'l n': {address: 10.0.0.1}}\n", "t.yml:5: register.a.tagged_addresses.l n: a name here has" },
+	/* meta */
+	{ REG "meta: [a]\n", "t.yml:5: register.a.meta: must be a section of keys and texts, not a list\n" },
+	{ REG "meta: a\n", "t.yml:5: register.a.meta: must be a section of keys and texts, not a single value\n" },
+	{ REG "meta: {a: [b]}\n", "t.yml:5: register.a.meta.a: must be a text, not a list\n" },
+	{ REG "meta:\n      b: x\n      a:\n        b: c\n", "t.yml:7: register.a.meta.a: must be a text, not a section\n" },
+	{ REG "meta: {a: }\n", "t.yml:5: register.a.meta.a: must be a text, not empty\n" },
+	{ REG "meta: {a: 1, a: 2}\n", "t.yml:5: key 'a' is repeated: it already stands at line 5" },
+	{ REG "meta:\n      ok: x\n      a.b: c\n",
+	    "t.yml:7: register.a.meta.a.b: Consul takes meta keys of letters, digits, '-' and '_', 1 to 128 of them\n" },
+	{ REG "meta: {'': c}\n", "t.yml:5: register.a.meta: Consul takes meta keys of" },
+	{ REG "meta: {\"a\\x01\": c}\n", "t.yml:5: register.a.meta.a?: Consul takes meta keys of" },
+	{ REG "meta: {" S128 "a: c}\n", "t.yml:5: register.a.meta.a" },
+	{ REG "meta: {a: " S128 S128 S128 S128 "b}\n", "t.yml:5: register.a.meta.a '" },
+	{ REG "meta: {consul-x: c}\n", "t.yml:5: register.a.meta.consul-x: Consul keeps meta keys that begin with consul- to itself" },
+	{ REG "meta: {eid: c}\n", "t.yml:5: register.a.meta.eid: c4d sets this key itself, from `eid` of the section\n" },
+	{ REG "meta: {c4d-machine: c}\n", "t.yml:5: register.a.meta.c4d-machine: c4d sets this key itself; choose another\n" },
+	{ REG "meta: {a: '{adress}'}\n",
+	    "t.yml:5: register.a.meta.a '{adress}': unknown placeholder {adress}; there are {address}, {port}, {id}, {name}, {eid} "
+	    "and {hostname}\n" },
+	{ REG "meta: {a: \"b\\n\"}\n", "t.yml:5: register.a.meta.a 'b?': has control characters; remove them\n" },
+	{ REG "meta: {a: '${C4D_TEST_UNSET}'}\n", "t.yml:5: register.a.meta.a: environment variable C4D_TEST_UNSET is not set" },
+	{ "register: {a: {meta: {b: 'x{address}'}}}\n", "t.yml:1: register.a.meta.b 'x{address}': {address} is not known: that of" },
+	{ "register: {a: {meta: {b: '{port}'}}}\n", "t.yml:1: register.a.meta.b '{port}': {port} is not known; set port\n" },
+	{ REG "dispatcher: {wait: 5}\n", "t.yml:5: register.a.dispatcher.wait: there are group, priority, weight, max_calls and flags" },
+	{ REG "dispatcher: {weight: heavy}\n", "t.yml:5: register.a.dispatcher.weight 'heavy': must be a whole number, 0 to 65535\n" },
+	{ REG "dispatcher: {max_calls: all}\n",
+	    "t.yml:5: register.a.dispatcher.max_calls 'all': must be a whole number, 0 to 2147483647, or unlimited\n" },
+	{ REG "dispatcher: {flags: 64}\n", "t.yml:5: register.a.dispatcher.flags '64': must be a whole number, 0 to 63\n" },
+	{ REG "dispatcher: {group: ''}\n", "t.yml:5: register.a.dispatcher.group '': must not be empty\n" },
+	{ REG "dispatcher:\n      weight: 5\n    meta:\n      weight: 5\n",
+	    "t.yml:8: register.a.meta.weight: c4d sets this key itself, from dispatcher (t.yml:6); remove one of them\n" },
+	/* checks: which keys of which type */
+	{ CHECK(""), CHECK_SAID ": needs a type; there are http, https, tcp, ttl, eid, sip, binrpc, ng and exec\n" },
+	{ REG "checks: {c: 5}\n", "t.yml:5: register.a.checks.c: must be a section of keys and values, not a single value\n" },
+	{ REG "checks: [c]\n", "t.yml:5: register.a.checks: must be a section of keys and values, not a list\n" },
+	{ CHECK("type: htpp"), CHECK_SAID ".type 'htpp': must be http|https|tcp|ttl|eid|sip|binrpc|ng|exec\n" },
+	{ CHECK("type: sip, intervall: 5s"), "t.yml:6: unknown key 'register.a.checks.c.intervall'; did you mean 'interval'?\n" },
+	{ REG "checks: {C: {type: sip}}\n", "t.yml:5: register.a.checks.C: a name here has lower-case letters" },
+	{ CHECK("type: http"), CHECK_SAID ": a check of type http needs url, such as http://{address}:9601/status\n" },
+	{ CHECK("type: https"), CHECK_SAID ": a check of type https needs url, such as" },
+	{ CHECK("type: ttl"), CHECK_SAID ": a check of type ttl needs ttl, such as 30s\n" },
+	{ CHECK("type: exec"), CHECK_SAID ": a check of type exec needs command, such as" },
+	{ CHECK("type: binrpc"), CHECK_SAID ": a check of type binrpc needs to, such as unix:/run/kamailio/kamailio_ctl, or the name" },
+	{ CHECK("type: tcp, url: 'http://a/'"),
+	    CHECK_SAID ".url: a check of type tcp has no use for it, only http, https and eid; remove it\n" },
+	{ CHECK("type: sip, to: '10.0.0.1:5060'"), CHECK_SAID ".to: a check of type sip has no use for it, only tcp, binrpc and ng" },
+	{ CHECK("type: ng, uri: 'sip:10.0.0.1'"), CHECK_SAID ".uri: a check of type ng has no use for it, only sip; remove it\n" },
+	{ CHECK("type: ttl, ttl: 30s, interval: 5s"), CHECK_SAID ".interval: a check of type ttl has no use for it, only http, https," },
+	{ CHECK("type: ttl, ttl: 30s, timeout: 5s"), CHECK_SAID ".timeout: a check of type ttl has no use for it" },
+	{ CHECK("type: tcp, failures: 2"), CHECK_SAID ".failures: a check of type tcp has no use for it, only sip, binrpc, ng and exec" },
+	{ CHECK("type: sip, status: passing"), CHECK_SAID ".status: a check of type sip has no use for it, only http, https, tcp, ttl and" },
+	{ CHECK("type: sip, ttl: 30s"), CHECK_SAID ".ttl: a check of type sip has no use for it, only ttl; remove it\n" },
+	{ CHECK("type: sip, command: [/a]"), CHECK_SAID ".command: a check of type sip has no use for it, only exec; remove it\n" },
+	{ CHECK("type: eid, url: 'http://{address}:1', method: GET"), CHECK_SAID ".method: a check of type eid has no use for it" },
+	{ CHECK("type: tcp, headers: {A: b}"), CHECK_SAID ".headers: a check of type tcp has no use for it, only http and https" },
+	{ CHECK("type: http, url: 'http://a/', tls_skip_verify: true"),
+	    CHECK_SAID ".tls_skip_verify: a check of type http has no use for it, only https; remove it\n" },
+	/* checks: values */
+	{ CHECK("type: http, url: 'https://{address}/'"), CHECK_SAID ".url 'https://{address}/': begins with https://; set type to https\n" },
+	{ CHECK("type: https, url: 'http://{address}/'"), CHECK_SAID ".url 'http://{address}/': must begin with https://, or set type" },
+	{ CHECK("type: http, url: 'ftp://{address}/'"), CHECK_SAID ".url 'ftp://{address}/': must begin with http:// or https://\n" },
+	{ CHECK("type: http, url: '{address}:9601/status'"), CHECK_SAID ".url '{address}:9601/status': must begin with http://" },
+	{ CHECK("type: http, url: 'http://{adress}:9601/status'"), CHECK_SAID ".url 'http://{adress}:9601/status': unknown placeholder" },
+	{ CHECK("type: http, url: 'http://{address}:port/'"), CHECK_SAID ".url 'http://{address}:port/': port 'port': must be 1 to 65535, or" },
+	{ CHECK("type: http, url: 'http://{address}:65536/'"), CHECK_SAID ".url 'http://{address}:65536/': port '65536': must be 1 to" },
+	{ CHECK("type: http, url: 'http://{address}}/'"), CHECK_SAID ".url 'http://{address}}/': unknown placeholder };" },
+	{ CHECK("type: http, url: 'http://[{address}]:1/'"), CHECK_SAID ".url 'http://[{address}]:1/': an IPv6 {address} gets its brackets" },
+	{ CHECK("type: http, url: 'http://fd00::1:80/'"), CHECK_SAID ".url 'http://fd00::1:80/': port ':1:80': must be 1 to 65535" },
+	{ CHECK("type: http, url: 'http:///status'"), CHECK_SAID ".url 'http:///status': an empty host is no IP address\n" },
+	{ CHECK("type: http, url: 'http://{address}/a b'"), CHECK_SAID ".url 'http://{address}/a b': white space" },
+	{ CHECK("type: http, url: 'http://u:p@{address}/'"), CHECK_SAID ".url 'http://(not shown)@{address}/': a user and password cannot stand" },
+	{ CHECK("type: http, url: 'http://a/', method: get"), CHECK_SAID ".method 'get': is not an HTTP method, such as GET or HEAD\n" },
+	{ CHECK("type: http, url: 'http://a/', headers: {'A B': c}"), CHECK_SAID ".headers.A B: is not the name of an HTTP header\n" },
+	{ CHECK("type: http, url: 'http://a/', headers: {Authorization: \"s3cret\\n\"}"),
+	    CHECK_SAID ".headers.Authorization: has control characters; remove them\n" },
+	{ CHECK("type: sip, uri: 'sips:{address}'"), CHECK_SAID ".uri 'sips:{address}': must begin with sip:, as in sip:{address}:{port}" },
+	{ CHECK("type: sip, uri: '{address}:{port}'"), CHECK_SAID ".uri '{address}:{port}': must begin with sip:" },
+	{ CHECK("type: sip, uri: 'sip:sbc.example.org'"), CHECK_SAID ".uri 'sip:sbc.example.org': c4d asks there itself and looks no" },
+	{ CHECK("type: sip, uri: 'sip:{hostname}:5060'"), CHECK_SAID ".uri 'sip:{hostname}:5060': c4d asks there itself and looks no" },
+	{ CHECK("type: sip, uri: 'sip:{address};transport=tls'"), CHECK_SAID ".uri 'sip:{address};transport=tls': the transport must be udp" },
+	{ CHECK("type: sip, uri: 'sip:a@{address}:x'"), CHECK_SAID ".uri 'sip:a@{address}:x': port 'x': must be 1 to 65535, or {port}\n" },
+	{ CHECK("type: sip, uri: 'sip:{address}?a=b'"), CHECK_SAID ".uri 'sip:{address}?a=b': <, >, \", a comma and ? cannot stand" },
+	{ CHECK("type: sip, uri: 'sip:[::1'"), CHECK_SAID ".uri 'sip:[::1': in brackets stands an IPv6 address, such as [fd00::1]\n" },
+	{ CHECK("type: ng, to: 'http://a:b@c'"), CHECK_SAID ".to 'http://(not shown)@c': must be a host and a port, as in {address}:{port}, not a URL\n" },
+	{ CHECK("type: tcp, to: '{address}'"), CHECK_SAID ".to '{address}': needs a port, as in {address}:{port}\n" },
+	{ CHECK("type: tcp, to: '{address}:0'"), CHECK_SAID ".to '{address}:0': port '0': must be 1 to 65535, or {port}\n" },
+	{ CHECK("type: ng, to: 'rtp.example.org:22222'"), CHECK_SAID ".to 'rtp.example.org:22222': c4d asks there itself and looks" },
+	{ CHECK("type: ng, to: 'udp:{address}:22222'"), CHECK_SAID ".to 'udp:{address}:22222': port '{address}:22222': must be" },
+	{ CHECK("type: binrpc, to: '/run/x'"), CHECK_SAID ".to '/run/x': must be unix:/PATH, tcp:IP:PORT, or the name of a section of" },
+	{ CHECK("type: binrpc, to: 'unix:x'"), CHECK_SAID ".to 'unix:x': must be an absolute path, beginning with /\n" },
+	{ CHECK("type: binrpc, to: 'tcp:kam:1'"), CHECK_SAID ".to 'tcp:kam:1': c4d asks there itself and looks no names up" },
+	{ CHECK("type: binrpc, to: 'tcp:127.0.0.1'"), CHECK_SAID ".to 'tcp:127.0.0.1': needs a port" },
+	{ CHECK("type: binrpc, to: sb") "kamailio: {sbc: {}}\n",
+	    CHECK_SAID ".to 'sb': must be unix:/PATH, tcp:IP:PORT, or the name of a section of kamailio; did you mean 'sbc'?\n" },
+	{ CHECK("type: exec, command: [check-disk, /var]"), CHECK_SAID ".command 'check-disk': the program must be an absolute path" },
+	{ CHECK("type: exec, command: /bin/true"), CHECK_SAID ".command: must be a list in brackets: [word, ...], not a single value\n" },
+	{ CHECK("type: exec, command: []"), CHECK_SAID ".command must not be empty; leave the key out" },
+	{ REG "checks:\n      c:\n        type: exec\n        command:\n        - /bin/x\n        - '{prot}'\n",
+	    "t.yml:10: register.a.checks.c.command '{prot}': unknown placeholder {prot}; there are" },
+	{ CHECK("type: sip, interval: 5"), CHECK_SAID ".interval '5': a duration needs a unit, such as 15s\n" },
+	{ CHECK("type: sip, interval: 99ms"), CHECK_SAID ".interval '99ms': out of range, 100ms to 1h\n" },
+	{ CHECK("type: sip, interval: 2s, timeout: 3s"),
+	    CHECK_SAID ".timeout '3s': is above the interval, 2s; lower the one or raise the other\n" },
+	{ CHECK("type: sip, timeout: 11s"), CHECK_SAID ".timeout '11s': is above the interval, 10s" },
+	{ CHECK("type: sip, timeout: 49ms"), CHECK_SAID ".timeout '49ms': out of range, 50ms to 1h\n" },
+	{ CHECK("type: ttl, ttl: 500ms"), CHECK_SAID ".ttl '500ms': out of range, 1s to 1d\n" },
+	{ CHECK("type: sip, failures: 0"), CHECK_SAID ".failures '0': out of range, 1 to 100\n" },
+	{ CHECK("type: tcp, status: green"), CHECK_SAID ".status 'green': must be critical|warning|passing\n" },
+	{ CHECK("type: tcp, deregister_critical_after: 31d"), CHECK_SAID ".deregister_critical_after '31d': out of range, 0s to 30d\n" },
+	/* checks: what must be known, and what reaches whom */
+	{ NOWHERE "type: sip, uri: 'sip:{address}'}}}\n",
+	    "t.yml:2: register.a.checks.c.uri 'sip:{address}': {address} is not known: that of the Consul agent is used, which c4d "
+	    "does not know; set address\n" },
+	{ NOWHERE "type: tcp}}}\n", "t.yml:2: register.a.checks.c.to '{address}:{port}': {address} is not known" },
+	{ NOWHERE "type: http, url: 'http://10.0.0.1:{port}/'}}}\n",
+	    "t.yml:2: register.a.checks.c.url 'http://10.0.0.1:{port}/': {port} is not known; set port\n" },
+	{ NOWHERE "type: exec, command: [/bin/x, '{port}']}}}\n", "t.yml:2: register.a.checks.c.command '{port}': {port} is not known" },
+	{ NOWHERE "type: eid}}}\n", "t.yml:2: register.a.checks.c: a check of type eid asks at the section's address, which is that" },
+	{ "register:\n  a: {address: vm.example.org, checks: {c: {type: sip, uri: 'sip:{address}'}}}\n",
+	    "t.yml:2: register.a.checks.c.uri 'sip:{address}': c4d asks there itself and looks no names up" },
+	{ CHECK("type: eid"), CHECK_SAID ": Consul will ask c4d's HTTP server at 10.0.0.1, where it does not listen; add 10.0.0.1:PORT to" },
+	{ "http: {listen: ['0.0.0.0:9600']}\nregister:\n  a: {address: 'fd00::1', checks: {c: {type: eid}}}\n",
+	    "t.yml:3: register.a.checks.c: Consul will ask c4d's HTTP server at fd00::1, where it does not listen" },
+	{ "http: {listen: []}\nregister:\n  a: {address: 127.0.0.1, checks: {c: {type: eid}}}\n",
+	    "t.yml:3: register.a.checks.c: a check of type eid asks c4d's HTTP server, and http.listen is empty" },
 	/* environment */
 	{ "\nstate: /var/${C4D_TEST_UNSET}/x\n",
 	    "t.yml:2: state: environment variable C4D_TEST_UNSET is not set" },
@@ -420,6 +653,102 @@ test_errors(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* It loads, and one thing is said of it. */
+static const struct {
+	const char *text;
+	const char *said; /* NULL: nothing */
+} warnings[] = {
+	{ "consul:\n  ca_file: /ca.pem\n",
+	    "t.yml:2: warning: consul.ca_file: has no effect with consul.http 'http://127.0.0.1:8500'; remove it, or write "
+	    "https://IP:PORT there\n" },
+	{ "consul: {http: 'unix:/run/consul.sock', verify: false}\n", "t.yml:1: warning: consul.verify: has no effect with consul.http" },
+	{ "consul: {server_name: consul.example}\n", "t.yml:1: warning: consul.server_name: has no effect" },
+	{ "consul: {http: 'https://[::1]:8501', ca_file: /a, cert_file: /b, key_file: /c, server_name: c.example, verify: false}\n", NULL },
+	{ "consul: {http: 'https://127.0.0.1:8501', server_name: 10.0.0.1, wake: index}\n", NULL },
+	{ "consul: {http: 'unix:/run/consul.sock', wake: index}\n", NULL },
+	{ "ari: {url: 'http://127.0.0.1:8088/ari'}\n", "t.yml:1: warning: ari.url: without ari.user and ari.password_file Asterisk" },
+	{ "ari: {user: a, password_file: /p}\n",
+	    "t.yml:1: warning: ari.user: has no effect without ari.url\nt.yml:1: warning: ari.password_file: has no effect without" },
+	{ "register:\n  a_b: {}\n", "t.yml:2: warning: register.a_b.name 'a_b': Consul warns of '_' in a service's name" },
+	{ REG "name: a_b\n", "t.yml:5: warning: register.a.name 'a_b': Consul warns of '_'" },
+	{ REG "name: A-1\n", NULL },
+	{ CHECK("type: sip, deregister_critical_after: 59s"),
+	    "t.yml:6: warning: register.a.checks.c.deregister_critical_after: Consul takes less than 1m as 1m, and looks every 30 s only\n" },
+	{ CHECK("type: sip, deregister_critical_after: 1m"), NULL },
+	{ CHECK("type: tcp, interval: 500ms"),
+	    "t.yml:6: warning: register.a.checks.c.interval '500ms': Consul makes this check, and takes less than 1s as 1s\n" },
+	{ CHECK("type: sip, interval: 500ms"), NULL },
+	{ REG "on_stop: keep\n    drain: 5s\n", "t.yml:6: warning: register.a.drain: has no effect with on_stop: keep" },
+	{ REG "on_stop: maintenance\n    drain: 5s\n", "t.yml:6: warning: register.a.drain: has no effect with on_stop: maintenance" },
+	{ REG "drain: 5s\n", NULL },
+	/* whom c4d's HTTP server reaches */
+	{ "register:\n  a: {address: '{ip:eth0}', checks: {c: {type: eid}}}\n",
+	    "t.yml:2: warning: register.a.checks.c: Consul will ask c4d's HTTP server at {ip:eth0}; whether it listens there cannot be "
+	    "known; add {ip:eth0}:PORT to http.listen\n" },
+	{ "register:\n  a: {address: vm.example.org, checks: {c: {type: eid}}}\n", "t.yml:2: warning: register.a.checks.c: Consul will" },
+	{ "http: {listen: ['10.0.0.2:9600']}\nregister:\n  a: {address: 10.0.0.1, checks: {c: {type: eid}}}\n", "t.yml:3: warning: " },
+	{ "http: {listen: ['{ip:eth1}:9600']}\nregister:\n  a: {address: '{ip:eth0}', checks: {c: {type: eid}}}\n", "t.yml:3: warning: " },
+	{ "http: {listen: ['[::]:9600']}\nregister:\n  a: {address: 10.0.0.1, checks: {c: {type: eid}}}\n", "t.yml:3: warning: " },
+	{ "register:\n  a: {address: 127.0.0.1, checks: {c: {type: eid}}}\n", NULL },
+	{ "http: {listen: ['10.0.0.1:1']}\nregister:\n  a: {address: 10.0.0.1, checks: {c: {type: eid}}}\n", NULL },
+	{ "http: {listen: ['0.0.0.0:1']}\nregister:\n  a: {address: 10.0.0.1, checks: {c: {type: eid}}}\n", NULL },
+	{ "http: {listen: ['0.0.0.0:1']}\nregister:\n  a: {address: '{ip:eth0}', checks: {c: {type: eid}}}\n", NULL },
+	{ "http: {listen: ['127.0.0.1:1', '[::]:1']}\nregister:\n  a: {address: '{ip6:eth0}', checks: {c: {type: eid}}}\n", NULL },
+	{ "http: {listen: ['127.0.0.1:1', '{ip:eth0}:1']}\nregister:\n  a: {address: '{ip:eth0}', checks: {c: {type: eid}}}\n", NULL },
+	{ CHECK("type: eid, url: 'http://{address}:9700'"), NULL },
+	/* what is fine */
+	{ "ari: {url: 'https://127.0.0.1:8089', user: a, password_file: /p}\nregister: {a: {eid: asterisk, id: '{eid}'}}\n", NULL },
+	{ REG "meta: {a: '', b: '{\"id\": 1}', c: '{address}:{port} {id} {name} {eid} {hostname}', weight: 5}\n", NULL },
+	{ REG "dispatcher: {group: '{\"id\": 1}', priority: 0, weight: 50, max_calls: 10, flags: 8}\n", NULL },
+	{ REG "tags: ['urlprefix-/ strip=/x', 'ä.b', TCP]\n", NULL },
+	{ "register:\n  a: {name: x}\n  b: {name: x}\n", NULL },
+	{ "register:\n  a: {id: '{eid}', eid: p}\n  b: {id: '{eid}', eid: q}\n", NULL },
+	{ CHECK("type: http, url: 'http://vm.example.org/a?b={name}&c={eid}#d'"), NULL },
+	{ CHECK("type: https, url: 'https://[fd00::1]:{port}'"), NULL },
+	{ CHECK("type: tcp, to: 'db.example.org:5432'"), NULL },
+	{ CHECK("type: ng, to: '[::1]:22222'"), NULL },
+	{ CHECK("type: binrpc, to: 'tcp:{address}:2046'"), NULL },
+	{ CHECK("type: sip, uri: 'sip:ping@{address}:{port};lr;Transport=TCP'"), NULL },
+	{ CHECK("type: exec, command: [/bin/a, b, b, '', '{ print }', '{address}']"), NULL },
+	{ CHECK("type: ttl, ttl: 1h, status: passing"), NULL },
+};
+
+static void
+test_warnings(void **state)
+{
+	size_t i, bad = 0;
+
+	for (i = 0; i < NELEM(warnings); i++) {
+		const char *text = warnings[i].text, *want = warnings[i].said;
+		struct buf said = { 0 };
+		struct conf *conf = NULL;
+
+		if (conf_load_text(&conf, "t.yml", text, strlen(text), collect, &said) != 0 || conf == NULL ||
+		    (want == NULL ? said.s != NULL : said.s == NULL || strncmp(said.s, want, strlen(want)) != 0)) {
+			print_error("%s\nsaid:\n%s\ninstead of:\n%s\n", text, said.s ? said.s : "(nothing)", want ? want : "(nothing)");
+			bad++;
+		}
+		buf_free(&said);
+		conf_free(conf);
+	}
+	assert_int_equal(bad, 0);
+}
+
+/* Warnings stand between the errors, by their lines, and only the errors make it fail. */
+static void
+test_warnings_and_errors(void **state)
+{
+	char *said = load_bad("register:\n  a_a: { prt: 1 }\n  b_b: {}\nlog: x\n");
+
+	assert_string_equal(said, "t.yml:2: unknown key 'register.a_a.prt'; did you mean 'port'?\n"
+				  "t.yml:2: warning: register.a_a.name 'a_a': Consul warns of '_' in a service's name, for it has a "
+				  "meaning of its own in DNS; use '-'\n"
+				  "t.yml:3: warning: register.b_b.name 'b_b': Consul warns of '_' in a service's name, for it has a "
+				  "meaning of its own in DNS; use '-'\n"
+				  "t.yml:4: log 'x': must be error|warning|notice|info|debug\n");
+	free(said);
+}
+
 static void
 test_all_errors_at_once(void **state)
 {
@@ -461,6 +790,23 @@ test_no_cascades(void **state)
 		"kamailio: {k: {list_file: /x, dispatcher: {1: {service: [a]}}}}\n",
 		"services: {a: {max_instances: x, min_instances: 5000}}\n",
 		"kamailio: {k: {list_file: /x, dispatcher: {1: {service: a}}}}\nservices: [\n",
+		"consul: {http: x, ca_file: /c}\n",
+		"consul: {http: 'https://1.1.1.1:1', cert_file: c, key_file: /k}\n",
+		"ari: {url: x}\nregister: {a: {eid: asterisk}}\n",
+		"http: {listen: [x]}\nregister: {a: {address: 10.0.0.1, checks: {c: {type: eid}}}}\n",
+		"register: {a: {address: 0.0.0.0, port: 5, checks: {s: {type: sip}, e: {type: eid}, t: {type: tcp}}}}\n",
+		"register: {a: {address: 10.0.0.1, port: x, checks: {s: {type: sip}}}}\n",
+		"register: {a: {name: x y, id: x}, b: {id: q}}\n",
+		"register: {a: {id: 'a b'}, b: {id: 'a'}}\n",
+		"register: {a: {checks: {c: {type: x, url: 'http://a/', interval: 5s}}}}\n",
+		"register: {a: {checks: {c: {type: http, url: x}}}}\n",
+		"register: {a: {checks: {c: {type: exec, command: [{}]}}}}\n",
+		"register: {a: {checks: {c: {type: ttl, ttl: 5}}}}\n",
+		"register: {a: {checks: {c: {type: binrpc, to: 'a b'}}}}\n",
+		"register: {a: {checks: {c: {type: tcp, to: '{address}:1', interval: x}}, address: 1.1.1.1}}\n",
+		"register: {a: {meta: {eid: x}, dispatcher: {weight: 1}}}\n",
+		"register: {a: {on_stop: x, drain: 5s}}\n",
+		"register: {a: {tagged_addresses: {lan: {address: x y}}}}\n",
 	};
 	size_t i;
 
@@ -491,6 +837,18 @@ check_defaults(const struct conf *conf)
 	assert_string_equal(conf->wake, "dns");
 	assert_int_equal(conf->budget, 1);
 	assert_int_equal(conf->dns_timeout_ms, 2000);
+	assert_true(conf->verify);
+	assert_false(conf->events);
+	assert_int_equal(conf->stop_timeout_ms, 10000);
+	assert_null(conf->ca_file);
+	assert_null(conf->cert_file);
+	assert_null(conf->key_file);
+	assert_null(conf->server_name);
+	assert_int_equal(conf->listen.n, 1);
+	assert_string_equal(conf->listen.v[0], "127.0.0.1:9600");
+	assert_null(conf->ari_url);
+	assert_null(conf->ari_user);
+	assert_null(conf->ari_password_file);
 	check_item(conf, "store_size", "1G", "default");
 	check_item(conf, "history_keep", "90d", "default");
 	check_item(conf, "control.group", "", "default");
@@ -630,6 +988,163 @@ test_values(void **state)
 	check_item(conf, "kamailio.k.dispatcher.1.tag.c.priority", "3", "t.yml:24");
 	check_item(conf, "kamailio.k.dispatcher.1.tag.z.priority", "0", "t.yml:26");
 	check_item(conf, "kamailio.k.dispatcher.1.tag.z.attrs", "", "t.yml:26");
+	conf_free(conf);
+}
+
+static const struct conf_check *
+check_of(const struct conf_register *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_checks; i++)
+		if (strcmp(r->checks[i]->name, name) == 0)
+			return r->checks[i];
+	fail_msg("no check %s", name);
+	return NULL;
+}
+
+static void
+test_register_defaults(void **state)
+{
+	struct conf *conf = load_ok("register:\n  sbc:\n  a: { address: 10.0.0.1, port: 5060, tagged_addresses: { lan: { address: "
+				    "10.0.0.2 } }, checks: {\n"
+				    "    http: { type: http, url: 'http://a/' }, tcp: { type: tcp }, ttl: { type: ttl, ttl: 30s },\n"
+				    "    sip: { type: sip }, ng: { type: ng, interval: 400ms }, exec: { type: exec, command: [/a] } } }\n");
+	const struct conf_register *r = conf->registers[0], *a = conf->registers[1];
+	const struct conf_check *c;
+
+	assert_int_equal(conf->n_registers, 2);
+	assert_string_equal(r->name, "sbc");
+	assert_string_equal(r->service, "sbc");
+	assert_string_equal(r->id, "{hostname}-{name}");
+	assert_null(r->address);
+	assert_int_equal(r->port, 0);
+	assert_int_equal(r->tags.n + r->n_tagged + r->meta.n + r->dispatcher.n + r->n_checks, 0);
+	assert_int_equal(r->weight, 1);
+	assert_int_equal(r->weight_warning, 1);
+	assert_false(r->enable_tag_override);
+	assert_string_equal(r->eid, "machine");
+	assert_string_equal(r->when, "healthy");
+	assert_string_equal(r->on_stop, "deregister");
+	assert_int_equal(r->at_stop, ON_STOP_DEREGISTER);
+	assert_int_equal(r->drain_ms, 0);
+	assert_true(r->verify_dns);
+	check_item(conf, "register.sbc.name", "sbc", "default");
+
+	assert_string_equal(a->tagged[0]->name, "lan");
+	assert_int_equal(a->tagged[0]->port, 0);
+	c = check_of(a, "http");
+	assert_int_equal(c->kind, CHECK_HTTP);
+	assert_string_equal(c->method, "GET");
+	assert_string_equal(c->status, "critical");
+	assert_false(c->tls_skip_verify);
+	assert_int_equal(c->interval_ms, 10000);
+	assert_int_equal(c->timeout_ms, 1000);
+	assert_int_equal(c->failures, 1);
+	assert_int_equal(c->deregister_after_ms, 0);
+	assert_null(c->uri);
+	assert_null(c->to);
+	assert_string_equal(check_of(a, "tcp")->to, "{address}:{port}");
+	assert_int_equal(check_of(a, "ttl")->ttl_ms, 30000);
+	assert_string_equal(check_of(a, "sip")->uri, "sip:{address}:{port}");
+	assert_null(check_of(a, "sip")->status);
+	c = check_of(a, "ng");
+	assert_string_equal(c->to, "{address}:{port}");
+	assert_int_equal(c->interval_ms, 400);
+	assert_int_equal(c->timeout_ms, 400); /* the interval at most */
+	check_item(conf, "register.a.checks.ng.timeout", "400ms", "default");
+	check_item(conf, "register.a.checks.sip.uri", "sip:{address}:{port}", "default");
+	conf_free(conf);
+}
+
+static void
+test_register_values(void **state)
+{
+	struct conf *conf = load_ok("http:\n  listen: ['[::1]:80', '{ip6:eth0}:9600']\n"
+				    "consul: { http: 'https://10.0.0.9:8501', ca_file: /ca, cert_file: /cert, key_file: /key,\n"
+				    "  server_name: Agent.Example., verify: no, events: yes, stop_timeout: 250ms }\n"
+				    "ari: { url: 'http://127.0.0.1:8088/ari', user: c4d, password_file: /pw }\n"
+				    "kamailio: { sbc: { binrpc: 'unix:/kam', tables: /t, domain: { kv: c4/domains } } }\n"
+				    "register:\n"
+				    "  x:\n"
+				    "    name: Router\n    id: '{hostname}:{port}'\n    tags: [z, a]\n    address: '{ip6:eth0}'\n"
+				    "    port: 5080\n    weight: 65535\n    weight_warning: 0\n    enable_tag_override: on\n"
+				    "    eid: asterisk\n    when: now\n    on_stop: maintenance\n    verify_dns: off\n"
+				    "    tagged_addresses: { wan: { address: 'fd00::1', port: 1 }, lan: { address: '{ip:eth1}' } }\n"
+				    "    meta:\n      z: ${C4D_TEST_15}\n      a: ''\n"
+				    "    dispatcher: { max_calls: unlimited }\n"
+				    "    checks:\n"
+				    "      api: { type: https, url: 'https://{address}/s', method: HEAD, headers: { X-B: s3cret, A: '' },\n"
+				    "             tls_skip_verify: yes, interval: 1m, timeout: 1m, status: warning, "
+				    "deregister_critical_after: 2h }\n"
+				    "      rpc: { type: binrpc, to: sbc, failures: 3 }\n"
+				    "      run: { type: exec, command: [/bin/x, a, a, '', 'b, c'] }\n");
+	const struct conf_register *r = conf->registers[0];
+	const struct conf_check *c = check_of(r, "api");
+	size_t i;
+
+	assert_int_equal(conf->listen.n, 2);
+	assert_string_equal(conf->listen.v[1], "{ip6:eth0}:9600");
+	assert_string_equal(conf->http, "https://10.0.0.9:8501");
+	assert_string_equal(conf->ca_file, "/ca");
+	assert_string_equal(conf->cert_file, "/cert");
+	assert_string_equal(conf->key_file, "/key");
+	assert_string_equal(conf->server_name, "agent.example");
+	assert_false(conf->verify);
+	assert_true(conf->events);
+	assert_int_equal(conf->stop_timeout_ms, 250);
+	assert_string_equal(conf->ari_url, "http://127.0.0.1:8088/ari");
+	assert_string_equal(conf->ari_user, "c4d");
+	assert_string_equal(conf->ari_password_file, "/pw");
+	assert_string_equal(conf->kamailios[0]->domain_kv, "c4/domains");
+
+	assert_string_equal(r->name, "x");
+	assert_string_equal(r->service, "Router");
+	assert_string_equal(r->id, "{hostname}:{port}");
+	assert_string_equal(r->tags.v[0], "z"); /* in the order written */
+	assert_string_equal(r->address, "{ip6:eth0}");
+	assert_int_equal(r->port, 5080);
+	assert_int_equal(r->weight, 65535);
+	assert_int_equal(r->weight_warning, 0);
+	assert_true(r->enable_tag_override);
+	assert_string_equal(r->eid, "asterisk");
+	assert_string_equal(r->when, "now");
+	assert_int_equal(r->at_stop, ON_STOP_MAINTENANCE);
+	assert_false(r->verify_dns);
+	assert_int_equal(r->n_tagged, 2);
+	assert_string_equal(r->tagged[0]->address, "fd00::1");
+	assert_int_equal(r->tagged[0]->port, 1);
+	assert_string_equal(r->tagged[1]->address, "{ip:eth1}");
+	assert_int_equal(r->meta.n, 2);
+	assert_string_equal(r->meta.keys[0], "z");
+	assert_string_equal(r->meta.values[0], "15");
+	assert_string_equal(r->meta.values[1], "");
+	assert_string_equal(r->dispatcher.values[0], "unlimited");
+
+	assert_int_equal(c->kind, CHECK_HTTP);
+	assert_string_equal(c->type, "https");
+	assert_string_equal(c->method, "HEAD");
+	assert_string_equal(c->headers.keys[0], "X-B");
+	assert_string_equal(c->headers.values[0], "s3cret");
+	assert_true(c->tls_skip_verify);
+	assert_int_equal(c->timeout_ms, 60000);
+	assert_string_equal(c->status, "warning");
+	assert_int_equal(c->deregister_after_ms, 7200000);
+	c = check_of(r, "rpc");
+	assert_int_equal(c->kind, CHECK_BINRPC);
+	assert_string_equal(c->to, "unix:/kam"); /* of the section that is named */
+	assert_int_equal(c->failures, 3);
+	c = check_of(r, "run");
+	assert_int_equal(c->kind, CHECK_EXEC);
+	assert_int_equal(c->command.n, 5);
+	assert_string_equal(c->command.v[2], "a");
+	assert_string_equal(c->command.v[3], "");
+
+	check_item(conf, "register.x.meta", "z: 15, a: ", "t.yml:22");
+	check_item(conf, "register.x.checks.api.headers", "X-B: (not shown), A: (not shown)", "t.yml:27");
+	check_item(conf, "register.x.checks.rpc.to", "unix:/kam", "t.yml:29");
+	for (i = 0; i < conf->n_items; i++)
+		assert_null(strstr(conf->items[i].value, "s3cret"));
 	conf_free(conf);
 }
 
@@ -953,6 +1468,63 @@ test_kamailio_same(void **state)
 	}
 }
 
+#define REG_A(...) "register: { a: { " __VA_ARGS__ " } }\n"
+#define REG_C(...) REG_A("checks: { c: { " __VA_ARGS__ " } }")
+
+static void
+test_register_same(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{ REG_A(""), REG_A("name: a, id: '{hostname}-{name}', port: 0, weight: 1, meta: {}, checks: {}, drain: 0s"), true },
+		{ REG_A(""), "http: { listen: [] }\nregister: { a: }\n", true },
+		{ REG_A("meta: { a: b, c: d }"), REG_A("meta: { a: b, c: d }"), true },
+		{ REG_C("type: http, url: 'http://a/'"), REG_C("type: http, url: 'http://a/', method: GET, interval: 10000ms"), true },
+		{ REG_A("tags: ['a, b']"), REG_A("tags: [a, b]"), false },
+		{ REG_A("tags: [a, b]"), REG_A("tags: [b, a]"), false },
+		{ REG_A("meta: { a: 'b, c: d' }"), REG_A("meta: { a: b, c: d }"), false },
+		{ REG_A("meta: { a: b }"), REG_A("meta: { a: c }"), false },
+		{ REG_A("meta: { a: b }"), REG_A("meta: { c: b }"), false },
+		{ REG_A("meta: { a: '' }"), REG_A(""), false },
+		{ REG_A("dispatcher: { weight: 1 }"), REG_A("dispatcher: { weight: 2 }"), false },
+		{ REG_A(""), REG_A("name: b"), false },
+		{ REG_A(""), REG_A("id: b"), false },
+		{ REG_A(""), REG_A("address: 10.0.0.1"), false },
+		{ REG_A(""), REG_A("port: 1"), false },
+		{ REG_A(""), REG_A("weight: 2"), false },
+		{ REG_A(""), REG_A("weight_warning: 2"), false },
+		{ REG_A(""), REG_A("enable_tag_override: true"), false },
+		{ REG_A(""), REG_A("eid: x"), false },
+		{ REG_A(""), REG_A("when: now"), false },
+		{ REG_A(""), REG_A("on_stop: keep"), false },
+		{ REG_A(""), REG_A("drain: 1s"), false },
+		{ REG_A(""), REG_A("verify_dns: false"), false },
+		{ REG_A(""), REG_A("tagged_addresses: { lan: { address: 10.0.0.1 } }"), false },
+		{ REG_A("tagged_addresses: { lan: { address: 10.0.0.1 } }"), REG_A("tagged_addresses: { lan: { address: 10.0.0.2 } }"),
+		    false },
+		{ REG_A(""), REG_C("type: ttl, ttl: 5s"), false },
+		{ REG_C("type: ttl, ttl: 5s"), REG_C("type: ttl, ttl: 6s"), false },
+		{ REG_C("type: http, url: 'http://a/', headers: { A: b }"), REG_C("type: http, url: 'http://a/', headers: { A: c }"),
+		    false },
+		{ REG_C("type: exec, command: [/a, 'b, c']"), REG_C("type: exec, command: [/a, b, c]"), false },
+		{ REG_C("type: exec, command: [/a, b, b]"), REG_C("type: exec, command: [/a, b]"), false },
+		{ REG_A(""), "register: { b: }\n", false },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct conf *a = load_ok(rows[i].a), *b = load_ok(rows[i].b);
+
+		if (conf_register_same(a->registers[0], b->registers[0]) != rows[i].same ||
+		    conf_register_same(b->registers[0], a->registers[0]) != rows[i].same)
+			fail_msg("row %zu", i);
+		conf_free(a);
+		conf_free(b);
+	}
+}
+
 static void
 test_restart_keys(void **state)
 {
@@ -1019,7 +1591,16 @@ shown(void *arg, const char *line)
 static void
 test_examples(void **state)
 {
-	static const char *const files[] = { "conf/c4d.yml", "conf/sbc.yml", "conf/router.yml" };
+	static const struct {
+		const char *name;
+		size_t kamailios, registers;
+	} files[] = {
+		{ "conf/c4d.yml", 0, 0 }, /* as shipped it does nothing but watch nothing */
+		{ "conf/sbc.yml", 1, 1 },
+		{ "conf/router.yml", 1, 1 },
+		{ "conf/rtpengine.yml", 0, 1 },
+		{ "conf/asterisk.yml", 0, 1 },
+	};
 	struct buf said = { 0 };
 	struct conf *conf;
 	char *text, *all;
@@ -1027,17 +1608,18 @@ test_examples(void **state)
 
 	for (i = 0; i < NELEM(files); i++) {
 		conf = NULL;
-		(void)!conf_load(&conf, files[i], collect, &said);
+		(void)!conf_load(&conf, files[i].name, collect, &said);
 		if (said.s != NULL)
 			fail_msg("%s", said.s);
 		assert_non_null(conf);
-		if (i == 0) { /* as shipped it does nothing but watch nothing */
+		if (i == 0)
 			check_defaults(conf);
-			assert_int_equal(conf->n_services + conf->n_kamailios, 0);
-		} else {
-			assert_int_equal(conf->n_kamailios, 1);
+		assert_int_equal(conf->n_kamailios, files[i].kamailios);
+		assert_int_equal(conf->n_registers, files[i].registers);
+		if (conf->n_kamailios > 0)
 			assert_int_equal(conf->kamailios[0]->n_sets, 2);
-		}
+		if (conf->n_registers > 0)
+			assert_true(conf->registers[0]->n_checks > 0);
 		conf_free(conf);
 	}
 	/* Every setting that it shows is right, and it shows every key. */
@@ -1056,17 +1638,22 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_examples),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_warnings_and_errors),
 		cmocka_unit_test(test_all_errors_at_once),
 		cmocka_unit_test(test_no_cascades),
 		cmocka_unit_test(test_empty_files_are_all_defaults),
 		cmocka_unit_test(test_section_defaults),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_register_defaults),
+		cmocka_unit_test(test_register_values),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test_setup_teardown(test_conf_d, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conf_d_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_kamailio_same),
+		cmocka_unit_test(test_register_same),
 		cmocka_unit_test(test_restart_keys),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};
