@@ -4,7 +4,7 @@ VARIANT  ?= release
 PREFIX   ?= /usr
 DESTDIR  ?=
 CC       ?= gcc
-PKGS     := libevent_core libevent_extra libcares jansson lmdb yaml-0.1
+PKGS     := libevent_core libevent_extra libevent_openssl openssl libcares jansson lmdb yaml-0.1
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
             -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
@@ -32,8 +32,8 @@ UNITBIN  := $(UNIT:tests/unit/%.c=$(B)/unit/%)
 FUZZ     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
 # The simulation links the deciding floors against fakes of what they stand on (tests/sim/README).
-SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o consul/http.o discovery/resolver.o kamailio/kam.o \
-            rtpengine/ng.o)
+SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o consul/http.o consul/link.o consul/tls.o \
+            discovery/resolver.o kamailio/kam.o rtpengine/ng.o)
 SIMIN    := base config consul discovery kamailio reconcile rtpengine store topology
 SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))

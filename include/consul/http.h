@@ -9,14 +9,20 @@
  * A request that failed may have reached Consul all the same, so repeat only what may be done twice (Consul's
  * register, deregister, check and maintenance calls all may).
  *
- * The ACL token goes with each request as X-Consul-Token; its file is read for each request, by the worker, so that
- * a new token takes effect with the next one.
+ * The ACL token goes with each request as X-Consul-Token; its file is read by the worker: for the first request, when its
+ * time or size has changed, and once more after a 403 (the request is then repeated with the new one, if it is another). A
+ * token is in no log, no `why`, and in no memory longer than needed.
+ *
+ * https: a certificate that does not fit is -EPROTO, and `why` says what is wrong with it. The files of the configuration are
+ * read again with each new connection after a failed one, so that renewed certificates need no restart.
  */
 #ifndef CONSUL_HTTP_H
 #define CONSUL_HTTP_H
 
 #include "base/text.h"
 #include "base/worker.h"
+#include "config/conf.h"
+#include "consul/tls.h"
 
 struct http;
 
@@ -40,12 +46,23 @@ struct http_answer {
 };
 /*
  * err: -ECONNREFUSED (no connection), -ECONNRESET (it ended before the answer did), -ETIMEDOUT, -EMSGSIZE (longer than
- * max_body, or a chunk that is none), -EBADMSG (no HTTP), -ENOMEM, or what reading the token's file met.
+ * max_body, or a chunk that is none), -EBADMSG (no HTTP), -EPROTO (TLS), -ENOMEM, or what reading the token's file met.
  */
 typedef void http_cb(void *arg, const struct http_answer *);
 
-/* url: as http_url_check() takes it, else -EINVAL. token_file: NULL for none. Connects with the first request. */
-MUST_USE int http_new(struct http **out, struct loop *, struct worker *, const char *url, const char *token_file);
+/* Of another server than Consul's agent, all lent. */
+struct http_peer {
+	const char *url;           /* as http_url_check() takes it */
+	const char *what;          /* for messages: "a Consul agent", "Asterisk's ARI" */
+	const char *token_file;    /* NULL: none */
+	const char *user;          /* NULL: no basic authentication */
+	const char *password_file; /* of it; read as a token's file is */
+	struct tls_conf tls;       /* of https:// */
+};
+
+/* The agent of consul.* in the configuration; copies what it needs. -EINVAL: its URL can't be used. Connects with the first request. */
+MUST_USE int http_new(struct http **out, struct loop *, struct worker *, const struct conf *);
+MUST_USE int http_new_peer(struct http **out, struct loop *, struct worker *, const struct http_peer *); /* copies it */
 void http_free(struct http *); /* NULL is fine; a request under way ends without a word */
 /* -EBUSY: one is under way. All else that goes wrong, at once or later, is reported through the callback. */
 MUST_USE int http_ask(struct http *, const struct http_request *, http_cb *, void *arg);
@@ -55,8 +72,8 @@ bool http_busy(const struct http *);
 const char *http_header(const struct http *, const char *name);
 
 /*
- * 0, or -EINVAL with the reason in `why`. "http://IP:PORT" only: a host name would have to be looked up, which can
- * hang; https:// and unix:/PATH are not spoken yet.
+ * 0, or -EINVAL with the reason in `why`. "http://IP:PORT", "https://IP:PORT", "unix:/PATH": no host names, which would have to
+ * be looked up (consul.server_name says what a certificate holds). A path after it is allowed for http_new_peer() only.
  */
 MUST_USE int http_url_check(const char *url, char *why, size_t size);
 /* `text` with everything but letters, digits and "-._~" as %XX. */

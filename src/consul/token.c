@@ -3,16 +3,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 #define TOKEN_MAX 4096 /* bytes of its file */
 
+/* What tells one state of a file from another. */
+struct stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+
 struct job {
 	struct worker_job job;
 	struct token *owner; /* NULL: nobody waits any more; the loop's, not the worker's */
 	char *path;
+	bool must_read;
+	struct stamp stamp;  /* known before; then as it is now */
+	bool is_same;        /* so it was not read */
 	int err;
 	char *text;
 };
@@ -22,8 +34,18 @@ struct token {
 	char *path;
 	token_cb *cb;
 	void *arg;
-	struct job *job; /* under way */
+	struct job *job;    /* under way */
+	struct stamp stamp; /* of the file when `text` was read */
+	char *text;
 };
+
+static void
+wipe(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
 
 /* What stands in the file may go into a header line: no blank, no control character. */
 static int
@@ -34,29 +56,73 @@ trim(char *text, size_t len)
 	return len > 0 && text_is_printable(text, len) ? 0 : -EINVAL;
 }
 
+static int
+stamp_of(const char *path, struct stamp *out)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	memset(out, 0, sizeof *out); /* compared as bytes */
+	out->dev = st.st_dev;
+	out->ino = st.st_ino;
+	out->size = st.st_size;
+	out->mtime = st.st_mtim;
+	out->ctime = st.st_ctim;
+	return 0;
+}
+
+/* The stamp is taken first: what changes between the two is read again the next time. */
 static void
 job_run(struct worker_job *wj)
 {
 	struct job *j = CONTAINER_OF(wj, struct job, job);
+	struct stamp now;
 	size_t len;
 
+	j->err = stamp_of(j->path, &now);
+	if (j->err != 0)
+		return;
+	j->is_same = !j->must_read && memcmp(&now, &j->stamp, sizeof now) == 0;
+	j->stamp = now;
+	if (j->is_same)
+		return;
 	j->err = file_read(j->path, TOKEN_MAX, &j->text, &len);
 	if (j->err == 0)
 		j->err = trim(j->text, len);
 }
 
 static void
+job_free(struct job *j)
+{
+	wipe(j->text);
+	free(j->path);
+	free(j);
+}
+
+static void
 job_done(struct worker_job *wj)
 {
 	struct job *j = CONTAINER_OF(wj, struct job, job);
+	struct token *t = j->owner;
+	bool is_new = false;
+	int err = j->err;
 
-	if (j->owner != NULL) {
-		j->owner->job = NULL;
-		j->owner->cb(j->owner->arg, j->err, j->err == 0 ? j->text : NULL);
+	if (t == NULL) {
+		job_free(j);
+		return;
 	}
-	free(j->text);
-	free(j->path);
-	free(j);
+	t->job = NULL;
+	if (err != 0 || !j->is_same) {
+		is_new = err == 0 && (t->text == NULL || strcmp(t->text, j->text) != 0);
+		wipe(t->text);
+		t->text = err == 0 ? j->text : NULL;
+		if (err == 0)
+			j->text = NULL;
+		t->stamp = j->stamp;
+	}
+	job_free(j);
+	t->cb(t->arg, err, t->text, is_new);
 }
 
 struct token *
@@ -85,12 +151,13 @@ token_free(struct token *t)
 	if (t == NULL)
 		return;
 	token_forget(t);
+	wipe(t->text);
 	free(t->path);
 	free(t);
 }
 
 void
-token_read(struct token *t)
+token_get(struct token *t, bool doubtful)
 {
 	struct job *j;
 
@@ -101,6 +168,8 @@ token_read(struct token *t)
 	j->job.done = job_done;
 	j->owner = t;
 	j->path = xstrdup(t->path);
+	j->must_read = doubtful || t->text == NULL;
+	j->stamp = t->stamp;
 	worker_submit(t->worker, WORKER_NORMAL, &j->job);
 }
 
@@ -108,4 +177,10 @@ const char *
 token_path(const struct token *t)
 {
 	return t->path;
+}
+
+const char *
+token_text(const struct token *t)
+{
+	return t->text;
 }

@@ -326,7 +326,7 @@ wake_new(struct wake **out, struct loop *loop, struct worker *worker, const stru
 	}
 	add_names(w);
 	for (i = 0; i < w->n; i++)
-		if (http_new(&w->queries[i].http, loop, worker, conf->http, conf->token_file) != 0)
+		if (http_new(&w->queries[i].http, loop, worker, conf) != 0)
 			goto fail;
 	return 0;
 fail:

@@ -1,6 +1,6 @@
 /*
  * Any text as a configuration: it loads, or every reason why not is told with its place; what was
- * loaded can be compared, shown and freed.
+ * loaded can be compared, shown and freed. Warnings are told likewise, and are no reason.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +13,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 static void
 count(void *arg, const char *text)
 {
-	if (strncmp(text, "fuzz.yml:", 9) != 0 || text[9] < '1' || text[9] > '9')
+	const char *p = text + 9;
+
+	if (strncmp(text, "fuzz.yml:", 9) != 0 || *p < '1' || *p > '9')
 		abort();
-	++*(size_t *)arg;
+	p += strspn(p, "0123456789");
+	if (strncmp(p, ": ", 2) != 0 || p[2] == '\0')
+		abort();
+	*(size_t *)arg += strncmp(p, ": warning: ", 11) != 0;
 }
 
 int
@@ -36,6 +41,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		for (i = 0; i < conf->n_kamailios; i++)
 			if (!conf_kamailio_same(conf->kamailios[i], again->kamailios[i]))
 				abort();
+		for (i = 0; i < conf->n_registers; i++)
+			if (!conf_register_same(conf->registers[i], again->registers[i]))
+				abort();
+		if (n != 0)
+			abort();
 	}
 	conf_free(conf);
 	conf_free(again);

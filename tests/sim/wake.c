@@ -157,7 +157,7 @@ on_timer(void *arg)
 }
 
 int
-http_new(struct http **out, struct loop *l, struct worker *worker, const char *url, const char *token_file)
+http_new(struct http **out, struct loop *l, struct worker *worker, const struct conf *conf)
 {
 	struct http *h = xcalloc(1, sizeof *h);
 
@@ -166,6 +166,13 @@ http_new(struct http **out, struct loop *l, struct worker *worker, const char *u
 	h->next = all;
 	*out = all = h;
 	return 0;
+}
+
+int
+http_new_peer(struct http **out, struct loop *l, struct worker *worker, const struct http_peer *peer)
+{
+	sim_fail("no other server than Consul's is simulated: %s", peer->url);
+	return -EINVAL;
 }
 
 void

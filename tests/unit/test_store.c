@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
+#include "store/record.h"
 #include "store_fx.h"
 
 #define SEEN_MS 4102444800000LL /* the year 2100: too young to be pruned */
@@ -892,6 +893,182 @@ drains_are_remembered_until_undone(void **state)
 	fx_stop(f);
 }
 
+/* ---- registrations ---- */
+
+static void
+print_registration(void *arg, const char *id, const struct store_registration *r)
+{
+	buf_printf(arg, "%s %lld %d %lld %s|%s|%s\n", id, (long long)r->since_ms, r->maintenance, (long long)r->maintenance_ms,
+	    r->reason ? r->reason : "-", r->who ? r->who : "-", r->off ? r->off : "-");
+}
+
+static void
+assert_registrations(struct fx *f, size_t bad, const char *want)
+{
+	struct buf b = { 0 };
+
+	assert_int_equal(store_load_registrations(f->st, print_registration, &b), bad);
+	assert_string_equal(b.s ? b.s : "", want);
+	buf_free(&b);
+}
+
+static const struct store_registration registered = { .since_ms = 1790000000123 },
+					in_maintenance = { 1790000000123, true, 1790000099999, (char *)"new disk in Z\xc3\xbcrich",
+					       (char *)"uid 0", (char *)"sip xhttp" },
+				       texts_are_empty = { -1, false, 0, (char *)"", (char *)"", (char *)"" };
+
+#define PLAIN " 1790000000123 0 0 -|-|-\n"
+#define IN_MAINTENANCE " 1790000000123 1 1790000099999 new disk in Z\xc3\xbcrich|uid 0|sip xhttp\n"
+
+static void
+registrations_are_remembered_until_gone(void **state)
+{
+	struct fx *f = *state;
+
+	fx_start(f);
+	assert_registrations(f, 0, "");
+	store_put_registration(f->st, "vm1-sbc", &registered);
+	store_put_registration(f->st, "vm1-router", &registered);
+	store_put_registration(f->st, "vm1-rtp", &texts_are_empty);
+	store_put_registration(f->st, "vm1-sbc", &in_maintenance); /* the later one wins */
+	store_put_registration(f->st, "never was", NULL);
+	fx_restart(f);
+	assert_registrations(f, 0, "vm1-router" PLAIN "vm1-rtp -1 0 0 ||\nvm1-sbc" IN_MAINTENANCE);
+	store_put_registration(f->st, "vm1-router", NULL);
+	store_put_registration(f->st, "vm1-sbc", &registered);
+	fx_restart(f);
+	assert_registrations(f, 0, "vm1-rtp -1 0 0 ||\nvm1-sbc" PLAIN);
+	store_put_registration(f->st, "vm1-rtp", NULL);
+	store_put_registration(f->st, "vm1-sbc", NULL);
+	store_put_registration(f->st, "vm1-sbc", &in_maintenance); /* gone, and here again */
+	fx_restart(f);
+	assert_registrations(f, 0, "vm1-sbc" IN_MAINTENANCE);
+	/* nothing else is in their table, and they are in none of the others */
+	assert_loads(f, "");
+	assert_history(f, NULL, NULL, 10, "");
+	fx_stop(f);
+	assert_string_equal(fx_logged(f), "");
+}
+
+/* One that can't be a key must not take the commit with it, and all that waits. */
+static void
+a_registration_with_an_impossible_id_is_refused_alone(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+	char id[600], *want;
+
+	memset(id, 'x', sizeof id);
+	fx_start(f);
+	id[512] = '\0';
+	store_put_registration(f->st, id, &registered);
+	store_put_registration(f->st, id, NULL);
+	assert_non_null(strstr(fx_logged(f), "warning store: the registration xxxx"));
+	assert_non_null(strstr(fx_logged(f), "its id has 512 bytes"));
+	store_put_registration(f->st, "", &registered);
+	id[511] = '\0';
+	store_put_registration(f->st, id, &registered);
+	store_put_registration(f->st, "vm1-sbc", &registered);
+	fx_await(f, fx_nothing_pending, f);
+	store_view(f->st, &v);
+	assert_int_equal(v.failures, 0);
+	fx_restart(f);
+	want = xasprintf("vm1-sbc" PLAIN "%s" PLAIN, id);
+	assert_registrations(f, 0, want);
+	free(want);
+	fx_stop(f);
+}
+
+static void
+registrations_of_a_later_version_are_skipped_and_counted(void **state)
+{
+	/* as written today */
+	static const char good[] = "\1\0\0\0\1\240\304\120\154\173\0\0\0\0\0\0\0\0\377\377\377\377\377\377";
+	const size_t len = sizeof good - 1;
+	char bad[sizeof good];
+	struct fx *f = *state;
+	struct buf b = { 0 };
+
+	record_registration(&b, &registered);
+	assert_int_equal(b.len, len);
+	assert_memory_equal(b.s, good, len);
+	buf_free(&b);
+	fx_start(f);
+	store_put_registration(f->st, "vm1-sbc", &in_maintenance);
+	fx_stop(f);
+	plant(f, "registrations", "good", 4, good, len);
+	plant(f, "registrations", "longer", 6, good, len + 1);
+	plant(f, "registrations", "short", 5, good, len - 1);
+	plant(f, "registrations", "nothing", 7, good, 0);
+	plant(f, "registrations", "a\0b", 3, good, len);
+	memcpy(bad, good, sizeof bad);
+	bad[0] = 2;
+	plant(f, "registrations", "later", 5, bad, len);
+	bad[0] = 1;
+	bad[1] = 2;
+	plant(f, "registrations", "unknown flag", 12, bad, len);
+	bad[1] = 0;
+	bad[len - 1] = 9;
+	bad[len - 2] = 0;
+	plant(f, "registrations", "text beyond", 11, bad, len);
+	fx_start(f);
+	assert_registrations(f, 7, "good 1790000000123 0 0 -|-|-\nvm1-sbc" IN_MAINTENANCE);
+	assert_non_null(strstr(fx_logged(f), "warning store: 7 registrations in "));
+	/* and what is skipped stays: a later version, come back, will read it */
+	store_put_registration(f->st, "good", NULL);
+	fx_restart(f);
+	assert_registrations(f, 7, "vm1-sbc" IN_MAINTENANCE);
+	fx_stop(f);
+}
+
+static void
+a_failing_commit_keeps_registrations(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+
+	fx_start(f);
+	store_put_registration(f->st, "vm1-old", &registered);
+	fx_await(f, fx_nothing_pending, f);
+	store_fail_next(f->st, -ENOSPC, 2);
+	store_put_registration(f->st, "vm1-sbc", &registered);
+	store_put_registration(f->st, "vm1-old", NULL);
+	fx_await(f, fx_is_failing, f);
+	store_view(f->st, &v);
+	assert_int_equal(v.pending, 2);
+	/* the newest of each is what waits */
+	store_put_registration(f->st, "vm1-sbc", &in_maintenance);
+	fx_await(f, failed_twice, f);
+	store_view(f->st, &v);
+	assert_int_equal(v.pending, 2);
+	store_put_registration(f->st, "vm1-rtp", &registered);
+	fx_await(f, fx_nothing_pending, f);
+	fx_restart(f);
+	assert_registrations(f, 0, "vm1-rtp" PLAIN "vm1-sbc" IN_MAINTENANCE);
+	fx_stop(f);
+}
+
+/* A clone does not know what its parent has registered, so it can't deregister it. */
+static void
+another_machines_registrations_are_set_aside(void **state)
+{
+	struct fx *f = *state;
+	struct store_view v;
+
+	fx_start(f);
+	store_put_registration(f->st, "vm1-sbc", &in_maintenance);
+	fx_stop(f);
+	f->conf.machine_id = "ff112233445566778899aabbccddeeff";
+	fx_start(f);
+	store_view(f->st, &v);
+	assert_non_null(v.set_aside);
+	assert_registrations(f, 0, "");
+	store_put_registration(f->st, "vm2-sbc", &registered);
+	fx_restart(f);
+	assert_registrations(f, 0, "vm2-sbc" PLAIN);
+	fx_stop(f);
+}
+
 /* ---- the past ---- */
 
 struct seen_past {
@@ -1044,6 +1221,11 @@ main(void)
 		FX_TEST(old_history_goes_by_count),
 		FX_TEST(old_history_goes_by_age),
 		FX_TEST(drains_are_remembered_until_undone),
+		FX_TEST(registrations_are_remembered_until_gone),
+		FX_TEST(a_registration_with_an_impossible_id_is_refused_alone),
+		FX_TEST(registrations_of_a_later_version_are_skipped_and_counted),
+		FX_TEST(a_failing_commit_keeps_registrations),
+		FX_TEST(another_machines_registrations_are_set_aside),
 		FX_TEST(the_past_is_walked_back),
 		FX_TEST(the_past_ends_where_the_history_does),
 	};

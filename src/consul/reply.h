@@ -1,0 +1,47 @@
+/*
+ * reply: an HTTP/1.0 or 1.1 answer as it comes in, in pieces of any size. Strict where two readers could disagree about
+ * where it ends; "100 Continue" and the like before it are skipped. Pure.
+ */
+#ifndef CONSUL_REPLY_H
+#define CONSUL_REPLY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+#define REPLY_HEAD_MAX (16u << 10) /* bytes of all lines that are not body */
+
+enum reply_at {
+	REPLY_STATUS, REPLY_HEADER, REPLY_BODY, REPLY_UNTIL_CLOSE, REPLY_CHUNK_SIZE, REPLY_CHUNK, REPLY_CHUNK_END, REPLY_TRAILER,
+	REPLY_WHOLE
+};
+
+struct reply {
+	enum reply_at at;
+	int status;
+	bool keep;       /* the connection may be used again */
+	char *body;      /* NULL, or body_len bytes and a NUL */
+	size_t body_len;
+	/* the rest is reply.c's */
+	size_t body_cap, max_body;
+	uint64_t left;   /* bytes of the body, or of this chunk */
+	bool has_length, chunked, old;
+	size_t head_len;
+	struct buf line;
+	struct buf headers; /* "name\0value\0" each */
+};
+
+void reply_init(struct reply *, size_t max_body);
+void reply_clear(struct reply *); /* zeroed ones are fine */
+/*
+ * 1: it is whole, and *used of the bytes were its own; 0: all were taken, more are needed. -EBADMSG: no HTTP, -EMSGSIZE: more
+ * than max_body or REPLY_HEAD_MAX, -ENOMEM.
+ */
+MUST_USE int reply_take(struct reply *, const char *data, size_t len, size_t *used);
+/* The connection has ended. 1: and with it the answer, which had announced no length; -ECONNRESET: too early. */
+MUST_USE int reply_end(struct reply *);
+/* By any case of its name; the first of several; NULL: none. */
+const char *reply_header(const struct reply *, const char *name);
+
+#endif

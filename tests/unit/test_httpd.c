@@ -1,0 +1,1254 @@
+/*
+ * http/httpd: the server, with clients in the same loop that ask, lie, dribble, stall and never read. Every wait is for a
+ * condition, with one guard that fails the test.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "http/httpd.h"
+
+#define GUARD_MS 20000
+#define BIG (6u << 20)
+#define BODY_MAX 100000
+#define CLIENTS 32
+
+struct client {
+	struct env *env;
+	struct loop_io io;
+	int fd; /* -1: not connected */
+	bool ended;
+	struct buf in;
+};
+
+struct env {
+	struct loop *loop;
+	struct httpd *httpd;
+	struct conf conf;
+	char *listen[4];
+	uint16_t port;
+	struct client clients[CLIENTS];
+	struct httpd_req *later[8]; /* of /later: not answered yet */
+	size_t n_later;
+	unsigned asked;
+	/* waiting */
+	struct loop_timer poll, guard;
+	bool (*cond)(struct env *);
+	size_t want;
+	const char *want_text;
+	/* log lines that hold `watched` */
+	const char *watched;
+	unsigned said;
+};
+
+/* ---- routes ---- */
+
+static void
+get_status(struct httpd_req *r, void *arg)
+{
+	((struct env *)arg)->asked++;
+	httpd_reply(r, 204, NULL, NULL, 0);
+}
+
+static const char *
+or_none(const char *s)
+{
+	return s ? s : "(none)";
+}
+
+static void
+get_echo(struct httpd_req *r, void *arg)
+{
+	httpd_reply_text(r, 200, "%s a=%s b=%s x=%s|", httpd_path(r), or_none(httpd_query(r, "a")), or_none(httpd_query(r, "b")),
+	    or_none(httpd_header(r, "x-word")));
+}
+
+static void
+get_peer(struct httpd_req *r, void *arg)
+{
+	httpd_reply_text(r, 200, "%s", httpd_peer(r));
+}
+
+static void
+get_json(struct httpd_req *r, void *arg)
+{
+	httpd_reply_json(r, 200, json_pack("{s:i}", "n", 7));
+}
+
+static void
+get_later(struct httpd_req *r, void *arg)
+{
+	struct env *e = arg;
+
+	assert_true(e->n_later < NELEM(e->later));
+	e->later[e->n_later++] = r;
+}
+
+static void
+get_big(struct httpd_req *r, void *arg)
+{
+	char *body = malloc(BIG);
+
+	assert_non_null(body);
+	memset(body, 'b', BIG);
+	httpd_reply(r, 200, "text/plain", body, BIG);
+	free(body);
+}
+
+static void
+post_body(struct httpd_req *r, void *arg)
+{
+	const char *body, *p;
+	unsigned long sum = 0;
+	size_t len;
+
+	body = httpd_body(r, &len);
+	assert_int_equal(body[len], 0);
+	for (p = body; p < body + len; p++)
+		sum += (unsigned char)*p;
+	httpd_reply_text(r, 200, "len=%zu sum=%lu|", len, sum);
+}
+
+static const struct httpd_route routes[] = {
+	{ HTTPD_GET, "/status", 0, get_status },
+	{ HTTPD_GET, "/echo", 0, get_echo },
+	{ HTTPD_GET, "/peer", 0, get_peer },
+	{ HTTPD_GET, "/json", 0, get_json },
+	{ HTTPD_GET, "/later", 0, get_later },
+	{ HTTPD_GET, "/big", 0, get_big },
+	{ HTTPD_POST, "/body", BODY_MAX, post_body },
+	{ HTTPD_POST, "/small", 10, post_body },
+	{ HTTPD_GET, "/both", 0, get_json },
+	{ HTTPD_POST, "/both", 10, post_body },
+	HTTPD_END,
+};
+
+/* ---- clients ---- */
+
+static void
+on_client(void *arg, int fd, int what)
+{
+	struct client *c = arg;
+	char chunk[65536];
+	ssize_t n;
+
+	while ((n = recv(fd, chunk, sizeof chunk, MSG_DONTWAIT)) > 0)
+		buf_add(&c->in, chunk, (size_t)n);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->ended = true;
+	loop_io_want(&c->io, 0);
+}
+
+static struct client *
+connect_to(struct env *e, uint16_t port, int rcvbuf)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct client *c = e->clients;
+
+	while (c < e->clients + CLIENTS && c->fd >= 0)
+		c++;
+	assert_true(c < e->clients + CLIENTS);
+	memset(c, 0, sizeof *c);
+	c->env = e;
+	c->fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(c->fd >= 0);
+	if (rcvbuf > 0)
+		assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf), 0);
+	assert_int_equal(connect(c->fd, (struct sockaddr *)&sin, sizeof sin), 0);
+	loop_io_init(&c->io, e->loop, c->fd, on_client, c);
+	if (rcvbuf == 0)
+		loop_io_want(&c->io, LOOP_READ);
+	return c;
+}
+
+static struct client *
+client(struct env *e)
+{
+	return connect_to(e, e->port, 0);
+}
+
+static void
+say_bytes(struct client *c, const char *data, size_t len)
+{
+	assert_int_equal(send(c->fd, data, len, MSG_NOSIGNAL), len);
+}
+
+static void
+say(struct client *c, const char *text)
+{
+	say_bytes(c, text, strlen(text));
+}
+
+static void
+hang_up(struct client *c)
+{
+	loop_io_fini(&c->io);
+	close(c->fd);
+	buf_free(&c->in);
+	c->fd = -1;
+}
+
+static const char *
+got(const struct client *c)
+{
+	return c->in.s ? c->in.s : "";
+}
+
+/* ---- waiting ---- */
+
+static void
+on_guard(void *arg)
+{
+	fail_msg("waited for too long");
+}
+
+static void
+on_poll(void *arg)
+{
+	struct env *e = arg;
+
+	if (e->cond(e))
+		loop_stop(e->loop);
+	else
+		loop_timer_start(&e->poll, 1);
+}
+
+static void
+until(struct env *e, bool (*cond)(struct env *))
+{
+	e->cond = cond;
+	loop_timer_start(&e->guard, GUARD_MS);
+	loop_timer_start(&e->poll, 0);
+	assert_int_equal(loop_run(e->loop), 0);
+	loop_timer_stop(&e->guard);
+}
+
+static struct client *waited;
+
+static bool
+has_text(struct env *e)
+{
+	return waited->in.s != NULL && strstr(waited->in.s, e->want_text) != NULL;
+}
+
+static void
+until_text(struct client *c, const char *text)
+{
+	waited = c;
+	c->env->want_text = text;
+	until(c->env, has_text);
+}
+
+static bool
+has_bytes(struct env *e)
+{
+	return waited->in.len >= e->want;
+}
+
+static bool
+has_ended(struct env *e)
+{
+	return waited->ended;
+}
+
+static void
+until_ended(struct client *c)
+{
+	waited = c;
+	until(c->env, has_ended);
+}
+
+static bool
+has_later(struct env *e)
+{
+	return e->n_later >= e->want;
+}
+
+static void
+until_later(struct env *e, size_t n)
+{
+	e->want = n;
+	until(e, has_later);
+}
+
+static bool
+has_connections(struct env *e)
+{
+	struct httpd_view v;
+
+	httpd_view(e->httpd, &v);
+	return v.connections == e->want;
+}
+
+static void
+until_connections(struct env *e, size_t n)
+{
+	e->want = n;
+	until(e, has_connections);
+}
+
+static bool
+has_said(struct env *e)
+{
+	return e->said >= e->want;
+}
+
+static int64_t pass_until;
+
+static bool
+has_passed(struct env *e)
+{
+	return loop_now_ms(e->loop) >= pass_until;
+}
+
+static void
+pass(struct env *e, int64_t ms)
+{
+	pass_until = loop_now_ms(e->loop) + ms;
+	until(e, has_passed);
+}
+
+/* One request on a connection of its own; its whole answer (the request must end the connection) is in the client. */
+static struct client *
+ask(struct env *e, const char *request)
+{
+	struct client *c = client(e);
+
+	say(c, request);
+	until_ended(c);
+	return c;
+}
+
+static void
+assert_answer(struct env *e, const char *request, const char *status, const char *text)
+{
+	struct client *c = ask(e, request);
+
+	if (strncmp(got(c) + 9, status, 3) != 0 || strstr(got(c), text) == NULL)
+		fail_msg("%s\nexpected %s with %s, got\n%s", request, status, text, got(c));
+	hang_up(c);
+}
+
+/* An error of ours: JSON with an "error", and nothing that tells of the server. */
+static void
+assert_error(struct env *e, const char *request, const char *status)
+{
+	struct client *c = ask(e, request);
+	const char *body = strstr(got(c), "\r\n\r\n");
+	json_t *o = body ? json_loads(body + 4, 0, NULL) : NULL;
+
+	if (strncmp(got(c) + 9, status, 3) != 0 || json_string_value(json_object_get(o, "error")) == NULL ||
+	    strstr(got(c), "application/json") == NULL || strstr(got(c), "Server:") != NULL || strcasestr(got(c), "html") != NULL)
+		fail_msg("%s\nexpected %s and an error in JSON, got\n%s", request, status, got(c));
+	json_decref(o);
+	hang_up(c);
+}
+
+static struct httpd_view
+view(struct env *e)
+{
+	struct httpd_view v;
+
+	httpd_view(e->httpd, &v);
+	return v;
+}
+
+/* ---- set-up ---- */
+
+static void
+on_log(void *arg, enum log_level level, const char *sub, const char *text)
+{
+	struct env *e = arg;
+
+	if (e->watched != NULL && strstr(text, e->watched) != NULL)
+		e->said++;
+}
+
+static void
+listen_at(struct env *e, const char *one, const char *other)
+{
+	e->listen[0] = (char *)one;
+	e->listen[1] = (char *)other;
+	e->conf.listen.v = e->listen;
+	e->conf.listen.n = one ? other ? 2 : 1 : 0;
+}
+
+static int
+set_up(void **state)
+{
+	struct env *e = calloc(1, sizeof *e);
+	size_t i;
+
+	signal(SIGPIPE, SIG_IGN);
+	assert_non_null(e);
+	for (i = 0; i < CLIENTS; i++)
+		e->clients[i].fd = -1;
+	log_init(LOG_L_ERROR);
+	log_hook(on_log, e);
+	assert_int_equal(loop_new(&e->loop), 0);
+	loop_timer_init(&e->poll, e->loop, on_poll, e);
+	loop_timer_init(&e->guard, e->loop, on_guard, e);
+	listen_at(e, "127.0.0.1:0", NULL);
+	assert_int_equal(httpd_new(&e->httpd, e->loop, &e->conf, routes, e), 0);
+	e->port = view(e).port;
+	assert_int_not_equal(e->port, 0);
+	*state = e;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct env *e = *state;
+	size_t i;
+
+	httpd_free(e->httpd);
+	for (i = 0; i < e->n_later; i++)
+		httpd_reply(e->later[i], 200, NULL, NULL, 0);
+	for (i = 0; i < CLIENTS; i++)
+		if (e->clients[i].fd >= 0)
+			hang_up(&e->clients[i]);
+	log_unhook(on_log, e);
+	loop_timer_fini(&e->poll);
+	loop_timer_fini(&e->guard);
+	loop_free(e->loop);
+	free(e);
+	return 0;
+}
+
+static void
+limit(struct env *e, struct httpd_limits l)
+{
+	const struct httpd_limits *d = &httpd_limits_default;
+
+	l.connections = l.connections ? l.connections : d->connections;
+	l.idle_ms = l.idle_ms ? l.idle_ms : d->idle_ms;
+	l.request_ms = l.request_ms ? l.request_ms : d->request_ms;
+	l.deadline_ms = l.deadline_ms ? l.deadline_ms : d->deadline_ms;
+	l.sweep_ms = l.sweep_ms ? l.sweep_ms : 50;
+	httpd_set_limits(e->httpd, &l);
+}
+
+#define CLOSE "\r\nHost: h\r\nConnection: close\r\n\r\n"
+#define GET(target) "GET " target " HTTP/1.1" CLOSE
+
+/* ---- routes and methods ---- */
+
+static void
+routes_are_exact(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, GET("/status"), "204", "\r\n\r\n");
+	assert_answer(e, GET("/json"), "200", "\r\n\r\n{\"n\":7}");
+	assert_answer(e, GET("/%73tatus"), "204", "");
+	assert_answer(e, GET("/%65%63ho?a=1"), "200", "/echo a=1");
+	assert_answer(e, GET("/status?"), "204", "");
+	assert_answer(e, GET("/status#part"), "204", "");
+	assert_error(e, GET("/status/"), "404");
+	assert_error(e, GET("/status%2f"), "404");
+	assert_error(e, GET("/Status"), "404");
+	assert_error(e, GET("/"), "404");
+	assert_error(e, GET("/statu"), "404");
+	assert_error(e, GET("/x/../status"), "404");
+	assert_error(e, GET("/status%00"), "400");
+	assert_error(e, GET("/status%00/x"), "400");
+	assert_int_equal(view(e).refused, 8);
+	assert_int_equal(view(e).requests, 14);
+}
+
+static void
+absolute_urls_are_refused(void **state)
+{
+	struct env *e = *state;
+
+	assert_error(e, GET("http://h/status"), "400");
+	assert_error(e, GET("http://other.example/status"), "400");
+	assert_error(e, GET("//h/status"), "400");
+	assert_error(e, "CONNECT h:80 HTTP/1.1" CLOSE, "400");
+	assert_error(e, "OPTIONS * HTTP/1.1" CLOSE, "404");
+}
+
+static void
+methods_have_routes(void **state)
+{
+	static const char *const others[] = { "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW", "get", "PROPFIND" };
+	struct env *e = *state;
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < NELEM(others); i++) {
+		snprintf(text, sizeof text, "%s /status HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", others[i]);
+		assert_error(e, text, "405");
+		assert_answer(e, text, "405", "Allow: GET, HEAD\r\n");
+	}
+	assert_answer(e, GET("/body"), "405", "Allow: POST\r\n");
+	assert_answer(e, "PUT /both HTTP/1.1" CLOSE, "405", "Allow: GET, HEAD, POST\r\n");
+	assert_answer(e, "DELETE /none HTTP/1.1" CLOSE, "404", "");
+	assert_int_equal(e->asked, 0);
+}
+
+static void
+head_is_get_without_a_body(void **state)
+{
+	struct env *e = *state;
+	struct client *c = ask(e, "HEAD /json HTTP/1.1" CLOSE);
+
+	assert_non_null(strstr(got(c), "200 OK"));
+	assert_non_null(strstr(got(c), "Content-Length: 7\r\n"));
+	assert_string_equal(strstr(got(c), "\r\n\r\n"), "\r\n\r\n");
+	hang_up(c);
+	assert_answer(e, "HEAD /status HTTP/1.1" CLOSE, "204", "");
+	assert_answer(e, "HEAD /body HTTP/1.1" CLOSE, "405", "Allow: POST");
+	c = client(e); /* and what follows on its connection is found */
+	say(c, "HEAD /json HTTP/1.1\r\nHost: h\r\n\r\nGET /echo?a=2 HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "a=2");
+	assert_null(strstr(got(c), "\"n\""));
+}
+
+static void
+old_http_works(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, "GET /json HTTP/1.0\r\n\r\n", "200", "Content-Length: 7\r\n");
+	assert_error(e, "GET /none HTTP/1.0\r\n\r\n", "404");
+}
+
+static void
+no_answer_tells_of_us(void **state)
+{
+	struct env *e = *state;
+	struct client *c = ask(e, GET("/json"));
+
+	assert_null(strstr(got(c), "Server"));
+	assert_null(strcasestr(got(c), "c4d"));
+	assert_null(strcasestr(got(c), "libevent"));
+	hang_up(c);
+}
+
+/* ---- what a handler sees ---- */
+
+static void
+queries_are_decoded(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, GET("/echo"), "200", "a=(none) b=(none)");
+	assert_answer(e, GET("/echo?a=1&b=2"), "200", "a=1 b=2");
+	assert_answer(e, GET("/echo?a=aa%3Abb%26%3d&b=x+y%2B"), "200", "a=aa:bb&= b=x y+");
+	assert_answer(e, GET("/echo?%61=1"), "200", "a=1 ");
+	assert_answer(e, GET("/echo?a=1&a=2&b=3"), "200", "a=(none) b=3");
+	assert_answer(e, GET("/echo?a=1&%61=1"), "200", "a=(none) ");
+	assert_answer(e, GET("/echo?a&b=3"), "200", "a= b=3");
+	assert_answer(e, GET("/echo?&&a=1&"), "200", "a=1 ");
+	assert_answer(e, GET("/echo?aa=1&A=2"), "200", "a=(none) ");
+	assert_answer(e, GET("/echo?a=x%00y"), "200", "a=(none) ");
+	assert_answer(e, GET("/echo?a=50%"), "200", "a=50% ");
+	assert_answer(e, GET("/echo?a=b=c"), "200", "a=b=c ");
+}
+
+static void
+headers_and_peers_are_told(void **state)
+{
+	struct env *e = *state;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof sin;
+	struct client *c;
+	char peer[64];
+
+	assert_answer(e, "GET /echo HTTP/1.1\r\nHost: h\r\nX-WORD:  two words \r\nConnection: close\r\n\r\n", "200", "x=two words|");
+	c = client(e);
+	assert_int_equal(getsockname(c->fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(peer, sizeof peer, "\r\n\r\n127.0.0.1:%u", ntohs(sin.sin_port));
+	say(c, GET("/peer"));
+	until_ended(c);
+	assert_non_null(strstr(got(c), peer));
+}
+
+static void
+post(struct env *e, const char *path, size_t len, const char *status, const char *text)
+{
+	struct buf b = { 0 };
+	struct client *c = client(e);
+	size_t i, sent = 0;
+
+	buf_printf(&b, "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", path, len);
+	for (i = 0; i < len; i++)
+		buf_add(&b, "\1", 1);
+	while (sent < b.len) { /* bit by bit, so that the server's half of the loop can run */
+		ssize_t n = send(c->fd, b.s + sent, b.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno != EAGAIN)
+			break; /* it has hung up already */
+		sent += n > 0 ? (size_t)n : 0;
+		pass(e, 0);
+	}
+	until_ended(c);
+	if (strncmp(got(c) + 9, status, 3) != 0 || strstr(got(c), text) == NULL)
+		fail_msg("%s with %zu bytes: expected %s with %s, got\n%s", path, len, status, text, got(c));
+	buf_free(&b);
+	hang_up(c);
+}
+
+static void
+bodies_have_a_cap_of_the_route(void **state)
+{
+	struct env *e = *state;
+
+	post(e, "/body", 0, "200", "len=0 sum=0|");
+	post(e, "/body", 1, "200", "len=1 sum=1|");
+	post(e, "/body", 70000, "200", "len=70000 sum=70000|");
+	post(e, "/body", BODY_MAX, "200", "len=100000 sum=100000|");
+	post(e, "/body", BODY_MAX + 1, "413", "\"error\"");
+	post(e, "/body", 3000000, "413", "\"error\"");
+	post(e, "/small", 10, "200", "len=10");
+	post(e, "/small", 11, "413", "\"error\"");
+	post(e, "/small", 50000, "413", "\"error\"");
+	assert_error(e, "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413");
+	assert_error(e, "GET /status HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", "413");
+}
+
+static void
+chunks_count_too(void **state)
+{
+	struct env *e = *state;
+#define CHUNKED "POST /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+	assert_answer(e, CHUNKED "3\r\n\1\1\1\r\n7\r\n\1\1\1\1\1\1\1\r\n0\r\n\r\n", "200", "len=10 sum=10|");
+	assert_error(e, CHUNKED "b\r\n\1\1\1\1\1\1\1\1\1\1\1\r\n0\r\n\r\n", "413");
+	assert_error(e, CHUNKED "fffffffff\r\n", "413");
+	assert_error(e, CHUNKED "zz\r\n", "413");
+}
+
+static void
+ambiguous_requests_are_refused(void **state)
+{
+	struct env *e = *state;
+
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\nx", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400");
+	assert_error(e, "GET /status HTTP/1.1\r\nHost: h\r\nHost: g\r\n\r\n", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\nx", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\nGET /status HTTP/1.1\r\n\r\n", "400");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "400");
+	assert_int_equal(e->asked, 0);
+}
+
+/* The body of a request whose body is not read is no request. */
+static void
+bodies_are_no_requests(void **state)
+{
+	static const char *const methods[] = { "HEAD", "BREW", "TRACE", "DELETE" };
+	struct env *e = *state;
+	struct client *c;
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < NELEM(methods); i++) {
+		c = client(e);
+		snprintf(text, sizeof text, "%s /json HTTP/1.1\r\nHost: h\r\nContent-Length: 34\r\n\r\nGET /status HTTP/1.1\r\nHost: hhhh\r\n\r\n",
+		    methods[i]);
+		say(c, text);
+		until_ended(c);
+		hang_up(c);
+	}
+	assert_int_equal(e->asked, 0);
+}
+
+/* ---- limits ---- */
+
+static void
+headers_have_a_cap(void **state)
+{
+	struct env *e = *state;
+	struct buf b = { 0 };
+	size_t n;
+
+	for (n = 7000; n <= 9000; n += 2000) {
+		buf_puts(&b, "GET /status HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Long: ");
+		while (b.len < n)
+			buf_puts(&b, "x");
+		buf_puts(&b, "\r\n\r\n");
+		if (n < 8000)
+			assert_answer(e, b.s, "204", "");
+		else
+			assert_error(e, b.s, "400");
+		buf_free(&b);
+		memset(&b, 0, sizeof b);
+	}
+	while (b.len < 9000) /* no line end at all */
+		buf_puts(&b, "x");
+	assert_error(e, b.s, "400");
+	buf_free(&b);
+	assert_error(e, "\r\n\r\n\r\n", "400");
+	assert_error(e, "GET /status\r\n\r\n", "400");
+	assert_error(e, "GET /status HTTP/1.1\r\nno colon\r\n\r\n", "400");
+	assert_error(e, "\x16\x03\x01\x02\r\n\r\n", "400");
+}
+
+/* One that keeps talking and says nothing. */
+static void
+slow_requests_end_at_the_deadline(void **state)
+{
+	static const char slow[] = "GET /status HTTP/1.1\r\nHost: h\r\nX-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	struct env *e = *state;
+	struct client *c, *body;
+	int64_t begin;
+	size_t i;
+
+	limit(e, (struct httpd_limits){ .request_ms = 400, .idle_ms = 2000 });
+	c = client(e);
+	body = client(e);
+	say(body, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+	begin = loop_now_ms(e->loop);
+	for (i = 0; i < sizeof slow - 1 && !(c->ended && body->ended); i++) {
+		if (!c->ended)
+			(void)!send(c->fd, &slow[i], 1, MSG_NOSIGNAL);
+		if (!body->ended)
+			(void)!send(body->fd, "x", 1, MSG_NOSIGNAL);
+		pass(e, 20);
+	}
+	assert_true(c->ended && body->ended);
+	assert_int_equal(c->in.len, 0);
+	assert_in_range(loop_now_ms(e->loop) - begin, 380, 1200);
+	assert_int_equal(view(e).refused, 2);
+	until_connections(e, 0);
+}
+
+static void
+idle_connections_end(void **state)
+{
+	struct env *e = *state;
+	struct client *never, *once;
+	int64_t begin;
+
+	limit(e, (struct httpd_limits){ .idle_ms = 150 });
+	begin = loop_now_ms(e->loop);
+	never = client(e);
+	once = client(e);
+	say(once, "GET /json HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(once, "\"n\"");
+	assert_false(once->ended);
+	until_ended(never);
+	until_ended(once);
+	assert_in_range(loop_now_ms(e->loop) - begin, 140, 1500);
+	until_connections(e, 0);
+	assert_int_equal(view(e).refused, 0);
+}
+
+static void
+a_peer_that_never_reads_ends(void **state)
+{
+	struct env *e = *state;
+	struct client *c, *chatty;
+
+	limit(e, (struct httpd_limits){ .idle_ms = 200, .request_ms = 600 });
+	c = connect_to(e, e->port, 4096);
+	chatty = connect_to(e, e->port, 4096);
+	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+	say(chatty, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_connections(e, 2);
+	while (view(e).connections > 0) {
+		(void)!send(chatty->fd, "xxxxxxxxxxxxxxxx", 16, MSG_NOSIGNAL | MSG_DONTWAIT);
+		pass(e, 20);
+	}
+	assert_answer(e, GET("/status"), "204", "");
+}
+
+/* Whoever sends without end while he does not read his answer fills our memory only so far. */
+static void
+input_is_not_hoarded(void **state)
+{
+	static char chunk[65536];
+	struct env *e = *state;
+	struct client *c;
+	size_t sent = 0, quiet = 0;
+	ssize_t n;
+
+	limit(e, (struct httpd_limits){ .idle_ms = 3000, .request_ms = 4000 });
+	c = connect_to(e, e->port, 4096);
+	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+	while (quiet < 20 && sent < (64u << 20)) {
+		n = send(c->fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		pass(e, 1);
+	}
+	assert_true(sent < (24u << 20)); /* what the two sockets hold */
+}
+
+static void
+big_answers_arrive(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+
+	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+	waited = c;
+	e->want = BIG;
+	until(e, has_bytes);
+	say(c, GET("/echo?a=after"));
+	until_text(c, "a=after");
+}
+
+static void
+connections_have_a_cap(void **state)
+{
+	struct env *e = *state;
+	struct client *c[4], *waits;
+	size_t i;
+
+	e->watched = "connections at once";
+	limit(e, (struct httpd_limits){ .connections = 4 });
+	for (i = 0; i < 4; i++) {
+		c[i] = client(e);
+		say(c[i], "GET /json HTTP/1.1\r\nHost: h\r\n\r\n");
+		until_text(c[i], "\"n\"");
+	}
+	waits = client(e);
+	say(waits, GET("/echo?a=served"));
+	pass(e, 300);
+	assert_int_equal(waits->in.len, 0);
+	assert_int_equal(view(e).connections, 4);
+	say(c[1], GET("/echo?a=still")); /* those that are in are served */
+	until_text(c[1], "a=still");     /* and this one makes room */
+	until_text(waits, "a=served");
+	assert_int_equal(e->said, 1);
+	hang_up(c[0]); /* without a word */
+	for (i = 0; i < 20; i++)
+		assert_answer(e, GET("/status"), "204", "");
+	assert_in_range(view(e).connections, 2, 4);
+	assert_int_equal(e->said, 1);
+}
+
+static void
+closed_connections_do_not_hold_their_place(void **state)
+{
+	struct env *e = *state;
+	int64_t begin = loop_now_ms(e->loop);
+	size_t i;
+
+	limit(e, (struct httpd_limits){ .connections = 3, .sweep_ms = 1000 });
+	for (i = 0; i < 100; i++)
+		assert_answer(e, GET("/status"), "204", "");
+	assert_in_range(loop_now_ms(e->loop) - begin, 0, 3000);
+}
+
+/* ---- one after the other ---- */
+
+static void
+requests_may_be_piped(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+	struct buf b = { 0 };
+	const char *p;
+	size_t i;
+	char text[32];
+
+	for (i = 0; i < 200; i++)
+		buf_printf(&b, i % 3 == 0 ? "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n%04zu" :
+		    "GET /echo?a=%04zu HTTP/1.1\r\nHost: h\r\n\r\n", i);
+	buf_puts(&b, GET("/echo?a=last"));
+	say(c, b.s);
+	buf_free(&b);
+	until_ended(c);
+	for (i = 0, p = got(c); i < 200; i++) {
+		snprintf(text, sizeof text, i % 3 == 0 ? "len=4 sum=" : "a=%04zu ", i);
+		p = strstr(p, text);
+		assert_non_null(p);
+	}
+	assert_non_null(strstr(p, "a=last"));
+	assert_int_equal(view(e).requests, 201);
+}
+
+/* An answer that takes its time holds what was piped behind it, however long that has waited. */
+static void
+piped_ones_wait_for_a_deferred_one(void **state)
+{
+	struct env *e = *state;
+	struct client *c;
+
+	limit(e, (struct httpd_limits){ .request_ms = 200, .idle_ms = 200 });
+	c = client(e);
+	say(c, "GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /echo?a=2 HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 1);
+	pass(e, 600); /* neither limit is meant for it */
+	assert_int_equal(c->in.len, 0);
+	assert_false(c->ended);
+	httpd_reply_text(e->later[0], 200, "first");
+	e->n_later = 0;
+	until_text(c, "a=2");
+	assert_true(strstr(got(c), "first") < strstr(got(c), "a=2"));
+}
+
+static void
+expecting_clients_are_told_to_go_on(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+
+	say(c, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	until_text(c, "100 Continue\r\n\r\n");
+	say(c, "\1\1");
+	until_text(c, "len=2 sum=2|");
+	hang_up(c);
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 200000\r\n\r\n", "413");
+	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: tea\r\nContent-Length: 2\r\n\r\n\1\1", "417");
+}
+
+/* ---- later ---- */
+
+static void
+answers_may_come_later(void **state)
+{
+	struct env *e = *state;
+	struct client *a = client(e), *b = client(e);
+
+	say(a, "GET /later?a=1 HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 1);
+	say(b, "GET /later?a=2 HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 2);
+	assert_string_equal(httpd_query(e->later[1], "a"), "2");
+	httpd_reply_text(e->later[1], 200, "%s", httpd_query(e->later[1], "a"));
+	httpd_reply_json(e->later[0], 201, json_pack("{s:s}", "a", httpd_query(e->later[0], "a")));
+	e->n_later = 0;
+	until_text(a, "{\"a\":\"1\"}");
+	until_text(b, "\r\n\r\n2");
+	assert_non_null(strstr(got(a), "201"));
+}
+
+static void
+late_answers_are_504(void **state)
+{
+	struct env *e = *state;
+	struct client *c;
+	size_t len;
+
+	limit(e, (struct httpd_limits){ .deadline_ms = 200 });
+	c = client(e);
+	say(c, "GET /later?a=1 HTTP/1.1\r\nHost: h\r\nX-Word: w\r\n\r\n");
+	until_text(c, "504");
+	until_text(c, "\"error\"");
+	assert_int_equal(e->n_later, 1);
+	say(c, "GET /echo?a=after HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "a=after");
+	/* who comes too late finds what he had, and does no harm */
+	assert_string_equal(httpd_path(e->later[0]), "/later");
+	assert_string_equal(httpd_query(e->later[0], "a"), "1");
+	assert_null(httpd_header(e->later[0], "X-Word"));
+	assert_string_equal(httpd_body(e->later[0], &len), "");
+	httpd_reply_text(e->later[0], 200, "too late");
+	e->n_later = 0;
+	say(c, GET("/echo?a=end"));
+	until_ended(c);
+	assert_null(strstr(got(c), "too late"));
+}
+
+static void
+a_peer_may_go_meanwhile(void **state)
+{
+	struct env *e = *state;
+	struct linger hard = { 1, 0 };
+	struct client *c = client(e), *d = client(e);
+
+	limit(e, (struct httpd_limits){ 0 });
+	say(c, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+	say(d, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 2);
+	assert_int_equal(setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+	hang_up(c);
+	hang_up(d);
+	pass(e, 200);
+	httpd_reply_text(e->later[0], 200, "to nobody");
+	httpd_reply_text(e->later[1], 200, "to nobody");
+	e->n_later = 0;
+	until_connections(e, 0);
+	assert_answer(e, GET("/status"), "204", "");
+}
+
+/* ---- the end ---- */
+
+static void
+a_stop_says_503(void **state)
+{
+	struct env *e = *state;
+	struct client *c[3];
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		c[i] = client(e);
+		say(c[i], i < 2 ? "GET /later HTTP/1.1\r\nHost: h\r\n\r\n" : "GET /la");
+	}
+	until_later(e, 2);
+	until_connections(e, 3);
+	httpd_free(e->httpd);
+	e->httpd = NULL;
+	for (i = 0; i < 3; i++)
+		until_ended(c[i]);
+	for (i = 0; i < 2; i++) {
+		assert_non_null(strstr(got(c[i]), "HTTP/1.1 503"));
+		assert_non_null(strstr(got(c[i]), "\"error\""));
+	}
+	assert_int_equal(c[2]->in.len, 0);
+	httpd_reply_text(e->later[0], 200, "after all"); /* by tear_down() the other one */
+	e->later[0] = e->later[--e->n_later];
+}
+
+static void
+a_stop_may_come_any_time(void **state)
+{
+	struct env *e = *state;
+	struct client *c = connect_to(e, e->port, 4096);
+
+	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+	(void)client(e); /* perhaps still in the queue */
+	until_connections(e, 2);
+	c = client(e);
+	say(c, "\r\nnonsense\r\n\r\n");
+}
+
+/* ---- listeners ---- */
+
+static void
+listeners_follow_the_configuration(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+	struct httpd_view v;
+	uint16_t second;
+
+	say(c, "GET /json HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "\"n\"");
+	listen_at(e, "[::1]:0", "127.0.0.1:0");
+	httpd_set_conf(e->httpd, &e->conf);
+	v = view(e);
+	assert_int_equal(v.listeners, 2);
+	assert_string_equal(v.why, "");
+	assert_int_equal(v.port, e->port); /* it is the one that stayed */
+	listen_at(e, "[::1]:0", "127.0.0.2:0");
+	httpd_set_conf(e->httpd, &e->conf);
+	second = view(e).port;
+	assert_int_not_equal(second, e->port);
+	say(c, "GET /echo?a=lives HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "a=lives");
+	listen_at(e, NULL, NULL);
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_int_equal(view(e).listeners, 0);
+	say(c, GET("/echo?a=end"));
+	until_text(c, "a=end");
+}
+
+static bool
+has_two_listeners(struct env *e)
+{
+	return view(e).listeners == 2;
+}
+
+static void
+an_address_that_is_taken_is_tried_again(void **state)
+{
+	struct env *e = *state;
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof sin;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char taken[32];
+	struct client *c;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(taken, sizeof taken, "127.0.0.1:%u", ntohs(sin.sin_port));
+	e->watched = "cannot listen";
+	listen_at(e, "127.0.0.1:0", taken);
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_int_equal(view(e).listeners, 1);
+	assert_non_null(strstr(view(e).why, taken));
+	assert_non_null(strstr(view(e).why, "in use"));
+	assert_answer(e, GET("/status"), "204", "");
+	pass(e, 2200); /* two tries more: nothing new is to be said */
+	assert_int_equal(e->said, 1);
+	close(fd);
+	until(e, has_two_listeners);
+	assert_string_equal(view(e).why, "");
+	c = connect_to(e, ntohs(sin.sin_port), 0);
+	say(c, GET("/status"));
+	until_text(c, "204");
+}
+
+static void
+other_addresses_are_said(void **state)
+{
+	struct env *e = *state;
+
+	listen_at(e, "127.0.0.1:0", "192.0.2.1:9600"); /* nobody's */
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_non_null(strstr(view(e).why, "192.0.2.1:9600"));
+	listen_at(e, "127.0.0.1:0", "nonsense");
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_non_null(strstr(view(e).why, "nonsense"));
+	listen_at(e, "127.0.0.1:0", "{ip:nosuchif0}:9600");
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_non_null(strstr(view(e).why, "nosuchif0"));
+	assert_int_equal(view(e).listeners, 1);
+}
+
+static void
+interfaces_are_filled_in(void **state)
+{
+	struct env *e = *state;
+
+	listen_at(e, "127.0.0.1:0", "{ip:lo}:0");
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_string_equal(view(e).why, "");
+	assert_int_equal(view(e).listeners, 2);
+}
+
+static void
+six_is_not_four(void **state)
+{
+	struct env *e = *state;
+	char text[64];
+
+	snprintf(text, sizeof text, "[::]:%u", e->port); /* beside 127.0.0.1 with the same port */
+	listen_at(e, "127.0.0.1:0", text);
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_string_equal(view(e).why, "");
+	assert_int_equal(view(e).listeners, 2);
+}
+
+static void
+ports_for_others(void **state)
+{
+	static const struct { const char *one, *other; uint16_t port; } cases[] = {
+		{ NULL, NULL, 0 },
+		{ "127.0.0.1:9600", NULL, 9600 },
+		{ "127.0.0.1:9600", "10.0.0.1:9700", 9700 },
+		{ "[::1]:9600", "{ip:eth0}:9800", 9800 },
+		{ "0.0.0.0:9600", "10.0.0.1:9700", 9600 },
+		{ "[::1]:9600", "127.0.0.1:9601", 9600 },
+	};
+	struct env *e = *state;
+	size_t i;
+
+	for (i = 0; i < NELEM(cases); i++) {
+		listen_at(e, cases[i].one, cases[i].other);
+		assert_int_equal(httpd_port(&e->conf), cases[i].port);
+	}
+}
+
+/* ---- no descriptors ---- */
+
+static int64_t
+cpu_ms(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+static bool
+is_well(struct env *e)
+{
+	return view(e).why[0] == '\0';
+}
+
+static void
+without_descriptors_accept_does_not_spin(void **state)
+{
+	struct env *e = *state;
+	struct rlimit old, small;
+	struct client *waits;
+	int64_t cpu;
+	int fd;
+
+	limit(e, (struct httpd_limits){ 0 });
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	waits = client(e); /* connected, but not accepted yet */
+	say(waits, GET("/echo?a=served"));
+	fd = open("/dev/null", O_RDONLY);
+	assert_true(fd >= 0);
+	small = old;
+	small.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+	e->watched = "cannot take connections";
+	e->want = 1;
+	until(e, has_said);
+	assert_non_null(strstr(view(e).why, "descriptors"));
+	cpu = cpu_ms();
+	pass(e, 2500);
+	assert_in_range(cpu_ms() - cpu, 0, 1000); /* most of that is our own looking */
+	assert_int_equal(e->said, 1);
+	close(fd); /* for one connection there is room now, and not for the next */
+	until_text(waits, "a=served");
+	pass(e, 1200);
+	assert_int_equal(e->said, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	until(e, is_well);
+	assert_answer(e, GET("/status"), "204", "");
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(routes_are_exact),
+		T(absolute_urls_are_refused),
+		T(methods_have_routes),
+		T(head_is_get_without_a_body),
+		T(old_http_works),
+		T(no_answer_tells_of_us),
+		T(queries_are_decoded),
+		T(headers_and_peers_are_told),
+		T(bodies_have_a_cap_of_the_route),
+		T(chunks_count_too),
+		T(ambiguous_requests_are_refused),
+		T(bodies_are_no_requests),
+		T(headers_have_a_cap),
+		T(slow_requests_end_at_the_deadline),
+		T(idle_connections_end),
+		T(a_peer_that_never_reads_ends),
+		T(input_is_not_hoarded),
+		T(big_answers_arrive),
+		T(connections_have_a_cap),
+		T(closed_connections_do_not_hold_their_place),
+		T(requests_may_be_piped),
+		T(piped_ones_wait_for_a_deferred_one),
+		T(expecting_clients_are_told_to_go_on),
+		T(answers_may_come_later),
+		T(late_answers_are_504),
+		T(a_peer_may_go_meanwhile),
+		T(a_stop_says_503),
+		T(a_stop_may_come_any_time),
+		T(listeners_follow_the_configuration),
+		T(an_address_that_is_taken_is_tried_again),
+		T(other_addresses_are_said),
+		T(interfaces_are_filled_in),
+		T(six_is_not_four),
+		T(ports_for_others),
+		T(without_descriptors_accept_does_not_spin),
+	};
+
+	return cmocka_run_group_tests_name("httpd", tests, NULL, NULL);
+}
