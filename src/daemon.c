@@ -11,12 +11,14 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "http/pages.h"
 
 struct daemon {
 	struct app app; /* what the control floor sees */
 	struct control *control;
 	char *file;
-	bool reloading, stopping;
+	bool reloading, leaving, stopping;
+	char machine_id[64];
 };
 
 /* A reload: the files are read and checked by the worker. */
@@ -79,12 +81,23 @@ on_target(void *arg)
 }
 
 static void
+on_left(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->app.loop);
+}
+
+/* Once more: at once. */
+static void
 on_stop(void *arg)
 {
 	struct daemon *d = arg;
 
-	log_notice("c4d", "stopping; Kamailio's lists stay as they are");
-	loop_stop(d->app.loop);
+	if (!d->leaving)
+		log_notice("c4d", "stopping; Kamailio's lists stay as they are");
+	d->leaving = true;
+	registrar_stop(d->app.registrar, on_left, d);
 }
 
 /* ---- configuration ---- */
@@ -161,9 +174,16 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	struct kamhost **hosts, **old_hosts = a->hosts;
 	size_t i, n, n_old = a->n_hosts;
 
+	if (d->leaving)
+		return -ECANCELED;
 	if (watch_new(&watch, a->loop, fresh, on_round, a) != 0)
 		return -EINVAL;
 	if (wake_new(&wake, a->loop, a->worker, fresh, on_woken, a) != 0) {
+		watch_free(watch);
+		return -EINVAL;
+	}
+	if (registrar_set_conf(a->registrar, fresh) != 0) {
+		wake_free(wake);
 		watch_free(watch);
 		return -EINVAL;
 	}
@@ -189,6 +209,7 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 		kamhost_start(hosts[i]); /* for those that run it is a kick */
 	watch_start(watch);
 	wake_start(wake);
+	httpd_set_conf(a->httpd, fresh);
 	if (strcmp(old->log, fresh->log) != 0) /* else what c4ctl log said stays */
 		log_init((enum log_level)log_level_parse(fresh->log));
 	conf_free(old);
@@ -285,12 +306,11 @@ open_store(struct daemon *d)
 		.keep_ms = a->conf->history_keep_ms,
 		.keep_max = a->conf->history_max,
 	};
-	char machine_id[64];
 	pid_t holder = 0;
 	int err;
 
-	read_machine_id(machine_id);
-	sc.machine_id = machine_id;
+	read_machine_id(d->machine_id);
+	sc.machine_id = d->machine_id;
 	err = store_open(&a->store, a->loop, a->worker, &sc, &holder);
 	if (err == -EWOULDBLOCK)
 		log_error("store", "%s is used by another c4d, pid %ld: stop it, or give this one its own `state` directory",
@@ -319,7 +339,9 @@ build(struct daemon *d)
 		return EXIT_REFUSED;
 	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0 ||
 	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0 ||
-	    wake_new(&a->wake, a->loop, a->worker, a->conf, on_woken, a) != 0)
+	    wake_new(&a->wake, a->loop, a->worker, a->conf, on_woken, a) != 0 ||
+	    registrar_new(&a->registrar, a->loop, a->worker, a->store, a->conf, d->machine_id) != 0 ||
+	    httpd_new(&a->httpd, a->loop, a->conf, pages_routes, a) != 0)
 		return EXIT_CONFIG;
 	if (make_hosts(d, a->conf, NULL, 0, &a->hosts, &a->n_hosts) != 0)
 		return EXIT_CONFIG;
@@ -335,6 +357,7 @@ build(struct daemon *d)
 		kamhost_start(a->hosts[i]);
 	watch_start(a->watch);
 	wake_start(a->wake);
+	registrar_start(a->registrar);
 	return EXIT_DONE;
 }
 
@@ -345,6 +368,8 @@ tear_down(struct daemon *d)
 	size_t i;
 
 	d->stopping = true;
+	httpd_free(a->httpd);
+	registrar_free(a->registrar);
 	wake_free(a->wake);
 	watch_free(a->watch);
 	for (i = 0; i < a->n_hosts; i++)

@@ -1,34 +1,75 @@
 /* One binary: called as c4ctl it is the client, else the first word is the command. */
+#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "config/conf.h"
 #include "control/control.h"
 #include "daemon.h"
-
-#define DEFAULT_CONF "/etc/c4d/c4d.yml"
+#include "exec.h"
+#include "wait.h"
 
 static const char usage_text[] =
-    "usage: c4d run   [-c FILE] [-d]              the daemon, in the foreground\n"
+    "usage: c4d run   [-c FILE] [-d] [--wait[=SECONDS]]\n"
+    "                                             the daemon, in the foreground\n"
     "       c4d check [-c FILE]                   check the configuration\n"
     "       c4d plan  [-c FILE] [-f plain|json]   show what would change, change nothing\n"
+    "       c4d exec  [-c FILE] [--watch] [--pristine] [--upcase] [--sanitize]\n"
+    "                 [--wait=SECONDS] PREFIX... -- COMMAND...\n"
+    "                                             run COMMAND with an environment\n"
+    "                                             from Consul KV\n"
     "       c4d keys                              every configuration key\n"
     "       c4d version\n"
-    "FILE is " DEFAULT_CONF " unless given. `c4ctl` talks to the running daemon.\n";
+    "FILE is " C4D_CONF " unless given. `c4ctl` talks to the running daemon.\n"
+    "--wait: of run, to wait for Consul before anything else, and then start all the\n"
+    "same; of exec, to give up after so long. It is 60 seconds.\n"
+    "--watch: start COMMAND anew when its environment changes. --pristine: without\n"
+    "the present environment. --upcase, --sanitize: names in capitals, and without\n"
+    "what is no letter, digit or _.\n";
 
 struct options {
 	const char *file;
 	const char *format;
 	bool debug;
+	int64_t wait_ms; /* 0: no */
 };
+
+/* When Consul does not come, the daemon starts from its store, as it would have without waiting. */
+static int
+wait_first(const struct options *o, bool *stop)
+{
+	struct conf *conf = NULL;
+	int rc = daemon_load(&conf, o->file);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	log_init(o->debug ? LOG_L_DEBUG : (enum log_level)log_level_parse(conf->log));
+	switch (wait_for_consul(conf, o->wait_ms)) {
+	case -EINTR:
+		*stop = true;
+		break;
+	case -ETIMEDOUT:
+		log_warnx("wait", "starting without Consul, from what the store holds");
+		break;
+	}
+	conf_free(conf);
+	return EXIT_DONE;
+}
 
 static int
 cmd_run(const struct options *o)
 {
+	bool stop = false;
+	int rc = EXIT_DONE;
+
 	mem_init();
-	return daemon_run(o->file, o->debug);
+	if (o->wait_ms > 0)
+		rc = wait_first(o, &stop);
+	return rc != EXIT_DONE || stop ? rc : daemon_run(o->file, o->debug);
 }
 
 static int
@@ -70,16 +111,17 @@ cmd_version(const struct options *o)
 	return EXIT_DONE;
 }
 
-static const struct {
+static const struct verb {
 	const char *name;
 	const char *options;
+	bool waits;
 	int (*run)(const struct options *);
 } verbs[] = {
-	{ "run", "cd", cmd_run },
-	{ "check", "c", cmd_check },
-	{ "plan", "cf", cmd_plan },
-	{ "keys", "", cmd_keys },
-	{ "version", "", cmd_version },
+	{ "run", "cd", true, cmd_run },
+	{ "check", "c", false, cmd_check },
+	{ "plan", "cf", false, cmd_plan },
+	{ "keys", "", false, cmd_keys },
+	{ "version", "", false, cmd_version },
 };
 
 static int
@@ -89,12 +131,50 @@ usage(void)
 	return EXIT_USAGE;
 }
 
+static bool
+parse_wait(struct options *o, const char *word)
+{
+	int64_t seconds = WAIT_DEFAULT_S;
+
+	if (strcmp(word, "--wait") != 0 &&
+	    (strncmp(word, "--wait=", 7) != 0 || text_parse_int(word + 7, 1, WAIT_MAX_S, &seconds) != 0))
+		return false;
+	o->wait_ms = seconds * 1000;
+	return true;
+}
+
+static bool
+parse(struct options *o, const struct verb *v, int argc, char **argv)
+{
+	int i;
+
+	for (i = 2; i < argc; i++) {
+		const char *word = argv[i];
+
+		if (v->waits && parse_wait(o, word))
+			continue;
+		if (word[0] != '-' || word[1] == '\0' || word[2] != '\0' || !strchr(v->options, word[1]))
+			return false;
+		if (word[1] == 'd') {
+			o->debug = true;
+		} else if (i + 1 == argc) {
+			return false;
+		} else if (word[1] == 'c') {
+			o->file = argv[++i];
+		} else {
+			o->format = argv[++i];
+			if (strcmp(o->format, "plain") != 0 && strcmp(o->format, "json") != 0)
+				return false;
+		}
+	}
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct options o = { .file = DEFAULT_CONF, .format = "plain" };
+	struct options o = { .file = C4D_CONF, .format = "plain" };
 	size_t v;
-	int i;
 
 	if (argc > 0 && strcmp(basename(argv[0]), "c4ctl") == 0)
 		return c4ctl_main(argc, argv);
@@ -106,24 +186,11 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0)
 		return cmd_version(&o);
+	if (strcmp(argv[1], "exec") == 0)
+		return exec_run(argc - 1, argv + 1);
 	for (v = 0; v < NELEM(verbs) && strcmp(verbs[v].name, argv[1]) != 0; v++)
 		;
-	if (v == NELEM(verbs))
+	if (v == NELEM(verbs) || !parse(&o, &verbs[v], argc, argv))
 		return usage();
-	for (i = 2; i < argc; i++) {
-		if (argv[i][0] != '-' || argv[i][1] == '\0' || argv[i][2] != '\0' || !strchr(verbs[v].options, argv[i][1]))
-			return usage();
-		if (argv[i][1] == 'd') {
-			o.debug = true;
-		} else if (i + 1 == argc) {
-			return usage();
-		} else if (argv[i][1] == 'c') {
-			o.file = argv[++i];
-		} else {
-			o.format = argv[++i];
-			if (strcmp(o.format, "plain") != 0 && strcmp(o.format, "json") != 0)
-				return usage();
-		}
-	}
 	return verbs[v].run(&o);
 }

@@ -10,8 +10,10 @@
 #include "config/conf.h"
 #include "consul/wake.h"
 #include "discovery/watch.h"
+#include "http/httpd.h"
 #include "reconcile/kamhost.h"
 #include "reconcile/platform.h"
+#include "registrar/registrar.h"
 #include "store/store.h"
 
 struct app {
@@ -24,6 +26,8 @@ struct app {
 	struct wake *wake;
 	struct kamhost **hosts; /* one per configured Kamailio */
 	size_t n_hosts;
+	struct registrar *registrar;
+	struct httpd *httpd;
 	int64_t started_wall_ms;
 	/*
 	 * Load and check (by the worker), then swap; `done` runs from the loop. -EINVAL: nothing was changed; `messages`

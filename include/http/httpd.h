@@ -1,11 +1,15 @@
 /*
  * httpd: c4d's HTTP server; the only user of libevent's HTTP server. Every limit is on: 8 KB of headers, the route's own for
- * the body, HTTPD_CONNECTIONS_MAX connections (further ones wait in the listener's queue), 5 s of idle time, 10 s from the first byte of a request
- * to its last. A request that is answered later has its own deadline.
+ * the body, HTTPD_CONNECTIONS_MAX connections (further ones wait in the listener's queue), 5 s of idle time, 10 s from the
+ * first byte of a request to its last, and 5 s (10 s while the peer goes on sending) to read the answer. A request that is
+ * answered later has its own deadline.
  *
  * Routes are a table: method and decoded path, exactly. An unknown path is 404, a known one with another method 405 with
- * Allow, an absolute URL 400. Errors are JSON {"error":TEXT}. No answer holds more than what was asked for: no Server header, no
- * version. Handlers run from the loop and answer with httpd_reply(), now or later, exactly once.
+ * Allow, an absolute URL 400. HEAD is answered like GET, without a body. Errors are JSON {"error":TEXT}. No answer holds more
+ * than what was asked for: no Server header, no version.
+ *
+ * Handlers run from the loop and answer with one of the httpd_reply functions, now or later, exactly once: also after the
+ * deadline (the peer has had its 504 then) and after httpd_free(), since that is what ends the request's memory.
  */
 #ifndef HTTP_HTTPD_H
 #define HTTP_HTTPD_H
@@ -34,27 +38,46 @@ struct httpd_route {
 struct httpd_view {
 	uint64_t requests, refused; /* refused: by a limit, or no route */
 	size_t connections;
-	size_t listeners;
+	size_t listeners;           /* that stand */
+	uint16_t port;              /* of the first of them */
 	const char *why;            /* "": all listeners stand; else which does not, and why */
 };
 
+struct httpd_limits {
+	size_t connections;
+	int64_t idle_ms;     /* without a byte, in or out */
+	int64_t request_ms;  /* of a request, from its first byte to its last; of an answer likewise */
+	int64_t deadline_ms; /* of a request that is answered later */
+	int64_t sweep_ms;    /* the limits are looked at so often */
+};
+extern const struct httpd_limits httpd_limits_default;
+
 /*
- * Listens on conf's http.listen, {ip:IFACE} filled in; an address that this machine does not have (yet) is tried again every
- * second, and said. Ends with HTTPD_END: a route without a path.
+ * Listens on conf's http.listen, {ip:IFACE} filled in (and again when the interface changes); an address that this machine
+ * does not have (yet) is tried again every second, and said. Ends with HTTPD_END: a route without a path. conf is not kept.
  */
+#define HTTPD_END { .path = NULL }
 MUST_USE int httpd_new(struct httpd **out, struct loop *, const struct conf *, const struct httpd_route *, void *arg);
-/* Of a reload: listeners that stay keep their connections. */
+/* Of a reload: listeners that stay keep their connections, and those that go let theirs end. */
 void httpd_set_conf(struct httpd *, const struct conf *);
-void httpd_free(struct httpd *); /* NULL is fine; what was not answered gets 503 */
+void httpd_set_limits(struct httpd *, const struct httpd_limits *); /* of connections made from now on; for tests */
+/* NULL is fine; what was not answered gets 503. Not from within a handler. */
+void httpd_free(struct httpd *);
 void httpd_view(const struct httpd *, struct httpd_view *);
-/* The port of http.listen that others reach us by, for eid checks; 0: none. */
+/*
+ * The port of http.listen that others reach us by, for eid checks: that of the first address that is not a loopback one, else of
+ * the first; 0: none.
+ */
 uint16_t httpd_port(const struct conf *);
 
-/* Of a request; all lent, until it is answered. */
+/*
+ * Of a request; all lent, until it is answered. The header's are lent until the handler returns, and NULL once the deadline
+ * has come; the others stay.
+ */
 const char *httpd_path(const struct httpd_req *);
 const char *httpd_query(const struct httpd_req *, const char *key); /* decoded; NULL: not there, or twice */
-const char *httpd_header(const struct httpd_req *, const char *name); /* NULL */
-const char *httpd_body(const struct httpd_req *, size_t *len);
+const char *httpd_header(const struct httpd_req *, const char *name); /* the first of that name; NULL */
+const char *httpd_body(const struct httpd_req *, size_t *len);      /* a NUL stands behind it */
 const char *httpd_peer(const struct httpd_req *);                   /* "127.0.0.1:41234" */
 
 void httpd_reply(struct httpd_req *, int status, const char *type, const char *body, size_t len);

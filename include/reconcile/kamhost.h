@@ -10,6 +10,8 @@
 
 struct dispatcher;
 struct table;
+struct domains;
+struct kv;
 
 /* -EINVAL (logged): its binrpc address can't be used. */
 MUST_USE int kamhost_new(struct kamhost **out, const struct target_deps *, const struct conf_kamailio *);
@@ -42,5 +44,7 @@ struct dispatcher *kamhost_dispatcher(const struct kamhost *);
 struct table *kamhost_rtpengine(const struct kamhost *);
 struct table *kamhost_domain(const struct kamhost *);
 struct table *kamhost_permissions(const struct kamhost *);
+const struct domains *kamhost_domains(const struct kamhost *); /* of domain.kv */
+const struct kv *kamhost_kv(const struct kamhost *); /* what they come from */
 
 #endif

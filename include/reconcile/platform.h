@@ -76,6 +76,7 @@ struct topo *platform_now(const struct platform *);     /* current snapshot, not
 uint64_t platform_generation(const struct platform *);
 int64_t platform_seen_ms(const struct platform *);      /* wall clock of the current generation */
 const struct judge *platform_judge(const struct platform *, const char *service);
+const struct conf *platform_root_conf(const struct platform *); /* all of it */
 const struct conf_service *platform_conf(const struct platform *, const char *service);
 
 #endif

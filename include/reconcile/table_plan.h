@@ -87,6 +87,8 @@ uint64_t table_rows_hash(const struct table_rows *); /* of what a file says; nev
  */
 typedef void table_desire_fn(const struct conf_kamailio *, const struct topo *, struct table_rows *out, struct table_scopes *);
 table_desire_fn table_desire_rtpengine, table_desire_domain, table_desire_permissions;
+/* Further domains, of Consul's KV. `known` false: nobody has said yet which they are. */
+void table_desire_names(const struct strlist *, bool known, struct table_rows *out, struct table_scopes *);
 /* The i'th service that a set is made of; NULL: no more. */
 typedef const char *table_service_fn(const struct conf_kamailio *, int set, size_t i);
 table_service_fn table_service_rtpengine, table_service_domain, table_service_permissions;

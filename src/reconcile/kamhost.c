@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "reconcile/dispatcher.h"
+#include "reconcile/domains.h"
 #include "reconcile/table.h"
 #include "reconcile/table_kind.h"
 
@@ -19,6 +20,7 @@ struct kamhost {
 	size_t n;
 	struct dispatcher *dispatcher; /* among the targets, or NULL */
 	struct table *rtpengine, *domain, *permissions;
+	struct domains *domains; /* NULL: no domain.kv */
 	char down_why[256];
 	bool heard;
 	uint64_t connections;
@@ -66,6 +68,28 @@ add_table(struct kamhost *h, const struct table_kind *kind)
 	return t;
 }
 
+static void
+on_domains(void *arg)
+{
+	struct kamhost *h = arg;
+	struct target *t = table_target(h->domain);
+
+	t->ops->kick(t);
+}
+
+static void
+add_domains(struct kamhost *h)
+{
+	const struct conf_kamailio *c = h->conf;
+
+	if (c->domain_services.n + c->domain_names.n == 0 && c->domain_kv == NULL)
+		return;
+	h->domain = add_table(h, &table_kind_domain);
+	if (c->domain_kv != NULL && domains_new(&h->domains, h->deps.loop, h->deps.worker, platform_root_conf(h->deps.platform),
+	    c->name, c->domain_kv, on_domains, h) != 0)
+		log_error("kam", "%s: cannot use consul.http: domain.kv is not read, and no domain is removed", c->name);
+}
+
 int
 kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct conf_kamailio *conf)
 {
@@ -87,8 +111,7 @@ kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct c
 	}
 	if (conf->n_rtpengines > 0)
 		h->rtpengine = add_table(h, &table_kind_rtpengine);
-	if (conf->domain_services.n + conf->domain_names.n > 0)
-		h->domain = add_table(h, &table_kind_domain);
+	add_domains(h);
 	if (conf->n_permissions > 0)
 		h->permissions = add_table(h, &table_kind_permissions);
 	*out = h;
@@ -109,6 +132,7 @@ kamhost_free(struct kamhost *h)
 
 	if (h == NULL)
 		return;
+	domains_free(h->domains);
 	for (i = 0; i < h->n; i++)
 		h->targets[i]->ops->free(h->targets[i]);
 	kam_free(h->kam);
@@ -121,6 +145,8 @@ kamhost_set_conf(struct kamhost *h, const struct conf_kamailio *conf)
 	size_t i;
 
 	h->conf = conf;
+	if (h->domains != NULL)
+		domains_set_conf(h->domains, platform_root_conf(h->deps.platform));
 	for (i = 0; i < h->n; i++)
 		h->targets[i]->ops->set_conf(h->targets[i]);
 }
@@ -225,4 +251,16 @@ struct table *
 kamhost_permissions(const struct kamhost *h)
 {
 	return h->permissions;
+}
+
+const struct domains *
+kamhost_domains(const struct kamhost *h)
+{
+	return h->domains;
+}
+
+const struct kv *
+kamhost_kv(const struct kamhost *h)
+{
+	return h->domains != NULL ? domains_kv(h->domains) : NULL;
 }

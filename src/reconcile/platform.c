@@ -837,3 +837,9 @@ platform_conf(const struct platform *p, const char *service)
 
 	return s ? s->conf : NULL;
 }
+
+const struct conf *
+platform_root_conf(const struct platform *p)
+{
+	return p->conf;
+}

@@ -351,6 +351,18 @@ table_desire_domain(const struct conf_kamailio *kam, const struct topo *topo, st
 	drop_twins(out);
 }
 
+void
+table_desire_names(const struct strlist *names, bool known, struct table_rows *out, struct table_scopes *scopes)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		(void)table_rows_add(out, 0, names->v[i]);
+	for (i = 0; i < scopes->n; i++)
+		scopes->v[i].known &= known;
+	drop_twins(out);
+}
+
 static void
 add_prefix(struct table_rows *out, const struct conf_permissions *g, struct topo_prefix p)
 {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reconcile/domains.h"
 #include "reconcile/table_int.h"
 
 #define HOLD_MS 600000        /* for what is there where no service says how long: the default of remove_hold */
@@ -108,13 +109,20 @@ table_note_sleep(struct table *t)
 
 /* ---- what nobody wants ---- */
 
+/* Of Consul's KV; NULL: not for this table, or not configured. */
+static const struct domains *
+domains_of(const struct table *t)
+{
+	return t->kind == &table_kind_domain ? kamhost_domains(t->host) : NULL;
+}
+
 /* Every name of every service of the set proves something at present. */
 static bool
 is_proven(const struct table *t, int set, int64_t *hold_ms)
 {
 	const char *name;
 	size_t i, k;
-	bool proven = true;
+	bool proven = domains_of(t) == NULL || domains_proven(domains_of(t));
 
 	*hold_ms = t->kind->service(t->conf, set, 0) == NULL ? HOLD_MS : 0;
 	for (i = 0; (name = t->kind->service(t->conf, set, i)) != NULL; i++) {
@@ -443,6 +451,18 @@ watch_nodes(struct table *t)
 
 /* ---- all of it ---- */
 
+/* What the topology, the configuration and Consul's KV want. */
+static void
+desire_rows(const struct table *t, const struct topo *topo, struct table_rows *out, struct table_scopes *scopes)
+{
+	static const struct strlist none;
+	const struct domains *d = domains_of(t);
+
+	t->kind->desire(t->conf, topo, out, scopes);
+	if (t->kind == &table_kind_domain && t->conf->domain_kv != NULL)
+		table_desire_names(d != NULL ? domains_names(d) : &none, d != NULL && domains_known(d), out, scopes);
+}
+
 static void
 desire(struct table *t)
 {
@@ -451,7 +471,7 @@ desire(struct table *t)
 	t->scopes.n = 0;
 	topo_unref(t->topo);
 	t->topo = topo_ref(platform_now(t->deps.platform));
-	t->kind->desire(t->conf, t->topo, &t->desired, &t->scopes);
+	desire_rows(t, t->topo, &t->desired, &t->scopes);
 }
 
 void
@@ -473,7 +493,7 @@ table_want_dry(const struct table *t, struct table_rows *out, struct table_scope
 	struct table_row *row;
 	size_t i, n;
 
-	t->kind->desire(t->conf, platform_now(t->deps.platform), out, scopes);
+	desire_rows(t, platform_now(t->deps.platform), out, scopes);
 	n = out->n;
 	for (i = 0; i < t->filed.n; i++) {
 		const struct table_rows wanted = { .v = out->v, .n = n };

@@ -1,0 +1,90 @@
+/* What others ask of the daemon by HTTP. */
+#include "http/pages.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "control/app.h"
+#include "control/control.h"
+
+static void
+get_status(struct httpd_req *r, void *arg)
+{
+	httpd_reply(r, 204, NULL, NULL, 0);
+}
+
+/* So many of its targets and registrations are in that state; "": any. */
+static json_int_t
+count_targets(const json_t *status, const char *state)
+{
+	const json_t *targets = json_object_get(status, "targets"), *v;
+	const char *key;
+	json_int_t n = 0;
+
+	json_object_foreach((json_t *)targets, key, v)
+		if (*state == '\0' || strcmp(key, state) == 0)
+			n += json_integer_value(v);
+	return n;
+}
+
+static bool
+is_failing(const struct app *a, const json_t *status)
+{
+	json_int_t n = count_targets(status, ""), bad = count_targets(status, "failed") + count_targets(status, "unreachable");
+	struct registration_view v;
+	size_t i;
+
+	for (i = 0; i < registrar_count(a->registrar); i++) {
+		registrar_view(a->registrar, i, &v);
+		n++;
+		bad += v.state == REG_FAILED || v.state == REG_UNREACHABLE;
+	}
+	return n > 0 && bad == n;
+}
+
+static void
+get_health(struct httpd_req *r, void *arg)
+{
+	const struct app *a = arg;
+	json_t *status = show_status(a), *o = json_object(), *texts = json_array();
+	const json_t *problems = json_object_get(status, "problems"), *p;
+	bool failing = is_failing(a, status);
+	size_t i;
+
+	json_array_foreach(problems, i, p)
+		json_array_append(texts, json_object_get(p, "problem"));
+	jsonx_set_text(o, "status", failing ? "failing" : json_array_size(problems) > 0 ? "degraded" : "ok");
+	json_object_set(o, "generation", json_object_get(status, "generation"));
+	json_object_set_new(o, "problems", texts);
+	json_decref(status);
+	httpd_reply_json(r, failing ? 503 : 200, o);
+}
+
+static void
+get_topology(struct httpd_req *r, void *arg)
+{
+	httpd_reply_json(r, 200, show_topology(arg, NULL));
+}
+
+static void
+get_eid(struct httpd_req *r, void *arg)
+{
+	const struct app *a = arg;
+	const char *eid = httpd_query(r, "expected_eid");
+
+	if (eid == NULL || *eid == '\0')
+		httpd_reply_error(r, 400, "expected_eid is missing, or there twice: ask %s?expected_eid=ID", httpd_path(r));
+	else if (registrar_has_eid(a->registrar, eid))
+		httpd_reply_text(r, 200, "OK - EID Match: %s", eid);
+	else
+		httpd_reply_error(r, 404, "EID mismatch: no registration of this machine has the endpoint id that was expected");
+}
+
+const struct httpd_route pages_routes[] = {
+	{ HTTPD_GET, "/status", 0, get_status },
+	{ HTTPD_GET, "/health", 0, get_health },
+	{ HTTPD_GET, "/v1/topology", 0, get_topology },
+	{ HTTPD_GET, "/res_discovery_consul/check_eid", 0, get_eid },
+	{ HTTPD_GET, "/consul_check", 0, get_eid },
+	HTTPD_END,
+};

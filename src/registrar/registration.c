@@ -1,0 +1,1075 @@
+/*
+ * registration: what it should be is worked out from its section and the places in it; what is to be said is a set of
+ * operations (reg_plan.h), and one job on the agent's line says them, one after the other, each as it is right at that moment.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "registrar_int.h"
+
+#define PRESENCE_FIRST_MS 1500
+#define PRESENCE_EACH_MS 15 /* so much later, on average, for each registration that there is */
+#define LIST_AFTER_MS 1000
+#define RETRY_STOP_MS 500
+#define REASON_MAX 200
+
+/* ---- what it should be ---- */
+
+static bool
+wants_maintenance(const struct registration *reg)
+{
+	return reg->rec.maintenance || reg->stop_maint;
+}
+
+static void
+places_of(const struct registration *reg, struct agent_places *p)
+{
+	*p = (struct agent_places){
+		.address = reg->address,
+		.tagged = (const char *const *)reg->tagged,
+		.hostname = reg->r->hostname,
+		.eid = reg->eid,
+		.machine = reg->r->machine,
+		.http_port = reg->r->http_port,
+	};
+}
+
+/* The states of the checks, as they are, or so that nothing of it is listed. The caller frees. */
+static struct agent_check_state *
+states_of(const struct registration *reg, bool hide)
+{
+	struct agent_check_state *v = xcalloc(reg->n_checks, sizeof *v);
+	size_t i;
+
+	for (i = 0; i < reg->n_checks; i++) {
+		const struct reg_check *ck = reg->checks[i];
+
+		v[i].off = ck->off;
+		v[i].status = hide || ck->status == AGENT_NO_STATUS ? AGENT_CRITICAL : ck->status;
+		v[i].output = ck->output ? ck->output : "";
+	}
+	return v;
+}
+
+static char *
+build_body(const struct registration *reg, bool hide)
+{
+	struct agent_check_state *states = states_of(reg, hide);
+	struct agent_places places;
+	char *body;
+
+	places_of(reg, &places);
+	body = agent_register_body(reg->conf, &places, states);
+	free(states);
+	return body;
+}
+
+static uint64_t
+hash_text(const char *s)
+{
+	uint64_t h = 14695981039346656037ull;
+
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211ull;
+	return h ? h : 1;
+}
+
+static bool
+gate_is_open(const struct registration *reg)
+{
+	size_t i;
+
+	if (strcmp(reg->conf->when, "now") == 0)
+		return true;
+	for (i = 0; i < reg->n_checks; i++)
+		if (reg->checks[i]->ours && !reg->checks[i]->off && !reg->checks[i]->passed)
+			return false;
+	return true;
+}
+
+/* Body, and with it each check's status, as it is put now. False: something is not known. */
+static bool
+fresh_body(struct registration *reg)
+{
+	bool hide = wants_maintenance(reg) && !reg->has && !reg->accepted;
+	size_t i;
+
+	if (reg->body != NULL && reg->body_hides == hide)
+		return true;
+	free(reg->body);
+	reg->body = build_body(reg, hide);
+	reg->body_hides = hide;
+	for (i = 0; i < reg->n_checks; i++) {
+		struct reg_check *ck = reg->checks[i];
+
+		ck->put = hide || ck->status == AGENT_NO_STATUS ? AGENT_CRITICAL : ck->status;
+	}
+	return reg->body != NULL;
+}
+
+void
+registration_reshape(struct registration *reg)
+{
+	char *body;
+	uint64_t shape = 0;
+
+	free(reg->body);
+	reg->body = NULL;
+	if (reg->conf == NULL)
+		return;
+	if (reg->ready) {
+		struct agent_check_state *states = xcalloc(reg->n_checks, sizeof *states);
+		struct agent_places places;
+		size_t i;
+
+		for (i = 0; i < reg->n_checks; i++) {
+			states[i].off = reg->checks[i]->off;
+			states[i].status = AGENT_CRITICAL;
+			states[i].output = "";
+		}
+		places_of(reg, &places);
+		body = agent_register_body(reg->conf, &places, states);
+		free(states);
+		if (body == NULL) {
+			reg->ready = false;
+			snprintf(reg->wait_why, sizeof reg->wait_why,
+			    "a check or the meta has a place that stands for what is not known ({address} with Consul's own address, {eid})");
+		} else {
+			shape = hash_text(body);
+			free(body);
+		}
+	}
+	if (shape != 0 && shape != reg->shape_put)
+		reg->ops |= REG_OP_PUT;
+	reg->shape = shape;
+	registration_need(reg, 0, false); /* also what waited for it to be ready */
+}
+
+/* ---- places ---- */
+
+static void
+set_text(char **field, const char *text)
+{
+	if (*field != NULL && strcmp(*field, text) == 0)
+		return;
+	free(*field);
+	*field = xstrdup(text);
+}
+
+/* One address of the section. False: it has none, and had none. */
+static bool
+place_address(struct registration *reg, char **field, const char *text)
+{
+	char out[256], why[120] = "";
+
+	if (text == NULL) {
+		set_text(field, "");
+		return true;
+	}
+	if (iface_expand(text, out, sizeof out, why, sizeof why) == 0) {
+		set_text(field, out);
+		return true;
+	}
+	if (*field != NULL && **field != '\0' && reg->accepted) {
+		snprintf(reg->place_why, sizeof reg->place_why, "%s; still registered with %s", why, *field);
+		return true;
+	}
+	snprintf(reg->wait_why, sizeof reg->wait_why, "address %s: %s", text, why[0] ? why : "it can't be used");
+	return false;
+}
+
+static bool
+place_addresses(struct registration *reg)
+{
+	bool ok = place_address(reg, &reg->address, reg->conf->address);
+	size_t i;
+
+	for (i = 0; i < reg->conf->n_tagged && ok; i++)
+		ok = place_address(reg, &reg->tagged[i], reg->conf->tagged[i]->address);
+	return ok;
+}
+
+static bool
+place_eid(struct registration *reg)
+{
+	struct registrar *r = reg->r;
+	const char *eid = reg->conf->eid ? reg->conf->eid : "machine";
+
+	if (strcmp(eid, "machine") == 0) {
+		set_text(&reg->eid, r->machine);
+		return true;
+	}
+	if (strcmp(eid, "asterisk") != 0) {
+		set_text(&reg->eid, eid);
+		return true;
+	}
+	set_text(&reg->eid, r->asterisk_eid);
+	if (r->asterisk_eid[0] != '\0')
+		return true;
+	snprintf(reg->wait_why, sizeof reg->wait_why, "eid: Asterisk has not said it yet%s%s",
+	    r->asterisk && *eid_why(r->asterisk) ? ": " : "", r->asterisk ? eid_why(r->asterisk) : "");
+	return false;
+}
+
+static bool
+has_id(const struct registration *reg, const char *id)
+{
+	return reg->id != NULL && strcmp(reg->id, id) == 0;
+}
+
+/* A section before this one has its id. */
+static bool
+is_second(const struct registration *reg)
+{
+	const struct registrar *r = reg->r;
+	size_t i;
+
+	for (i = 0; i < r->n && r->regs[i] != reg; i++)
+		if (!r->regs[i]->leaving && has_id(r->regs[i], reg->id))
+			return true;
+	return false;
+}
+
+static struct registration *
+find_leaving(const struct registrar *r, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->regs[i]->leaving && has_id(r->regs[i], id))
+			return r->regs[i];
+	return NULL;
+}
+
+static void
+take_off(struct registration *reg)
+{
+	size_t i;
+
+	for (i = 0; i < reg->n_checks; i++) {
+		const char *p = reg->rec.off, *name = reg->checks[i]->conf->name;
+		size_t len = strlen(name);
+
+		reg->checks[i]->off = false;
+		for (; p != NULL && *p != '\0'; p += strcspn(p, " "), p += strspn(p, " "))
+			if (strcspn(p, " ") == len && memcmp(p, name, len) == 0)
+				reg->checks[i]->off = true;
+	}
+}
+
+static void
+drop_extra(struct registration *reg)
+{
+	while (reg->n_extra > 0)
+		free(reg->extra[--reg->n_extra]);
+}
+
+static void
+forget_agent(struct registration *reg)
+{
+	size_t i;
+
+	reg->accepted = reg->seen = reg->has = reg->foreign = reg->unlisted = false;
+	reg->maint = REG_MAINT_NONE;
+	reg->worst = AGENT_NO_STATUS;
+	reg->shape_put = 0;
+	drop_extra(reg);
+	for (i = 0; i < reg->n_checks; i++)
+		reg->checks[i]->told = reg->checks[i]->agent = AGENT_NO_STATUS;
+}
+
+/* What the store remembers of this id, and what the operator said. */
+static void
+adopt_record(struct registration *reg)
+{
+	struct registration *old = find_leaving(reg->r, reg->id);
+
+	if (old == NULL)
+		return;
+	free(reg->rec.reason);
+	free(reg->rec.who);
+	free(reg->rec.off);
+	reg->rec = old->rec;
+	memset(&old->rec, 0, sizeof old->rec);
+	reg->remembered = old->remembered;
+	old->remembered = false;
+	registrar_forget(old);
+}
+
+/* The old id leaves; what the operator said goes with the section. */
+static void
+leave_id(struct registration *reg)
+{
+	struct registration *old = registration_new(reg->r, reg->name);
+
+	old->id = reg->id;
+	old->rec = reg->rec;
+	old->rec.reason = xstrdup(reg->rec.reason);
+	old->rec.who = xstrdup(reg->rec.who);
+	old->rec.off = xstrdup(reg->rec.off);
+	old->remembered = reg->remembered;
+	old->accepted = reg->accepted;
+	old->has = reg->has;
+	old->foreign = reg->foreign;
+	old->judged = reg->judged;
+	reg->id = NULL;
+	reg->remembered = false;
+	line_drop(reg->r->agent, &reg->job);
+	reg->op = reg->ops = 0;
+	registration_leave(old);
+}
+
+static bool
+place_id(struct registration *reg, const struct agent_places *places)
+{
+	char *id = agent_expand(reg->conf->id, reg->conf, places);
+	size_t i;
+
+	if (id == NULL) {
+		snprintf(reg->wait_why, sizeof reg->wait_why, "id %s: a place in it stands for what is not known yet", reg->conf->id);
+		return false;
+	}
+	if (reg->id != NULL && strcmp(reg->id, id) != 0) {
+		log_notice("registrar", "%s: its id is %s now, and was %s", reg->name, id, reg->id);
+		leave_id(reg);
+		forget_agent(reg);
+		reg->judged = reg->r->list_known;
+	}
+	if (reg->id == NULL) {
+		reg->id = id;
+		adopt_record(reg);
+		take_off(reg);
+		if (!reg->remembered && (reg->rec.maintenance || reg->rec.off != NULL)) /* said before it had an id */
+			registrar_store(reg);
+	} else {
+		free(id);
+	}
+	for (i = 0; i < reg->n_checks; i++) {
+		free(reg->checks[i]->id);
+		reg->checks[i]->id = agent_check_id(reg->id, reg->checks[i]->conf);
+	}
+	reg->twice = is_second(reg);
+	return true;
+}
+
+void
+registration_place(struct registration *reg)
+{
+	struct agent_places places;
+	size_t i;
+
+	if (reg->conf == NULL)
+		return;
+	reg->wait_why[0] = reg->place_why[0] = '\0';
+	reg->ready = place_addresses(reg);
+	reg->ready = place_eid(reg) && reg->ready;
+	places_of(reg, &places);
+	reg->ready = place_id(reg, &places) && reg->ready;
+	for (i = 0; i < reg->n_checks && reg->ready; i++)
+		reg_check_aim(reg->checks[i], &places);
+	registration_reshape(reg);
+	registration_opens(reg);
+}
+
+void
+registration_opens(struct registration *reg)
+{
+	if (reg->conf != NULL && !reg->open && gate_is_open(reg)) {
+		reg->open = true;
+		if (reg->ready)
+			registration_need(reg, REG_OP_PUT, false);
+	}
+	registration_update(reg);
+}
+
+/* ---- saying it ---- */
+
+static bool
+may_speak(const struct registration *reg)
+{
+	return reg->r->agent != NULL && reg->id != NULL && !reg->foreign && (reg->judged || reg->r->blind || reg->accepted);
+}
+
+static unsigned
+next_op(const struct registration *reg)
+{
+	unsigned ops = reg->ops;
+
+	if (!may_speak(reg) || reg->stop == REG_STOP_DONE)
+		return 0;
+	if (!reg->judged && !reg->accepted) /* no list says whose it is */
+		return ops & (REG_OP_PUT | REG_OP_LEAVE) ? REG_OP_LOOK : 0;
+	if (ops & REG_OP_LEAVE)
+		return REG_OP_LEAVE;
+	if (reg->leaving || reg->twice)
+		return 0;
+	if ((ops & REG_OP_PUT) && reg->ready && reg->open && reg->stop != REG_STOP_ACT)
+		return REG_OP_PUT;
+	if (!reg->accepted && !reg->has)
+		return 0;
+	if ((ops & REG_OP_REMOVE) && reg->n_extra > 0)
+		return REG_OP_REMOVE;
+	return ops & (ops & REG_OP_MAINT_OFF ? REG_OP_MAINT_OFF : REG_OP_MAINT_ON);
+}
+
+void
+registration_need(struct registration *reg, unsigned ops, bool first)
+{
+	reg->ops |= ops;
+	if (next_op(reg) == 0 || reg->op != 0) /* what is under way goes on with the rest */
+		return;
+	if (first)
+		line_add_first(reg->r->agent, &reg->job);
+	else
+		line_add(reg->r->agent, &reg->job);
+}
+
+static void
+add_reason(struct buf *b, const struct registration *reg)
+{
+	char text[REASON_MAX];
+
+	if (!reg->rec.maintenance && reg->stop == REG_STOP_DRAIN)
+		snprintf(text, sizeof text, REG_MARK "it is about to stop");
+	else if (!reg->rec.maintenance)
+		snprintf(text, sizeof text, REG_MARK "c4d is stopped");
+	else
+		snprintf(text, sizeof text, REG_MARK "%s%s%s%s", reg->rec.reason && *reg->rec.reason ? reg->rec.reason : "maintenance",
+		    reg->rec.who && *reg->rec.who ? " (" : "", reg->rec.who ? reg->rec.who : "",
+		    reg->rec.who && *reg->rec.who ? ")" : "");
+	http_add_escaped(b, text);
+}
+
+/*
+ * A body that is put for the first time need not take anything away. A changed one may, but ?replace-existing-checks also
+ * ends a maintenance (reg_plan.h); so it is used only where no list will show what is too much.
+ */
+static bool
+replaces(const struct registration *reg)
+{
+	return reg->r->blind && reg->shape_put != 0 && reg->shape_put != reg->shape && !wants_maintenance(reg);
+}
+
+static bool
+job_ask(void *arg, struct line_request *q)
+{
+	struct registration *reg = arg;
+	unsigned op = next_op(reg);
+
+	if (op == REG_OP_PUT && !fresh_body(reg))
+		op = 0;
+	if (op == 0)
+		return false;
+	switch (op) {
+	case REG_OP_LOOK:
+		q->method = HTTP_GET;
+		buf_puts(&q->path, "/v1/agent/service/");
+		http_add_escaped(&q->path, reg->id);
+		break;
+	case REG_OP_LEAVE:
+		buf_puts(&q->path, "/v1/agent/service/deregister/");
+		http_add_escaped(&q->path, reg->id);
+		break;
+	case REG_OP_PUT:
+		registrar_remember(reg);
+		buf_puts(&q->path, "/v1/agent/service/register");
+		if (replaces(reg))
+			buf_puts(&q->path, "?replace-existing-checks");
+		q->body = reg->body;
+		reg->shape_sent = reg->shape;
+		break;
+	case REG_OP_REMOVE:
+		buf_puts(&q->path, "/v1/agent/check/deregister/");
+		http_add_escaped(&q->path, reg->extra[reg->n_extra - 1]);
+		break;
+	default:
+		buf_puts(&q->path, "/v1/agent/service/maintenance/");
+		http_add_escaped(&q->path, reg->id);
+		if (op == REG_OP_MAINT_ON) {
+			buf_puts(&q->path, "?enable=true&reason=");
+			add_reason(&q->path, reg);
+		} else {
+			buf_puts(&q->path, "?enable=false");
+		}
+		break;
+	}
+	reg->op = op;
+	return true;
+}
+
+static void
+repeat_in(struct registration *reg, int64_t delay_ms)
+{
+	loop_timer_start(&reg->timer, delay_ms);
+}
+
+static void
+on_put(struct registration *reg)
+{
+	struct registrar *r = reg->r;
+	bool is_new = !reg->accepted, changed = !is_new && reg->shape_put != reg->shape_sent;
+	size_t i;
+
+	reg->puts++;
+	reg->asserted_ms = loop_wall_ms(r->loop);
+	reg->accepted = reg->has = true;
+	reg->shape_put = reg->shape_sent;
+	repeat_in(reg, is_new ? loop_jitter(r->loop, REG_ASSERT_MS / 2, 100) : loop_jitter(r->loop, REG_ASSERT_MS, REG_JITTER));
+	if (reg->shape != reg->shape_put) /* it changed meanwhile */
+		reg->ops |= REG_OP_PUT;
+	if (!is_new && !changed)
+		return;
+	log_notice("registrar", "%s: %s as %s at %s port %u", reg->name, is_new ? "registered" : "changed: registered again", reg->id,
+	    *reg->address ? reg->address : "Consul's own address", (unsigned)reg->conf->port);
+	for (i = 0; i < reg->n_checks; i++) {
+		reg->checks[i]->told = is_new ? AGENT_NO_STATUS : reg->checks[i]->told;
+		reg_check_tell(reg->checks[i], false);
+	}
+	if (is_new && wants_maintenance(reg) && reg->maint == REG_MAINT_NONE)
+		reg->ops |= REG_OP_MAINT_ON;
+	registrar_event(r, "c4d-register", reg, NULL);
+	registrar_list_soon(r, LIST_AFTER_MS);
+	/* of a thousand not all at once */
+	presence_soon(&reg->presence, PRESENCE_FIRST_MS + loop_jitter(r->loop, (int64_t)(r->n < 1000 ? r->n : 1000) * PRESENCE_EACH_MS, 100));
+}
+
+static void
+on_left(struct registration *reg)
+{
+	log_notice("registrar", "%s: deregistered (%s)", reg->name, reg->id);
+	forget_agent(reg);
+	loop_timer_stop(&reg->timer);
+	registrar_event(reg->r, "c4d-deregister", reg, NULL);
+	reg->stop = REG_STOP_DONE;
+}
+
+static void
+on_maintenance(struct registration *reg, bool on)
+{
+	size_t i;
+
+	log_notice("registrar", "%s: maintenance is %s at Consul", reg->name, on ? "on" : "off");
+	if (reg->maint != REG_MAINT_FOREIGN) /* that one stays: Consul knows one at a time */
+		reg->maint = on ? REG_MAINT_OURS : REG_MAINT_NONE;
+	for (i = 0; i < reg->n_checks; i++) /* it may have been registered without their true status */
+		if (reg->checks[i]->told == AGENT_NO_STATUS)
+			reg_check_tell(reg->checks[i], false);
+	registrar_event(reg->r, "c4d-maintenance", reg, on ? "on" : "off");
+	registrar_list_soon(reg->r, LIST_AFTER_MS);
+	if (on && reg->stop == REG_STOP_ACT)
+		reg->stop = REG_STOP_NO; /* it goes on in maintenance, as long as c4d does */
+}
+
+static void
+on_accepted(struct registration *reg, unsigned op)
+{
+	reg->ops &= ~op;
+	reg->op_ms = loop_now_ms(reg->r->loop);
+	if (reg->refused[0] != '\0')
+		log_notice("registrar", "%s: the agent takes it again", reg->name);
+	reg->refused[0] = '\0';
+	switch (op) {
+	case REG_OP_LEAVE:
+		on_left(reg);
+		break;
+	case REG_OP_PUT:
+		on_put(reg);
+		break;
+	case REG_OP_REMOVE:
+		free(reg->extra[--reg->n_extra]);
+		if (reg->n_extra > 0)
+			reg->ops |= REG_OP_REMOVE;
+		break;
+	default:
+		on_maintenance(reg, op == REG_OP_MAINT_ON);
+		break;
+	}
+}
+
+static const char *
+op_text(unsigned op)
+{
+	switch (op) {
+	case REG_OP_LEAVE:
+		return "be deregistered";
+	case REG_OP_PUT:
+		return "be registered";
+	case REG_OP_REMOVE:
+		return "lose a check that is not wanted";
+	default:
+		return "change its maintenance";
+	}
+}
+
+static void
+on_refused(struct registration *reg, unsigned op, const struct http_answer *a)
+{
+	struct registrar *r = reg->r;
+	char text[sizeof reg->refused];
+
+	reg->failures++;
+	reg->ops &= ~op;
+	if ((op == REG_OP_MAINT_ON || op == REG_OP_MAINT_OFF) && a->status == 404) {
+		registrar_list_soon(r, 0); /* the agent forgot it: first things first */
+		if (reg->stop == REG_STOP_ACT)
+			reg->stop = REG_STOP_NO;
+		return;
+	}
+	snprintf(text, sizeof text, "the agent does not let it %s: %.200s%s", op_text(op), a->why,
+	    a->status == 403 ? " (the token needs service:write on it)" : "");
+	if (strcmp(text, reg->refused) != 0)
+		log_warnx("registrar", "%s: %s", reg->name, text);
+	memcpy(reg->refused, text, sizeof reg->refused);
+	repeat_in(reg, r->stopping ? RETRY_STOP_MS : loop_jitter(r->loop, REG_ASSERT_MS, REG_JITTER));
+}
+
+static void
+take_foreign(struct registration *reg, bool foreign)
+{
+	if (foreign && !reg->foreign)
+		log_warnx("registrar", "%s: registered by another machine (%s): it is left alone; give this one another id", reg->name,
+		    reg->id);
+	if (!foreign && reg->foreign) {
+		log_notice("registrar", "%s: %s is not another machine's any more", reg->name, reg->id);
+		reg->shape_put = 0;
+	}
+	reg->foreign = foreign;
+	if (foreign) {
+		reg->ops = 0;
+		reg->accepted = reg->seen = false;
+		reg->shape_put = 0;
+		loop_timer_stop(&reg->timer);
+	}
+}
+
+/* One service instead of the list: whose is it? */
+static void
+on_look(struct registration *reg, const struct http_answer *a)
+{
+	json_t *service = a->err == 0 && a->status == 200 ? json_loadb(a->body, a->body_len, 0, NULL) : NULL;
+	const char *machine = jsonx_get_text(json_object_get(service, "Meta"), "c4d-machine");
+
+	take_foreign(reg, machine != NULL && strcmp(machine, reg->r->machine) != 0);
+	reg->judged = true;
+	json_decref(service);
+}
+
+static void
+job_done(void *arg, const struct http_answer *a)
+{
+	struct registration *reg = arg;
+	struct registrar *r = reg->r;
+	unsigned op = reg->op;
+
+	reg->op = 0;
+	if (op == REG_OP_LOOK && !line_unreachable(a->err)) {
+		on_look(reg, a);
+	} else if (reg->leaving && op != REG_OP_LEAVE) { /* said before it was to leave: it may have reached the agent */
+		reg->accepted = true;
+		reg->ops = REG_OP_LEAVE;
+	} else if (line_unreachable(a->err)) {
+		reg->failures++;
+		line_add(r->agent, &reg->job);
+	} else if (a->err == 0 && (a->status == 200 || (op == REG_OP_LEAVE && a->status == 404))) {
+		on_accepted(reg, op);
+		if (op == REG_OP_LEAVE && reg->leaving) {
+			registrar_forget(reg);
+			registrar_stop_check(r);
+			return;
+		}
+	} else {
+		on_refused(reg, op, a);
+	}
+	registration_need(reg, 0, true);
+	registration_update(reg);
+	registrar_stop_check(r);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct registration *reg = arg;
+
+	if (reg->leaving || (reg->stop == REG_STOP_ACT && !reg->stop_maint))
+		registration_need(reg, REG_OP_LEAVE, reg->r->stopping);
+	else if (reg->stop == REG_STOP_ACT)
+		registration_need(reg, REG_OP_MAINT_ON, true);
+	else
+		registration_need(reg, REG_OP_PUT, false);
+}
+
+bool
+registration_tells(const struct registration *reg)
+{
+	return (reg->accepted || reg->has) && !reg->foreign && !reg->leaving && !reg->twice && reg->stop != REG_STOP_DONE;
+}
+
+/* ---- what the agent's list says ---- */
+
+static void
+take_extra(struct registration *reg, const struct reg_plan *p)
+{
+	drop_extra(reg);
+	for (; reg->n_extra < p->n_extra; reg->n_extra++)
+		reg->extra[reg->n_extra] = xstrdup(p->extra[reg->n_extra]);
+}
+
+static void
+take_checks(struct registration *reg, const struct reg_check_seen *seen, int64_t asked_ms)
+{
+	size_t i;
+
+	for (i = 0; i < reg->n_checks; i++) {
+		struct reg_check *ck = reg->checks[i];
+
+		if (ck->told_ms >= asked_ms && ck->told_ms > 0)
+			continue; /* newer than the list */
+		if (ck->agent != seen[i].status)
+			ck->agent_since_ms = loop_wall_ms(reg->r->loop);
+		ck->agent = seen[i].status;
+		if (seen[i].tell || (ck->told == AGENT_NO_STATUS && seen[i].has))
+			reg_check_untold(ck);
+	}
+}
+
+/* For what is to go. False: it is gone. */
+static bool
+apply_leaving(struct registration *reg, const struct reg_plan *p)
+{
+	if (p->foreign) {
+		log_notice("registrar", "%s (%s) is another machine's now: it is left alone", reg->name, reg->id);
+		return false;
+	}
+	if (!p->has)
+		return false;
+	registration_need(reg, REG_OP_LEAVE, true);
+	return true;
+}
+
+static void
+apply_plan(struct registration *reg, const struct reg_plan *p)
+{
+	if (p->forgotten) {
+		reg->forgotten++;
+		log_notice("registrar", "%s: the agent forgot it (%s): registering it again", reg->name, reg->id);
+	}
+	if (!p->has && !p->unlisted)
+		forget_agent(reg);
+	if (p->has) {
+		reg->has = true;
+		reg->seen = reg->accepted;
+		reg->maint = p->maintenance;
+		reg->worst = p->worst;
+		set_text(&reg->notes, p->notes ? p->notes : "");
+	}
+	reg->unlisted = p->unlisted;
+	take_extra(reg, p);
+	reg->ops &= ~(unsigned)(REG_OP_REMOVE | REG_OP_MAINT_ON | REG_OP_MAINT_OFF);
+	reg->ops |= p->ops;
+	if (p->unlisted) /* the clock sees to it; and its maintenance can't be seen */
+		reg->ops &= ~(unsigned)(REG_OP_PUT | REG_OP_MAINT_ON);
+	else if (reg->shape != 0 && reg->shape_put != reg->shape && reg->open)
+		reg->ops |= REG_OP_PUT;
+	if (p->has && p->differs != NULL && reg->accepted)
+		log_debug("registrar", "%s: not as it should be at the agent: %s", reg->name, p->differs);
+	registration_need(reg, 0, p->forgotten);
+}
+
+void
+registration_apply(struct registration *reg, const struct agent_list *list, int64_t asked_ms)
+{
+	struct reg_want_check *checks;
+	struct reg_check_seen *seen;
+	struct reg_want w;
+	struct reg_plan p;
+	bool gone = false;
+	size_t i;
+
+	if (reg->id == NULL || reg->twice || reg->stop >= REG_STOP_ACT || reg->op != 0 || (reg->leaving && !registrar_knows_ids(reg->r)))
+		return;
+	checks = xcalloc(reg->n_checks, sizeof *checks);
+	seen = xcalloc(reg->n_checks, sizeof *seen);
+	for (i = 0; i < reg->n_checks; i++) {
+		const struct reg_check *ck = reg->checks[i];
+
+		checks[i] = (struct reg_want_check){ ck->id, ck->off, ck->ours, ck->told };
+	}
+	w = (struct reg_want){
+		.id = reg->id,
+		.service = reg->conf ? reg->conf->service : "",
+		.address = reg->address,
+		.machine = reg->r->machine,
+		.eid = reg->eid,
+		.port = reg->conf ? (uint16_t)reg->conf->port : 0,
+		.leaving = reg->leaving,
+		.open = reg->open && reg->ready,
+		.accepted = reg->accepted,
+		.seen = reg->seen,
+		.maintenance = wants_maintenance(reg),
+		.checks = checks,
+		.n_checks = reg->n_checks,
+	};
+	reg_plan(&w, list, &p, seen);
+	take_foreign(reg, p.foreign);
+	reg->judged = true;
+	if (reg->leaving) {
+		gone = !apply_leaving(reg, &p);
+	} else if (p.foreign) {
+		reg->worst = p.worst;
+	} else if (reg->op_ms < asked_ms || reg->op_ms == 0) { /* else the list is older than what we said */
+		apply_plan(reg, &p);
+		take_checks(reg, seen, asked_ms);
+	}
+	free(checks);
+	free(seen);
+	if (gone)
+		registrar_forget(reg);
+	else
+		registration_update(reg);
+}
+
+/* ---- state ---- */
+
+static enum registration_state
+state_of(const struct registration *reg, const char **why)
+{
+	struct registrar *r = reg->r;
+
+	*why = "";
+	if (reg->leaving || reg->stop != REG_STOP_NO) {
+		*why = reg->refused[0] ? reg->refused : registrar_lost(r) ? registrar_lost_why(r) :
+		    reg->stop == REG_STOP_DRAIN ? "in maintenance until its drain is over" : "";
+		return REG_LEAVING;
+	}
+	if (reg->foreign) {
+		*why = "registered by another machine";
+		return REG_FAILED;
+	}
+	if (reg->twice) {
+		*why = "another section has the same id: give it one of its own";
+		return REG_FAILED;
+	}
+	if (!reg->ready) {
+		*why = reg->wait_why;
+		return REG_WAITING;
+	}
+	if (!reg->open) {
+		*why = reg->has ? "the agent has it from before; the first good answer of its checks is awaited" :
+		    "the first good answer of its checks is awaited";
+		return REG_WAITING;
+	}
+	if (registrar_lost(r)) {
+		*why = registrar_lost_why(r);
+		return REG_UNREACHABLE;
+	}
+	if (reg->refused[0] != '\0') {
+		*why = reg->refused;
+		return REG_FAILED;
+	}
+	if (!reg->accepted || reg->shape != reg->shape_put || (wants_maintenance(reg) && reg->maint == REG_MAINT_NONE))
+		return REG_PENDING;
+	*why = reg->place_why;
+	if (reg->unlisted)
+		*why = "the agent took it and does not list it: may the token read services?";
+	return reg->maint != REG_MAINT_NONE ? REG_MAINTENANCE : REG_REGISTERED;
+}
+
+void
+registration_update(struct registration *reg)
+{
+	const char *why;
+	enum registration_state state = state_of(reg, &why);
+	char text[sizeof reg->why];
+	bool moved = state != reg->state;
+
+	if (state == REG_FAILED && reg->foreign)
+		snprintf(text, sizeof text, "registered by another machine (%s): give it another id", reg->id);
+	else
+		snprintf(text, sizeof text, "%s", why);
+	if (moved || reg->since_ms == 0)
+		reg->since_ms = loop_wall_ms(reg->r->loop);
+	if (*text != '\0' && strcmp(text, reg->why) != 0 && (state == REG_WAITING || (state == REG_FAILED && reg->twice)))
+		(reg->ready && !reg->twice ? log_info : log_warnx)("registrar", "%s: waits: %s", reg->name, text);
+	reg->state = state;
+	memcpy(reg->why, text, sizeof reg->why);
+}
+
+/* ---- the stop ---- */
+
+static void
+stop_act(struct registration *reg)
+{
+	bool keeps = reg->conf != NULL && reg->conf->at_stop == ON_STOP_MAINTENANCE;
+
+	reg->stop = REG_STOP_ACT;
+	reg->stop_maint = keeps;
+	if (keeps && reg->maint != REG_MAINT_NONE)
+		reg->stop = REG_STOP_NO;
+	else
+		registration_need(reg, keeps ? REG_OP_MAINT_ON : REG_OP_LEAVE, true);
+}
+
+static int64_t
+drain_left_ms(const struct registration *reg)
+{
+	int64_t left = reg->conf->drain_ms;
+
+	if (reg->rec.maintenance && reg->maint == REG_MAINT_OURS) /* it has been draining since */
+		left -= loop_wall_ms(reg->r->loop) - reg->rec.maintenance_ms;
+	return left;
+}
+
+void
+registration_stop(struct registration *reg)
+{
+	bool there = reg->accepted || reg->has || reg->op != 0;
+
+	reg->ops = 0;
+	if (reg->foreign || !there) {
+		reg->stop = REG_STOP_DONE;
+	} else if (!reg->leaving && reg->conf->at_stop == ON_STOP_KEEP) {
+		; /* it goes on as it is, as long as c4d does */
+	} else if (!reg->leaving && reg->conf->at_stop == ON_STOP_DEREGISTER && drain_left_ms(reg) > 0) {
+		reg->stop = REG_STOP_DRAIN;
+		reg->stop_maint = true;
+		reg->drained_ms = loop_now_ms(reg->r->loop) + drain_left_ms(reg);
+		if (reg->maint == REG_MAINT_NONE)
+			registration_need(reg, REG_OP_MAINT_ON, true);
+	} else {
+		stop_act(reg);
+	}
+	registration_update(reg);
+}
+
+void
+registration_cut_short(struct registration *reg)
+{
+	if (reg->stop != REG_STOP_DRAIN)
+		return;
+	reg->ops = 0;
+	stop_act(reg);
+	registration_update(reg);
+}
+
+/* ---- life ---- */
+
+struct registration *
+registration_new(struct registrar *r, const char *name)
+{
+	struct registration *reg = xcalloc(1, sizeof *reg);
+
+	reg->r = r;
+	reg->name = xstrdup(name);
+	reg->address = xstrdup("");
+	reg->eid = xstrdup("");
+	reg->notes = xstrdup("");
+	reg->worst = AGENT_NO_STATUS;
+	reg->state = REG_WAITING;
+	reg->job.ask = job_ask;
+	reg->job.done = job_done;
+	reg->job.arg = reg;
+	loop_timer_init(&reg->timer, r->loop, on_timer, reg);
+	presence_init(&reg->presence, reg);
+	r->regs = xrealloc(r->regs, r->n + 1, sizeof *r->regs);
+	r->regs[r->n++] = reg;
+	return reg;
+}
+
+static void
+free_checks(struct registration *reg)
+{
+	size_t i;
+
+	for (i = 0; i < reg->n_checks; i++)
+		reg_check_free(reg->checks[i]);
+	free(reg->checks);
+	reg->checks = NULL;
+	reg->n_checks = 0;
+}
+
+static void
+free_tagged(struct registration *reg)
+{
+	while (reg->n_tagged > 0)
+		free(reg->tagged[--reg->n_tagged]);
+	free(reg->tagged);
+	reg->tagged = NULL;
+}
+
+void
+registration_set_conf(struct registration *reg, const struct conf_register *conf)
+{
+	struct reg_check **old = reg->checks;
+	size_t i, k, n_old = reg->n_checks;
+
+	reg->conf = conf;
+	reg->checks = xcalloc(conf->n_checks, sizeof *reg->checks);
+	reg->n_checks = conf->n_checks;
+	for (i = 0; i < conf->n_checks; i++) {
+		const struct conf_check *c = conf->checks[i];
+
+		for (k = 0; k < n_old; k++)
+			if (old[k] != NULL && strcmp(old[k]->conf->name, c->name) == 0 && old[k]->conf->kind == c->kind)
+				break;
+		if (k < n_old) { /* what it has found out stands */
+			reg->checks[i] = old[k];
+			reg->checks[i]->conf = c;
+			old[k] = NULL;
+		} else {
+			reg->checks[i] = reg_check_new(reg, c);
+		}
+	}
+	for (k = 0; k < n_old; k++)
+		if (old[k] != NULL)
+			reg_check_free(old[k]);
+	free(old);
+	free_tagged(reg);
+	reg->tagged = xcalloc(conf->n_tagged, sizeof *reg->tagged);
+	reg->n_tagged = conf->n_tagged;
+	if (reg->id != NULL)
+		take_off(reg);
+}
+
+void
+registration_leave(struct registration *reg)
+{
+	reg->conf = NULL;
+	reg->leaving = true;
+	reg->ops = 0;
+	free(reg->body);
+	reg->body = NULL;
+	free_checks(reg);
+	free_tagged(reg);
+	presence_fini(&reg->presence);
+	loop_timer_stop(&reg->timer);
+	if (reg->accepted || (reg->has && !reg->foreign))
+		registration_need(reg, REG_OP_LEAVE, true);
+	registration_update(reg);
+}
+
+void
+registration_free(struct registration *reg)
+{
+	if (reg->r->agent != NULL)
+		line_drop(reg->r->agent, &reg->job);
+	presence_fini(&reg->presence);
+	loop_timer_fini(&reg->timer);
+	free_checks(reg);
+	free_tagged(reg);
+	drop_extra(reg);
+	free(reg->rec.reason);
+	free(reg->rec.who);
+	free(reg->rec.off);
+	free(reg->name);
+	free(reg->id);
+	free(reg->address);
+	free(reg->eid);
+	free(reg->notes);
+	free(reg->body);
+	free(reg);
+}
