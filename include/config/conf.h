@@ -140,17 +140,17 @@ struct conf_check {
 	char *type;                 /* "http" "https" "tcp" "ttl" "eid" "sip" "binrpc" "ng" "exec" */
 	enum conf_check_type kind;  /* that, parsed; https is CHECK_HTTP */
 	char *url;                  /* http, https: required. eid: NULL: http://{address}:PORT of http.listen */
-	char *method;               /* http, https: "GET" */
+	char *method;               /* http, https: "GET"; else NULL */
 	struct conf_pairs headers;  /* http, https */
 	bool tls_skip_verify;       /* https: false */
-	char *uri;                  /* sip: "sip:{address}:{port}", or with ;transport=tcp */
-	char *to;                   /* tcp and ng: "{address}:{port}"; binrpc: "unix:/PATH", "tcp:IP:PORT" or a section of kamailio */
+	char *uri;                  /* sip: "sip:{address}:{port}", or with ;transport=tcp; else NULL */
+	char *to;                   /* tcp and ng: "{address}:{port}"; binrpc: "unix:/PATH", "tcp:IP:PORT" (also of the section of kamailio that was named) */
 	struct strlist command;     /* exec: program (absolute path) and arguments; no shell */
 	int64_t interval_ms;        /* 10s; 100ms..1h */
 	int64_t timeout_ms;         /* 1s; 50ms..interval */
-	int64_t ttl_ms;             /* ttl: required there, 1s..24h */
+	int64_t ttl_ms;             /* ttl: required there, 1s..24h; else -1 */
 	int64_t failures;           /* 1; 1..100: so many in a row make a check of c4d's critical */
-	char *status;               /* of Consul's checks at the first registration: "critical"|"warning"|"passing" */
+	char *status;               /* of Consul's checks and ttl at the first registration: "critical"|"warning"|"passing"; else NULL */
 	int64_t deregister_after_ms; /* 0: never; Consul raises less than 1m to 1m (said by c4d check) */
 };
 
@@ -202,12 +202,12 @@ struct conf {
 	char *control_socket; /* /run/c4d/control.sock */
 	char *control_group;  /* NULL: leave */
 	struct strlist dns;   /* "127.0.0.1:8600" */
-	char *http;           /* http://127.0.0.1:8500; https://HOST:PORT, unix:/PATH */
+	char *http;           /* http://127.0.0.1:8500; https://IP:PORT, unix:/PATH */
 	char *token_file;     /* NULL */
 	char *ca_file;        /* NULL: the system's; of https:// */
 	char *cert_file;      /* NULL: none; the client's, with key_file */
 	char *key_file;
-	char *server_name;    /* NULL: the URL's host; what the agent's certificate must say */
+	char *server_name;    /* NULL: the URL's address; what the agent's certificate must say */
 	bool verify;          /* true */
 	bool events;          /* false: every register, deregister and maintenance fires a Consul event */
 	int64_t stop_timeout_ms; /* 10s; 100ms..10m: at a stop, Consul has so long (besides `drain`) */

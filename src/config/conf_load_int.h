@@ -1,6 +1,6 @@
 /*
- * conf_load_int: a configuration while it is loaded: what conf_load.c (file by file) and conf_whole.c (what only the
- * whole can tell) share.
+ * conf_load_int: a configuration while it is loaded: what conf_load.c (file by file) and conf_whole.c, conf_consul.c and
+ * conf_register.c (what only the whole can tell) share.
  */
 #ifndef CONFIG_CONF_LOAD_INT_H
 #define CONFIG_CONF_LOAD_INT_H

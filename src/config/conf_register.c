@@ -62,14 +62,6 @@ struct reg {
 };
 
 static bool
-given(const struct sect *s, const char *key)
-{
-	const struct mark *m = conf_mark_of(s, key);
-
-	return m->line != 0 && !m->bad;
-}
-
-static bool
 is_bad(const struct sect *s, const char *key)
 {
 	return conf_mark_of(s, key)->bad;
@@ -180,19 +172,17 @@ check_uses(const struct reg *g, const struct sect *s, enum type type)
 static void
 check_times(const struct reg *g, const struct sect *s, struct conf_check *c, enum type type)
 {
-	const struct mark *m = conf_place_of(s, "interval");
+	const struct mark *m = conf_place_of(s, "interval"), *limit = conf_mark_of(s, "timeout");
 	char interval[40], timeout[40];
 
 	text_format_duration(c->interval_ms, interval, sizeof interval);
 	text_format_duration(c->timeout_ms, timeout, sizeof timeout);
-	if (type != T_TTL && !is_bad(s, "interval") && !is_bad(s, "timeout") && c->timeout_ms > c->interval_ms) {
-		if (given(s, "timeout")) {
-			m = conf_mark_of(s, "timeout");
-			conf_error(&g->l->errs, m->file, m->line,
+	if (type != T_TTL && !is_bad(s, "interval") && !limit->bad && c->timeout_ms > c->interval_ms) {
+		if (limit->line != 0)
+			conf_error(&g->l->errs, limit->file, limit->line,
 			    "%s.timeout '%s': is above the interval, %s; lower the one or raise the other", s->path, timeout, interval);
-		} else {
+		else
 			c->timeout_ms = c->interval_ms;
-		}
 	}
 	if (((CONSULS >> type) & 1) && !is_bad(s, "interval") && c->interval_ms < SECOND_MS)
 		conf_warning(&g->l->errs, m->file, m->line, "%s.interval '%s': Consul makes this check, and takes less than 1s as 1s",

@@ -236,8 +236,8 @@ check_peer_url(const char *v, bool path, const char *what, struct buf *why)
 		buf_puts(why, what);
 		return false;
 	}
-	if (strchr(v, '@') != NULL) {
-		buf_puts(why, "a user and password cannot stand here");
+	if (strpbrk(v, "@?#") != NULL) {
+		buf_puts(why, strchr(v, '@') != NULL ? "a user and password cannot stand here" : "? and # cannot stand here");
 		return false;
 	}
 	end = conf_parse_host(v + skip, "/", &host, why);

@@ -32,6 +32,8 @@ conf_errors_file(struct conf_errors *e, const char *name)
 	return e->n_files++;
 }
 
+static void add_error(struct conf_errors *, size_t file, int line, bool warning, const char *fmt, va_list) PRINTF(5, 0);
+
 static void
 add_error(struct conf_errors *e, size_t file, int line, bool warning, const char *fmt, va_list ap)
 {

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from lab import FAST, FakeDns, base_config, holds, merge, until, watching, yaml
+from lab.base import ROOT
 from lab.service import dns_row, has_state, is_up, more_rounds
 
 GOOD = """\
@@ -52,6 +53,60 @@ WRONG = [
 ]
 
 
+REGISTERED = GOOD + """\
+http:
+  listen: ["127.0.0.1:9600"]
+register:
+  sbc:
+    id: "{hostname}"
+    address: 127.0.0.1
+    port: 5060
+    meta:
+      version: "1"
+    checks:
+      xhttp:
+        type: http
+        url: "http://{address}:9601/status"
+        headers:
+          Authorization: s3cret
+        timeout: 1s
+      sip:
+        type: sip
+        interval: 5s
+      rpc:
+        type: binrpc
+        to: sbc
+      eid:
+        type: eid
+"""
+
+# the same for registrations
+WRONG_REGISTER = [
+	('id: "{hostname}"', 'id: "{hostnam}"', 20, "{hostnam}"),
+	('id: "{hostname}"', 'id: "{address}"', 20, "{address}"),
+	("address: 127.0.0.1", "address: 0.0.0.0", 21, "unspecified"),
+	("address: 127.0.0.1", "address: '{ip:}'", 21, "{ip:INTERFACE}"),
+	("address: 127.0.0.1", "address: 239.0.0.1", 21, "multicast"),
+	("port: 5060", "port: 65536", 22, "65535"),
+	("port: 5060", "weight: 1", 32, "{port} is not known"),
+	("version:", "eid:", 24, "c4d sets this key itself"),
+	("version:", "a.b:", 24, "letters, digits"),
+	("type: http", "type: tcp", 28, "no use"),
+	("type: http", "type: htp", 27, "http|https"),
+	('url: "http:', 'method: "http:', 26, "needs url"),
+	("{address}:9601", "{adress}:9601", 28, "{adress}"),
+	("timeout: 1s", "timeout: 11s", 31, "interval"),
+	("interval: 5s", "uri: 'tel:1'", 34, "sip:"),
+	("to: sbc", "to: sbd", 37, "did you mean 'sbc'"),
+	("type: eid", "type: exec", 38, "command"),
+	("type: eid", "type: ttl", 38, "needs ttl"),
+	('["127.0.0.1:9600"]', "[]", 38, "http.listen is empty"),
+	('["127.0.0.1:9600"]', "[9600]", 17, "IP:PORT"),
+	("    port: 5060\n", "    port: 5060\n    eid: asterisk\n", 23, "ari.url"),
+	("register:\n", "register:\n  other: {id: '{hostname}'}\n", 21, "that of register.other"),
+]
+
+
 @pytest.fixture
 def check(lab, make_c4d):
 	"""check(text) -> Ctl of `c4d check` with this file"""
@@ -82,6 +137,35 @@ def test_wrong(check, good, bad, line, words):
 	# and it does not run with it
 	assert check.c4d.run("run", "-c", check.c4d.conf).rc == 3
 	assert check.c4d.plan().rc == 3
+
+
+@pytest.mark.parametrize("good, bad, line, words", WRONG_REGISTER, ids=[w[1].strip().splitlines()[-1] for w in WRONG_REGISTER])
+def test_wrong_registration(check, good, bad, line, words):
+	assert REGISTERED.count(good) == 1
+	assert check(REGISTERED).rc == 0
+	got = check(REGISTERED.replace(good, bad))
+	assert got.rc == 3 and got.out == ""
+	assert any(ln.startswith(f"{check.c4d.conf}:{line}: ") and words in ln for ln in got.err.splitlines()), got.err
+	assert "s3cret" not in got.err
+	assert check.c4d.run("run", "-c", check.c4d.conf).rc == 3
+
+
+def test_warnings(check):
+	"""What can hardly be meant is said, and is no reason to refuse it."""
+	got = check(REGISTERED)
+	assert got.rc == 0 and got.err == ""
+	got = check(REGISTERED.replace("    port: 5060\n", "    port: 5060\n    on_stop: keep\n    drain: 5s\n"))
+	assert got.rc == 0 and "the configuration is good" in got.out
+	assert got.err.startswith(f"{check.c4d.conf}:24: warning: ") and "on_stop: keep" in got.err and got.err.count("\n") == 1
+	got = check(REGISTERED.replace("type: eid", "type: eid\n        deregister_critical_after: 30s").replace("port: 5060", "port: 0"))
+	assert got.rc == 3 and ": warning: " in got.err and "{port} is not known" in got.err
+
+
+@pytest.mark.parametrize("name", ["c4d", "sbc", "router", "rtpengine", "asterisk"])
+def test_examples(check, name):
+	path = os.path.join(ROOT, "conf", f"{name}.yml")
+	got = check.c4d.run("check", "-c", path)
+	assert got.rc == 0 and got.err == "" and got.out.startswith(f"{path}: the configuration is good")
 
 
 def test_all_errors_at_once(check):
@@ -145,6 +229,9 @@ def test_help_version_keys(check):
 	assert c4d.run("version").out.startswith("c4d ") and c4d.run("-V").out == c4d.run("version").out
 	got = c4d.run("keys")
 	assert got.rc == 0 and "services.NAME.interval" in got.out
+	rows = {line.split()[0] for line in got.out.splitlines()}
+	assert {"http.listen", "consul.server_name", "ari.password_file", "kamailio.NAME.domain.kv", "register.NAME.id",
+		"register.NAME.tagged_addresses.KIND.address", "register.NAME.checks.CHECK.deregister_critical_after"} <= rows
 
 
 # ---- reload ----
@@ -230,6 +317,23 @@ def test_reload_of_what_needs_a_restart(lab, fake, make_c4d):
 	assert "control.socket" in got.out and "until a restart" in " ".join(got.out.split())
 	assert c4d.ctl("status").rc in (0, 1) and os.path.exists(socket)
 	until(lambda: dns_row(c4d)["interval_ms"] == 2000, 5, "the rest took effect")
+
+
+def test_registrations_in_show_config_and_reload(fake, make_c4d):
+	"""Values of headers are nobody's business; a warning is told by a reload, which happens all the same."""
+	check = {"type": "http", "url": "http://127.0.0.1:1/", "headers": {"Authorization": "s3cret"}}
+	conf = watching(fake, {"router": FAST}, consul={"http": "http://127.0.0.1:1"}, http={"listen": []},
+		register={"sbc": {"meta": {"version": "1"}, "checks": {"api": check}}})
+	c4d = make_c4d(conf).start()
+	rows = {r["key"]: r["value"] for r in c4d.show("config")}
+	assert rows["register.sbc.checks.api.headers"] == "Authorization: (not shown)"
+	assert rows["register.sbc.meta"] == "version: 1" and rows["register.sbc.id"] == "{hostname}-{name}"
+	assert rows["http.listen"] == "" and "register.sbc.checks.api.uri" not in rows
+	c4d.write(merge(conf, {"register": {"sbc": {"on_stop": "keep", "drain": "5s"}}}))
+	got = c4d.ctl("reload")
+	assert got.rc == 0 and "warning:" in got.out and "on_stop: keep" in " ".join(got.out.split())
+	assert {r["key"]: r["value"] for r in c4d.show("config")}["register.sbc.drain"] == "5s"
+	assert "s3cret" not in c4d.log() + got.out + got.err
 
 
 def test_reload_keeps_evidence(fake, make_c4d):

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/conf.h"
+#include "consul/http.h"
 
 static void
 collect(void *arg, const char *text)
@@ -269,6 +270,7 @@ static const struct {
 	{ "http: {listen: ['localhost:1']}\n", "t.yml:1: http.listen 'localhost:1': must be IP:PORT or" },
 	{ "ari: {url: 'http://localhost:8088/ari', user: u, password_file: /p}\n",
 	    "t.yml:1: ari.url 'http://localhost:8088/ari': host names would have to be looked up" },
+	{ "ari: {url: 'http://127.0.0.1:8088/ari?api_key=a:b'}\n", "t.yml:1: ari.url 'http://127.0.0.1:8088/ari?api_key=a:b': ? and #" },
 	{ "ari: {url: '127.0.0.1:8088'}\n", "t.yml:1: ari.url '127.0.0.1:8088': must be http://IP:PORT/PREFIX" },
 	{ "ari: {url: 'http://127.0.0.1:1', user: u}\n", "t.yml:1: ari.user: needs ari.password_file too; set both or none\n" },
 	{ "ari: {url: 'http://127.0.0.1:1', user: 'a:b', password_file: /p}\n", "t.yml:1: ari.user 'a:b': must be one word of printable ASCII, without a colon\n" },
@@ -511,6 +513,7 @@ static const struct {
 	    "t.yml:8: register.a.meta.weight: c4d sets this key itself, from dispatcher (t.yml:6); remove one of them\n" },
 	/* checks: which keys of which type */
 	{ CHECK(""), CHECK_SAID ": needs a type; there are http, https, tcp, ttl, eid, sip, binrpc, ng and exec\n" },
+	{ REG "checks:\n      c: {type: sip}\n      c: {type: ng}\n", "t.yml:7: key 'c' is repeated: it already stands at line 6" },
 	{ REG "checks: {c: 5}\n", "t.yml:5: register.a.checks.c: must be a section of keys and values, not a single value\n" },
 	{ REG "checks: [c]\n", "t.yml:5: register.a.checks: must be a section of keys and values, not a list\n" },
 	{ CHECK("type: htpp"), CHECK_SAID ".type 'htpp': must be http|https|tcp|ttl|eid|sip|binrpc|ng|exec\n" },
@@ -747,6 +750,39 @@ test_warnings_and_errors(void **state)
 				  "meaning of its own in DNS; use '-'\n"
 				  "t.yml:4: log 'x': must be error|warning|notice|info|debug\n");
 	free(said);
+}
+
+/* What loads as the address of the agent is what the client can be made with. */
+static void
+test_consul_urls(void **state)
+{
+	static const struct {
+		const char *url;
+		bool good;
+	} rows[] = {
+		{ "http://127.0.0.1:8500", true }, { "https://127.0.0.1:8501", true }, { "http://[::1]:1", true },
+		{ "https://[fd00::1]:65535", true }, { "unix:/run/consul.sock", true }, { "unix:///run/consul.sock", true },
+		{ "http://127.0.0.1:8500/", false }, { "http://127.0.0.1:0", false }, { "http://127.0.0.1", false },
+		{ "http://127.0.0.1:65536", false }, { "http://::1:8500", false }, { "https://localhost:8501", false },
+		{ "http://a@127.0.0.1:8500", false }, { "HTTP://127.0.0.1:8500", false }, { "unix:run/consul.sock", false },
+		{ "unix:/", false }, { "unix:", false }, { "tcp://127.0.0.1:8500", false }, { "http://127.0.0.1:+1", false },
+		{ "http://127.0.0.1:0x50", false }, { "http://[::1%lo]:80", false }, { "http://127.1:80", false },
+	};
+	char why[256];
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char *text = xasprintf("consul: { http: '%s' }\n", rows[i].url);
+		struct buf said = { 0 };
+		struct conf *conf = NULL;
+		bool loads = conf_load_text(&conf, "t.yml", text, strlen(text), collect, &said) == 0;
+
+		if (loads != rows[i].good || (http_url_check(rows[i].url, why, sizeof why) == 0) != rows[i].good)
+			fail_msg("%s: %s, %s", rows[i].url, said.s, why);
+		free(text);
+		buf_free(&said);
+		conf_free(conf);
+	}
 }
 
 static void
@@ -1404,6 +1440,15 @@ test_many(void **state)
 	free(said);
 	buf_free(&text);
 
+	/* c4d needs 7 of Consul's 64 itself. */
+	buf_puts(&text, "register:\n  a:\n    meta:\n");
+	for (i = 0; i < 57; i++)
+		buf_printf(&text, "      k%d: v\n", i);
+	said = load_bad(text.s);
+	assert_string_equal(said, "t.yml:3: register.a.meta has 57 keys; at most 56 are possible\n");
+	free(said);
+	buf_free(&text);
+
 	buf_puts(&text, "consul: { dns: [");
 	for (i = 0; i < 20000; i++)
 		buf_puts(&text, "a,");
@@ -1640,6 +1685,7 @@ main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_warnings_and_errors),
+		cmocka_unit_test(test_consul_urls),
 		cmocka_unit_test(test_all_errors_at_once),
 		cmocka_unit_test(test_no_cascades),
 		cmocka_unit_test(test_empty_files_are_all_defaults),
