@@ -13,24 +13,22 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/jsonx.h"
 #include "base/log.h"
 #include "framing.h"
 #include "listen.h"
 #include "query.h"
+#include "reply.h"
 #include "registrar/iface.h"
 
 #define HEADERS_MAX (8u << 10)
 #define RETRY_MS 1000   /* an address that can't be had, or no descriptors */
 #define FULL_MS 50      /* so often is looked for room while there is none */
 #define SAY_MS 60000
-#define TYPE_JSON "application/json"
 
 /* libevent's callback names a type that belongs to base/. */
 typedef __typeof__(bufferevent_get_base(NULL)) base_ref;
@@ -162,26 +160,13 @@ answer(struct httpd_req *r, int status, const char *type, const char *body, size
 	evhttp_send_reply(ev, status, NULL, NULL); /* without a connection it only frees */
 }
 
-static char *
-error_text(const char *text, size_t *len)
-{
-	json_t *o = json_object();
-	char *s;
-
-	jsonx_set_text(o, "error", text);
-	s = json_dumps(o, JSON_COMPACT);
-	json_decref(o);
-	*len = s != NULL ? strlen(s) : 0;
-	return s;
-}
-
 static void
 answer_error(struct httpd_req *r, int status, const char *text)
 {
 	size_t len;
-	char *s = error_text(text, &len);
+	char *s = reply_error_text(text, &len);
 
-	answer(r, status, TYPE_JSON, s, len);
+	answer(r, status, REPLY_JSON, s, len);
 	free(s);
 }
 
@@ -212,20 +197,6 @@ httpd_reply(struct httpd_req *r, int status, const char *type, const char *body,
 {
 	if (r->ev != NULL)
 		answer(r, status, type, body, len);
-	req_free(r);
-}
-
-void
-httpd_reply_error(struct httpd_req *r, int status, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (r->ev != NULL)
-		answer_error(r, status, text);
 	req_free(r);
 }
 
@@ -495,8 +466,8 @@ on_foreign(void *arg)
 	line = evbuffer_readln(out, NULL, EVBUFFER_EOL_CRLF);
 	(void)evbuffer_drain(out, evbuffer_get_length(out));
 	(void)evbuffer_freeze(out, 1);
-	body = error_text(status == 413 ? "the body is too long" : "this is no HTTP/1 request, or its header is too long", &len);
-	evbuffer_add_printf(out, "%s\r\nContent-Type: " TYPE_JSON "\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+	body = reply_error_text(status == 413 ? "the body is too long" : "this is no HTTP/1 request, or its header is too long", &len);
+	evbuffer_add_printf(out, "%s\r\nContent-Type: " REPLY_JSON "\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
 	    line ? line : "HTTP/1.1 400 Bad Request", len, body ? body : "");
 	free(line);
 	free(body);
@@ -598,7 +569,7 @@ on_sweep(void *arg)
 			log_debug("http", "%s took too long: dropped", c->peer[0] ? c->peer : "a peer");
 			bufferevent_trigger_event(c->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
 		}
-	reap(h, h->full);
+	reap(h, false);
 	check_full(h);
 	if (h->conns != NULL || h->reqs != NULL)
 		sweep_soon(h);
@@ -695,8 +666,9 @@ listener_up(struct httpd *h, struct listener *l, const struct topo_addr *a, char
 		return fd;
 	}
 	bev = loop_bufferevent(h->loop, -1);
-	l->lev = bev ? evconnlistener_new(bufferevent_get_base(bev), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0,
-	    fd) : NULL;
+	if (bev != NULL)
+		l->lev = evconnlistener_new(bufferevent_get_base(bev), NULL, NULL,
+		    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
 	l->bound = l->lev ? evhttp_bind_listener(h->ev, l->lev) : NULL;
 	if (bev != NULL)
 		bufferevent_free(bev);

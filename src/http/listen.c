@@ -83,7 +83,7 @@ listen_open(const struct topo_addr *a)
 uint16_t
 listen_port(int fd)
 {
-	struct sockaddr_in6 any;
+	struct sockaddr_in6 any = { 0 };
 	socklen_t len = sizeof any;
 
 	return getsockname(fd, (struct sockaddr *)&any, &len) == 0 ? ntohs(any.sin6_port) : 0; /* at sockaddr_in's place */

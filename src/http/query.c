@@ -14,6 +14,19 @@ hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The byte that %XX means, or -1. */
+static int
+coded_byte(const char *raw, size_t len)
+{
+	int high, low;
+
+	if (len < 3 || raw[0] != '%')
+		return -1;
+	high = hex_digit(raw[1]);
+	low = hex_digit(raw[2]);
+	return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 char *
 query_decode(const char *raw, size_t len, bool plus)
 {
@@ -21,10 +34,10 @@ query_decode(const char *raw, size_t len, bool plus)
 	size_t i, n = 0;
 
 	for (i = 0; i < len; i++) {
-		bool coded = raw[i] == '%' && len - i > 2 && hex_digit(raw[i + 1]) >= 0 && hex_digit(raw[i + 2]) >= 0;
+		int byte = coded_byte(raw + i, len - i);
 
-		if (coded) {
-			out[n] = (char)(hex_digit(raw[i + 1]) << 4 | hex_digit(raw[i + 2]));
+		if (byte >= 0) {
+			out[n] = (char)byte;
 			i += 2;
 		} else {
 			out[n] = plus && raw[i] == '+' ? ' ' : raw[i];

@@ -1,10 +1,41 @@
 /* Answers of the kinds that handlers give. */
+#include "reply.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "http/httpd.h"
+
+char *
+reply_error_text(const char *text, size_t *len)
+{
+	json_t *o = json_object();
+	char *s;
+
+	jsonx_set_text(o, "error", text);
+	s = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	*len = s != NULL ? strlen(s) : 0;
+	return s;
+}
+
+void
+httpd_reply_error(struct httpd_req *r, int status, const char *fmt, ...)
+{
+	char text[512], *s;
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	s = reply_error_text(text, &len);
+	httpd_reply(r, status, REPLY_JSON, s, len);
+	free(s);
+}
 
 void
 httpd_reply_text(struct httpd_req *r, int status, const char *fmt, ...)
@@ -34,6 +65,6 @@ httpd_reply_json(struct httpd_req *r, int status, json_t *takes)
 		httpd_reply_error(r, 500, "the answer could not be made");
 		return;
 	}
-	httpd_reply(r, status, "application/json", s, strlen(s));
+	httpd_reply(r, status, REPLY_JSON, s, strlen(s));
 	free(s);
 }

@@ -21,6 +21,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "http/httpd.h"
+#include "http/query.h"
+#include "text_fx.h"
 
 #define GUARD_MS 20000
 #define BIG (6u << 20)
@@ -564,6 +566,27 @@ queries_are_decoded(void **state)
 }
 
 static void
+decoding_ends_where_the_text_does(void **state)
+{
+	static const struct { const char *raw, *plain; } cases[] = {
+		{ "", "" }, { "%", "%" }, { "%4", "%4" }, { "%41", "A" }, { "%4g%g4%41", "%4g%g4A" }, { "a%fF", "a\xff" }, { "%%41", "%A" },
+		{ "%00", NULL }, { "a%00b", NULL }, { "+%2b", " +" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(cases); i++) {
+		char *raw = exact_copy(cases[i].raw, strlen(cases[i].raw)), *got_plain = query_decode(raw, strlen(cases[i].raw), true);
+
+		if (cases[i].plain == NULL)
+			assert_null(got_plain);
+		else
+			assert_string_equal(got_plain, cases[i].plain);
+		free(got_plain);
+		free(raw);
+	}
+}
+
+static void
 headers_and_peers_are_told(void **state)
 {
 	struct env *e = *state;
@@ -665,8 +688,8 @@ bodies_are_no_requests(void **state)
 
 	for (i = 0; i < NELEM(methods); i++) {
 		c = client(e);
-		snprintf(text, sizeof text, "%s /json HTTP/1.1\r\nHost: h\r\nContent-Length: 34\r\n\r\nGET /status HTTP/1.1\r\nHost: hhhh\r\n\r\n",
-		    methods[i]);
+		snprintf(text, sizeof text,
+		    "%s /json HTTP/1.1\r\nHost: h\r\nContent-Length: 34\r\n\r\nGET /status HTTP/1.1\r\nHost: hhhh\r\n\r\n", methods[i]);
 		say(c, text);
 		until_ended(c);
 		hang_up(c);
@@ -709,7 +732,8 @@ headers_have_a_cap(void **state)
 static void
 slow_requests_end_at_the_deadline(void **state)
 {
-	static const char slow[] = "GET /status HTTP/1.1\r\nHost: h\r\nX-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	static const char slow[] =
+	    "GET /status HTTP/1.1\r\nHost: h\r\nX-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 	struct env *e = *state;
 	struct client *c, *body;
 	int64_t begin;
@@ -732,6 +756,22 @@ slow_requests_end_at_the_deadline(void **state)
 	assert_in_range(loop_now_ms(e->loop) - begin, 380, 1200);
 	assert_int_equal(view(e).refused, 2);
 	until_connections(e, 0);
+}
+
+/* The clock of a request that was piped runs since the answer before it. */
+static void
+piped_ones_have_a_deadline(void **state)
+{
+	struct env *e = *state;
+	struct client *c;
+	int64_t begin;
+
+	limit(e, (struct httpd_limits){ .request_ms = 300, .idle_ms = 5000 });
+	c = client(e);
+	begin = loop_now_ms(e->loop);
+	say(c, "GET /json HTTP/1.1\r\nHost: h\r\n\r\nGET /stat");
+	until_ended(c);
+	assert_in_range(loop_now_ms(e->loop) - begin, 280, 3000);
 }
 
 static void
@@ -847,10 +887,12 @@ closed_connections_do_not_hold_their_place(void **state)
 	int64_t begin = loop_now_ms(e->loop);
 	size_t i;
 
+	e->watched = "connections at once";
 	limit(e, (struct httpd_limits){ .connections = 3, .sweep_ms = 1000 });
 	for (i = 0; i < 100; i++)
 		assert_answer(e, GET("/status"), "204", "");
 	assert_in_range(loop_now_ms(e->loop) - begin, 0, 3000);
+	assert_int_equal(e->said, 0);
 }
 
 /* ---- one after the other ---- */
@@ -1058,6 +1100,23 @@ listeners_follow_the_configuration(void **state)
 	until_text(c, "a=end");
 }
 
+/* Connections that we have ended keep their port for a while, in TIME_WAIT. */
+static void
+a_port_is_free_again_at_once(void **state)
+{
+	struct env *e = *state;
+	char text[64];
+
+	assert_answer(e, GET("/status"), "204", "");
+	snprintf(text, sizeof text, "127.0.0.1:%u", e->port);
+	listen_at(e, NULL, NULL);
+	httpd_set_conf(e->httpd, &e->conf);
+	listen_at(e, text, NULL);
+	httpd_set_conf(e->httpd, &e->conf);
+	assert_string_equal(view(e).why, "");
+	assert_answer(e, GET("/status"), "204", "");
+}
+
 static bool
 has_two_listeners(struct env *e)
 {
@@ -1220,6 +1279,7 @@ main(void)
 		T(old_http_works),
 		T(no_answer_tells_of_us),
 		T(queries_are_decoded),
+		T(decoding_ends_where_the_text_does),
 		T(headers_and_peers_are_told),
 		T(bodies_have_a_cap_of_the_route),
 		T(chunks_count_too),
@@ -1227,6 +1287,7 @@ main(void)
 		T(bodies_are_no_requests),
 		T(headers_have_a_cap),
 		T(slow_requests_end_at_the_deadline),
+		T(piped_ones_have_a_deadline),
 		T(idle_connections_end),
 		T(a_peer_that_never_reads_ends),
 		T(input_is_not_hoarded),
@@ -1242,6 +1303,7 @@ main(void)
 		T(a_stop_says_503),
 		T(a_stop_may_come_any_time),
 		T(listeners_follow_the_configuration),
+		T(a_port_is_free_again_at_once),
 		T(an_address_that_is_taken_is_tried_again),
 		T(other_addresses_are_said),
 		T(interfaces_are_filled_in),
