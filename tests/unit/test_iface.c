@@ -209,6 +209,7 @@ static void
 test_choice(void **state)
 {
 	struct msgs m = { 0 };
+	struct nlmsghdr *h;
 
 	picks(&m, 2, NULL, 4, NULL);
 	add(&m, 1, 4, IFA_F_PERMANENT, "127.0.0.1", "127.0.0.1", "lo");
@@ -226,6 +227,11 @@ test_choice(void **state)
 	picks(&m, 3, NULL, 4, NULL);
 	add(&m, 3, 4, IFA_F_PERMANENT, "10.0.0.2", "10.0.0.1", "ppp0"); /* IFA_ADDRESS is the other end's */
 	picks(&m, 3, NULL, 4, "10.0.0.1");
+	h = begin(&m, 4, 4, IFA_F_PERMANENT); /* in the other order, and without the flags in 32 bits */
+	add_attr(&m, h, IFA_LOCAL, "\x0a\0\0\3", 4);
+	add_attr(&m, h, IFA_ADDRESS, "\x0a\0\0\4", 4);
+	m.len += NLMSG_ALIGN(h->nlmsg_len);
+	picks(&m, 4, NULL, 4, "10.0.0.3");
 	add(&m, 2, 4, IFA_F_PERMANENT | IFA_F_DEPRECATED, "10.0.1.1", "10.0.1.1", "eth0");
 	add(&m, 2, 4, IFA_F_SECONDARY, "10.0.1.2", "10.0.1.2", "eth0:1"); /* the bit that means "temporary" of IPv6 */
 	add(&m, 2, 4, IFA_F_PERMANENT, "10.0.1.3", "10.0.1.3", "eth0");

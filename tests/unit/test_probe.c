@@ -1093,6 +1093,14 @@ no_children(void)
 }
 
 static bool
+has_child(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool
 is_gone(int pid)
 {
 	char path[64], line[256] = "";
@@ -1334,9 +1342,11 @@ test_exec_does_not_die(void **state)
 	assert_int_equal(t.view.status, AGENT_CRITICAL);
 	blind = false; /* now it is */
 	AWAIT(&t.fx, strstr(t.output, "it had not ended within 30ms") != NULL);
+	AWAIT(&t.fx, has_child());
 	blind = true;
-	probe_free(t.probe); /* one may be left behind, */
+	probe_free(t.probe); /* it is left behind, */
 	blind = false;
+	assert_true(has_child());
 	t.probe = NULL;
 	t.calls = 0;
 	exec_start(&t, "exit 0"); /* and is taken away with the next that ends */
