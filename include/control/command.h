@@ -21,7 +21,8 @@ enum { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACH
 struct control_req;
 typedef void control_handler(struct control_req *);
 
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE, COLUMN_LIST, COLUMN_BELOW };
+/* COLUMN_SPARE: a text that goes below its row when there is no room beside the others. COLUMN_BELOW: always. */
+enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE, COLUMN_LIST, COLUMN_SPARE, COLUMN_BELOW };
 
 struct column {
 	const char *title;

@@ -31,11 +31,12 @@ void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, 
 /* Log lines of notice and above as data until the peer goes. */
 void control_stream_log(struct control_req *);
 
-/* Handlers, by room: show.c, show_targets.c, show_tables.c and act.c */
+/* Handlers, by room: show.c, show_targets.c, show_tables.c, show_registrar.c, maintenance.c and act.c */
 control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
     ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_dns, ctl_history,
     ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
-    ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload;
+    ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload,
+    ctl_show_registrations, ctl_show_checks, ctl_show_kv, ctl_maintenance, ctl_check;
 
 /* JSON that more than one command shows. */
 json_t *show_status(const struct app *);
@@ -48,6 +49,12 @@ json_t *show_destinations(const struct kamhost *);
 json_t *show_sets(const struct conf_kamailio *, const struct ds_entries *want, const struct ds_entries *have, bool was_read);
 void show_places(const struct kamhost *, const struct topo_addr *, json_t *rows); /* adds this address's rows of tables */
 void show_diff(const struct kamhost *, json_t *rows);          /* adds to them */
+/* What this machine registers. */
+json_t *show_registration(const struct registration_view *);
+bool show_registration_named(const struct registration_view *, const char *name); /* by section or id; NULL: any */
+json_t *show_registrations_at(const struct app *, const struct topo_addr *);
+/* Of `status`: how many are in which state. Adds what is wrong with them and with what is read from KV. */
+json_t *show_registrar_status(const struct app *, json_t *problems, json_t *reminders);
 /* Adds to what is wrong: what, and what to do. */
 void show_problem(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
 void show_silent_nodes(const struct app *, const struct kamhost *, json_t *problems);

@@ -44,6 +44,22 @@ static const struct column permissions_columns[] = {
 	{ "TAG", "tag", COLUMN_TEXT }, { "DESIRED", "desired", COLUMN_TEXT }, { "KAMAILIO", "actual", COLUMN_TEXT },
 	{ NULL, NULL, 0 },
 };
+static const struct column registrations_columns[] = {
+	{ "NAME", "registration", COLUMN_TEXT }, { "ID", "id", COLUMN_SPARE }, { "SERVICE", "service", COLUMN_SPARE },
+	{ "ADDRESS", "address", COLUMN_SPARE }, { "PORT", "port", COLUMN_NUMBER }, { "STATE", "state", COLUMN_TEXT },
+	{ "AGENT", "agent", COLUMN_TEXT }, { "CATALOG", "catalog", COLUMN_TEXT }, { "DNS", "dns", COLUMN_TEXT },
+	{ "SINCE", "since", COLUMN_AGE }, { "", "why", COLUMN_BELOW }, { "", "note", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
+static const struct column checks_columns[] = {
+	{ "REGISTRATION", "registration", COLUMN_TEXT }, { "CHECK", "check", COLUMN_TEXT }, { "TYPE", "type", COLUMN_TEXT },
+	{ "C4D", "status", COLUMN_TEXT }, { "AGENT", "agent", COLUMN_TEXT }, { "SINCE", "since", COLUMN_AGE },
+	{ "", "output", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
+static const struct column kv_columns[] = {
+	{ "PREFIX", "prefix", COLUMN_TEXT }, { "USED-BY", "used_by", COLUMN_TEXT }, { "KEYS", "keys", COLUMN_NUMBER },
+	{ "INDEX", "index", COLUMN_NUMBER }, { "CHANGED", "changed", COLUMN_AGE }, { "ANSWERED", "answered", COLUMN_AGE },
+	{ "", "why", COLUMN_BELOW }, { "", "note", COLUMN_BELOW }, { NULL, NULL, 0 },
+};
 static const struct column dns_columns[] = {
 	{ "SERVICE", "service", COLUMN_TEXT }, { "SERVER", "server", COLUMN_TEXT }, { "PROVES", "evidence", COLUMN_TEXT },
 	{ "LISTED", "listed", COLUMN_NUMBER }, { "BYTES", "bytes", COLUMN_NUMBER }, { "TOOK-US", "took_us", COLUMN_NUMBER },
@@ -70,6 +86,12 @@ const struct command commands[] = {
 	    .help = "domains as desired and as Kamailio dumps them" },
 	{ .name = "show permissions", .args = "[TARGET]", .max_args = 1, .handle = ctl_show_permissions,
 	    .columns = permissions_columns, .help = "trusted addresses, likewise" },
+	{ .name = "show registrations", .args = "[REGISTRATION]", .max_args = 1, .handle = ctl_show_registrations,
+	    .columns = registrations_columns, .help = "what is offered at Consul; who has it" },
+	{ .name = "show checks", .args = "[REGISTRATION]", .max_args = 1, .handle = ctl_show_checks, .columns = checks_columns,
+	    .help = "by c4d's word and at the agent; last output" },
+	{ .name = "show kv", .args = "[PREFIX]", .max_args = 1, .handle = ctl_show_kv, .columns = kv_columns,
+	    .help = "what is read from Consul's KV" },
 	{ .name = "show dns", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_dns, .columns = dns_columns,
 	    .help = "what each name's last round proved, by which server" },
 	{ .name = "show history", .args = "[SERVICE]", .max_args = 1, .handle = ctl_history, .render = render_history,
@@ -94,6 +116,10 @@ const struct command commands[] = {
 	    .handle = ctl_drain, .render = render_done, .help = "no new calls; established ones go on" },
 	{ .name = "undrain", .args = "ADDRESS:PORT", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_undrain,
 	    .render = render_done, .help = "end a drain" },
+	{ .name = "maintenance", .args = "on|off [REGISTRATION] [--reason TEXT]", .min_args = 1, .max_args = 4, .writes = true,
+	    .handle = ctl_maintenance, .render = render_done, .help = "out of service, and back" },
+	{ .name = "check", .args = "on|off REGISTRATION CHECK", .min_args = 3, .max_args = 3, .writes = true, .handle = ctl_check,
+	    .render = render_done, .help = "one check is made, or not" },
 	{ .name = "rollback", .args = "GENERATION", .min_args = 1, .max_args = 1, .writes = true, .handle = ctl_rollback,
 	    .render = render_done, .help = "instances as they were then, and hold them" },
 	{ .name = "watch", .streams = true, .handle = ctl_watch, .render = render_event,

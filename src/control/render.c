@@ -14,6 +14,7 @@
 #define WIDTH 80
 #define COLUMNS_MAX 16
 #define CELL 256
+#define BELOW_MAX 800 /* of a text below its row: a check's output may be pages */
 
 static int64_t
 parse_time(const char *s)
@@ -154,7 +155,7 @@ hide_empty(const struct column *columns, size_t n, const json_t *rows, size_t to
 	size_t i, r, gained = 0;
 
 	for (i = n; i-- > 1 && total - gained > WIDTH + 1;) {
-		hidden[i] = columns[i].kind == COLUMN_TEXT || columns[i].kind == COLUMN_LIST;
+		hidden[i] = columns[i].kind == COLUMN_TEXT || columns[i].kind == COLUMN_LIST || columns[i].kind == COLUMN_SPARE;
 		json_array_foreach(rows, r, row) {
 			cell(&columns[i], row, 0, buf);
 			hidden[i] &= strcmp(buf, "-") == 0;
@@ -163,6 +164,41 @@ hide_empty(const struct column *columns, size_t n, const json_t *rows, size_t to
 			gained += width[i] + 1;
 	}
 	return gained;
+}
+
+/* Still too wide: what may stand below its row does. Returns what is gained. */
+static size_t
+move_below(const struct column *columns, size_t n, size_t total, bool *hidden, bool *below, const size_t *width)
+{
+	size_t i, gained = 0;
+
+	for (i = 0; i < n && total - gained > WIDTH + 1; i++) {
+		if (columns[i].kind != COLUMN_SPARE || hidden[i])
+			continue;
+		hidden[i] = below[i] = true;
+		gained += width[i] + 1;
+	}
+	return gained;
+}
+
+/* "id vm7-sbc, service sbc", and then what always stands there. */
+static void
+print_below(const struct column *columns, size_t n, const bool *below, const json_t *row)
+{
+	char line[2 * CELL] = "", more[BELOW_MAX + 32];
+	size_t i, len = 0;
+
+	for (i = 0; i < n; i++)
+		if (below[i] && text(row, columns[i].key)[0] && len < sizeof line)
+			len += (size_t)snprintf(line + len, sizeof line - len, "%s%s %.200s", len ? ", " : "", columns[i].key,
+			    text(row, columns[i].key));
+	print_wrapped(line, 4);
+	for (i = n; columns[i].key != NULL; i++) {
+		const char *s = text(row, columns[i].key);
+
+		snprintf(more, sizeof more, "%.*s%s", BELOW_MAX, s, strlen(s) > BELOW_MAX ? " ... (-f json has all)" : "");
+		print_wrapped(more, 4);
+	}
 }
 
 static void
@@ -178,7 +214,7 @@ void
 render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 {
 	size_t width[COLUMNS_MAX] = { 0 }, total = 0, widest, last = 0, n, i, r;
-	bool hidden[COLUMNS_MAX] = { false };
+	bool hidden[COLUMNS_MAX] = { false }, below[COLUMNS_MAX] = { false };
 	char buf[CELL];
 	const json_t *row;
 
@@ -196,7 +232,8 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 		return;
 	}
 	total -= hide_empty(columns, n, rows, total, hidden, width);
-	/* Still too wide: the widest gives way, and says so with a '~'. */
+	total -= move_below(columns, n, total, hidden, below, width);
+	/* And still: the widest gives way, and says so with a '~'. */
 	while (total > WIDTH + 1) {
 		for (i = 1, widest = 0; i < n; i++)
 			if (!hidden[i] && width[i] > width[widest])
@@ -221,9 +258,7 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 				buf[width[i] - 1] = '~';
 			print_cell(&columns[i], buf, width[i], i == last);
 		}
-		for (i = n; columns[i].key != NULL; i++)
-			if (text(row, columns[i].key)[0])
-				print_wrapped(text(row, columns[i].key), 4);
+		print_below(columns, n, below, row);
 	}
 }
 
@@ -249,6 +284,27 @@ steps_text(const json_t *o, char *out, size_t size)
 	if (num(o, "adds") + num(o, "removes") > 0)
 		snprintf(out, size, "%" PRId64 " adds, %" PRId64 " removes, ", num(o, "adds"), num(o, "removes"));
 	return out;
+}
+
+/* "2 registered, 1 maintenance": those that there are. */
+static void
+print_registrations(const json_t *o)
+{
+	static const char *const states[] = { "registered", "maintenance", "waiting", "pending", "failed", "unreachable", "leaving" };
+	char line[256];
+	const char *before = ": ";
+	size_t i, len;
+
+	if (num(o, "count") == 0)
+		return;
+	len = (size_t)snprintf(line, sizeof line, "registers  %" PRId64, num(o, "count"));
+	for (i = 0; i < NELEM(states); i++) {
+		if (num(o, states[i]) == 0)
+			continue;
+		len += (size_t)snprintf(line + len, sizeof line - len, "%s%" PRId64 " %s", before, num(o, states[i]), states[i]);
+		before = ", ";
+	}
+	print_wrapped(line, 0);
 }
 
 void
@@ -291,6 +347,7 @@ render_status(const json_t *o, int64_t now_ms)
 		else
 			say(0, "kamailio   %s: not reachable", text(v, "name"));
 	}
+	print_registrations(json_object_get(o, "registrations"));
 	printf("store      %s, %" PRId64 " commits, %" PRId64 "K used\n", text(store, "state"), num(store, "commits"),
 	    num(store, "used_bytes") / 1024);
 }
@@ -429,6 +486,17 @@ print_reasons(const json_t *i)
 	}
 }
 
+/* Of this machine's own: where Consul has it. */
+static void
+print_registration(const json_t *v)
+{
+	say(2, "registered by this c4d as %s (id %s, service %s): %s; at the agent %s, at the catalog %s, in DNS %s",
+	    text(v, "registration"), text(v, "id"), text(v, "service"), text(v, "state"),
+	    text(v, "agent")[0] ? text(v, "agent") : "not there", text(v, "catalog"), text(v, "dns"));
+	print_wrapped(text(v, "why"), 4);
+	print_wrapped(text(v, "note"), 4);
+}
+
 void
 render_why(const json_t *o, int64_t now_ms)
 {
@@ -484,6 +552,8 @@ render_why(const json_t *o, int64_t now_ms)
 	json_array_foreach(json_object_get(o, "destinations"), a, v)
 		say(2, "in %s as %s: desired %s, Kamailio says %s", text(v, "target"), text(v, "uri"),
 		    text(v, "desired")[0] ? text(v, "desired") : "nothing", text(v, "actual")[0] ? text(v, "actual") : "not there");
+	json_array_foreach(json_object_get(o, "registrations"), a, v)
+		print_registration(v);
 	json_array_foreach(json_object_get(o, "history"), a, g) {
 		const json_t *ch;
 
@@ -522,7 +592,7 @@ render_messages(const json_t *rows, int64_t now_ms)
 void
 render_done(const json_t *o, int64_t now_ms)
 {
-	say(0, "%s %s", text(o, "service"), text(o, "done"));
+	say(0, "%s %s", text(o, text(o, "service")[0] ? "service" : "registration"), text(o, "done"));
 }
 
 void

@@ -470,7 +470,8 @@ json_t *
 show_status(const struct app *a)
 {
 	const struct topo *t = platform_now(a->platform);
-	json_t *o = json_object(), *problems = json_array(), *s = json_object(), *st = json_object(), *lag = json_object();
+	json_t *o = json_object(), *problems = json_array(), *reminded = reminders(a), *s = json_object(), *st = json_object(),
+	       *lag = json_object();
 	size_t total[5] = { 0 }, i;
 	struct store_view sv;
 	struct loop_lag ll;
@@ -491,9 +492,10 @@ show_status(const struct app *a)
 	httpd_view(a->httpd, &hv);
 	if (hv.why[0] != '\0')
 		show_problem(problems, "tries again by itself; correct http.listen if it is wrong", "http: %s", hv.why);
+	json_object_set_new(o, "registrations", show_registrar_status(a, problems, reminded));
 	jsonx_set_bool(o, "healthy", json_array_size(problems) == 0);
 	json_object_set_new(o, "problems", problems);
-	json_object_set_new(o, "reminders", reminders(a));
+	json_object_set_new(o, "reminders", reminded);
 	jsonx_set_text(o, "version", C4D_VERSION);
 	jsonx_set_int(o, "pid", getpid());
 	jsonx_set_time(o, "started", a->started_wall_ms);
@@ -661,7 +663,7 @@ on_why(void *arg, json_t *history)
 	struct control_req *r = arg;
 	struct app *a = control_app(r);
 	const struct topo *t = platform_now(a->platform);
-	json_t *o = json_object(), *found = json_array();
+	json_t *o = json_object(), *found = json_array(), *ours;
 	struct topo_addr addr;
 	char text[TOPO_ADDR_TEXT];
 	size_t i, k;
@@ -702,10 +704,12 @@ on_why(void *arg, json_t *history)
 		jsonx_set_int(io, "remove_hold_ms", c->remove_hold_ms);
 		json_array_append_new(found, io);
 	}
-	k = json_array_size(found) + json_array_size(history);
+	ours = show_registrations_at(a, &addr);
+	k = json_array_size(found) + json_array_size(history) + json_array_size(ours);
 	jsonx_set_text(o, "address", text);
 	json_object_set_new(o, "instances", found);
 	json_object_set_new(o, "destinations", where_in_force(a, &addr));
+	json_object_set_new(o, "registrations", ours);
 	json_object_set_new(o, "history", history);
 	control_data(r, o);
 	if (k == 0)

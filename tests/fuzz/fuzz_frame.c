@@ -19,7 +19,9 @@
 #define PATIENCE_MS 20 /* `watch` never ends, `resync` waits: then the peer hangs up */
 
 static const char config[] = "consul: { dns: [\"127.0.0.1:1\"] }\n"
-			     "services:\n  router: { tags: [blue] }\n  rtp: {}\n";
+			     "services:\n  router: { tags: [blue] }\n  rtp: {}\n"
+			     "http: { listen: [] }\n"
+			     "register:\n  sbc: { address: 10.0.0.1, port: 5060, checks: { own: { type: sip }, port: { type: tcp } } }\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +29,7 @@ static char dir[] = "/tmp/c4d-fuzz-XXXXXX";
 static char *path;
 static struct app app;
 static struct control *control;
+static const struct httpd_route no_routes[] = { HTTPD_END };
 
 struct client {
 	struct loop_io io;
@@ -94,6 +97,8 @@ finish(void)
 	char *cmd = xasprintf("rm -rf -- '%s'", dir);
 
 	control_free(control);
+	httpd_free(app.httpd);
+	registrar_free(app.registrar);
 	watch_free(app.watch);
 	platform_free(app.platform);
 	store_flush(app.store);
@@ -124,6 +129,9 @@ start(void)
 	must(store_open(&app.store, app.loop, app.worker, &sc, &holder) == 0);
 	must(platform_new(&app.platform, app.loop, app.store, app.conf, ignore, NULL) == 0);
 	must(watch_new(&app.watch, app.loop, app.conf, ignore_round, NULL) == 0);
+	/* It is not started: there is no Consul. */
+	must(registrar_new(&app.registrar, app.loop, app.worker, app.store, app.conf, "") == 0);
+	must(httpd_new(&app.httpd, app.loop, app.conf, no_routes, NULL) == 0);
 	app.reload = refuse_reload;
 	must(control_new(&control, &app, path, NULL) == 0);
 	atexit(finish);

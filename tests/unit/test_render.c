@@ -125,6 +125,27 @@ tables(void **state)
 		    "SERVICE UP DISABLED HELD SUPPRESSED DRAINING MIN FROZEN EVIDENCE PROOF\n"
 		    "router   3        0    1          2       13   1 yes    complete 3m20s\n"
 		    "rtp      -        -    -          -        -   - no     -        never\n" },
+		{ "show registrations",
+		    "[{'registration':'sbc','id':'vm7-sbc','service':'sbc','address':'10.0.0.1','port':5060,'state':'up','agent':'passing',"
+		    "'catalog':'passing','dns':'listed','since':'2026-11-21T00:56:40.000Z','why':null,'note':''}]",
+		    "NAME ID      SERVICE ADDRESS  PORT STATE AGENT   CATALOG DNS    SINCE\n"
+		    "sbc  vm7-sbc sbc     10.0.0.1 5060 up    passing passing listed 3m20s\n" },
+		{ "show checks",
+		    "[{'registration':'sbc','check':'sip','type':'sip','status':'passing','agent':'critical',"
+		    "'output':'SIP 200 from sip:10.0.0.1:5060','since':'2026-11-21T00:59:55.000Z'},"
+		    "{'registration':'sbc','check':'port','type':'tcp','status':null,'agent':'passing','output':null,'since':null},"
+		    "{'registration':'rtp','check':'ng','type':'ng','status':'off','agent':null,'output':'','since':null}]",
+		    "REGISTRATION CHECK TYPE C4D     AGENT    SINCE\n"
+		    "sbc          sip   sip  passing critical 5.0s\n"
+		    "    SIP 200 from sip:10.0.0.1:5060\n"
+		    "sbc          port  tcp  -       passing  never\n"
+		    "rtp          ng    ng   off     -        never\n" },
+		{ "show kv",
+		    "[{'prefix':'c4/domains','used_by':'sbc/domain','keys':2,'index':1234,'changed':'2026-11-21T00:00:00.000Z',"
+		    "'answered':'2026-11-21T00:59:59.000Z','why':null,'note':'empty at Consul for 3s: its last 2 keys are kept'}]",
+		    "PREFIX     USED-BY    KEYS INDEX CHANGED ANSWERED\n"
+		    "c4/domains sbc/domain    2  1234 1h00m   1.0s\n"
+		    "    empty at Consul for 3s: its last 2 keys are kept\n" },
 	};
 	size_t i;
 
@@ -212,6 +233,69 @@ wide_cells_give_way(void **state)
 		free(got);
 		assert_fits(&s);
 	}
+}
+
+#define I30 "iiiiiiiiiiiiiiiiiiiiiiiiiiiiii"
+#define A42 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+/* What may stand below its row does so before anything is cut, one after the other; a row that has none has no such line. */
+static void
+spare_cells_move_below(void **state)
+{
+	static const struct column columns[] = {
+		{ "NAME", "name", COLUMN_TEXT }, { "ID", "id", COLUMN_SPARE }, { "AT", "at", COLUMN_SPARE },
+		{ "N", "n", COLUMN_NUMBER }, { "", "why", COLUMN_BELOW }, { NULL, NULL, 0 },
+	};
+	static const struct {
+		const char *json, *want;
+	} rows[] = {
+		{ "[{'name':'one','id':'" I30 "','at':'" A42 "','n':1,'why':'why'}]",
+		    "NAME ID                             AT                                         N\n"
+		    "one  " I30 " " A42 " 1\n"
+		    "    why\n" },
+		{ "[{'name':'one','id':'" I30 "','at':'" A42 "a','n':1,'why':'why'},{'name':'two','id':null,'at':'','n':2}]",
+		    "NAME AT                                          N\n"
+		    "one  " A42 "a 1\n"
+		    "    id " I30 "\n"
+		    "    why\n"
+		    "two  -                                           2\n" },
+		{ "[{'name':'one','id':'x','at':'" A42 A42 "','n':1},{'name':'two','id':'y','n':2},{'name':'three','n':3}]",
+		    "NAME  N\n"
+		    "one   1\n"
+		    "    id x, at " A42 "aaaaaaaaaaaaaaaaaaaaaaaaa\n"
+		    "    aaaaaaaaaaaaaaaaa\n"
+		    "two   2\n"
+		    "    id y\n"
+		    "three 3\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		struct shown s = { NULL, columns, rows[i].json };
+
+		assert_shows(&s, rows[i].want);
+		assert_fits(&s);
+	}
+}
+
+static void
+long_text_below_is_cut(void **state)
+{
+	static const struct column columns[] = { { "A", "a", COLUMN_TEXT }, { "", "b", COLUMN_BELOW }, { NULL, NULL, 0 } };
+	char text[5000], *json, *got, *end;
+	size_t i;
+
+	for (i = 0; i < sizeof text - 1; i++)
+		text[i] = i % 5 == 4 ? ' ' : 'w';
+	text[i] = '\0';
+	json = xasprintf("[{'a':'x','b':'%s'}]", text);
+	got = capture(&(struct shown){ NULL, columns, json });
+	assert_true(strlen(got) < 1000);
+	end = strstr(got, "(-f json has all)\n");
+	assert_non_null(end);
+	assert_int_equal(end[strlen("(-f json has all)\n")], '\0');
+	free(got);
+	free(json);
 }
 
 /* Every table of a command with the longest texts and numbers that it can be given. */
@@ -332,6 +416,37 @@ status_of_flaps_and_drains(void **state)
 			 "from DNS never\n"
 			 "targets    1 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
 			 "store      ok, 0 commits, 0K used\n");
+}
+
+static void
+status_of_registrations(void **state)
+{
+	static const char frame[] = "{'version':'0.1.0','started':null,'pid':42,'generation':0,'services':{},'targets':{},"
+				    "'store':{'state':'ok'},'registrations':%s}";
+	static const struct {
+		const char *json, *want; /* the line; NULL: none */
+	} rows[] = {
+		{ "{'count':0,'registered':0}", NULL },
+		{ "{'count':3,'registered':3,'maintenance':0,'failed':0}", "registers  3: 3 registered\n" },
+		{ "{'count':7,'waiting':1,'pending':1,'registered':1,'maintenance':1,'failed':1,'unreachable':1,'leaving':1}",
+		    "registers  7: 1 registered, 1 maintenance, 1 waiting, 1 pending, 1 failed, 1\nunreachable, 1 leaving\n" },
+	};
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char json[500], *got, *line;
+		struct shown s = { render_status, NULL, json };
+
+		snprintf(json, sizeof json, frame, rows[i].json);
+		got = capture(&s);
+		line = strstr(got, "registers");
+		if (rows[i].want == NULL)
+			assert_null(line);
+		else if (line == NULL || strncmp(line, rows[i].want, strlen(rows[i].want)) != 0)
+			fail_msg("%s", got);
+		free(got);
+		assert_fits(&s);
+	}
 }
 
 static void
@@ -469,6 +584,22 @@ why(void **state)
 		"'cause':'proven absence','changes':[{'service':'router','address':'::1','port':5060,'from':'disabled','to':null}]}]}"
 	};
 
+	static const struct shown own = {
+		render_why, NULL,
+		"{'address':'10.0.0.1:5060','instances':[],'registrations':[{'registration':'sbc','id':'vm7-sbc','service':'sbc',"
+		"'state':'maintenance','agent':'critical','catalog':'critical','dns':'hidden','why':null,'note':'maintenance by uid 0: "
+		"upgrade; it ends by: c4ctl maintenance off sbc'},{'registration':'b','id':'b','service':'c','state':'unreachable',"
+		"'agent':null,'catalog':'unknown','dns':'unknown','why':'connection refused'}]}"
+	};
+
+	assert_shows(&own,
+	    "10.0.0.1:5060 is no instance now\n"
+	    "  registered by this c4d as sbc (id vm7-sbc, service sbc): maintenance; at the\n"
+	    "  agent critical, at the catalog critical, in DNS hidden\n"
+	    "    maintenance by uid 0: upgrade; it ends by: c4ctl maintenance off sbc\n"
+	    "  registered by this c4d as b (id b, service c): unreachable; at the agent not\n"
+	    "  there, at the catalog unknown, in DNS unknown\n"
+	    "    connection refused\n");
 	assert_shows(&s,
 	    "10.0.0.1:5060 of service router is held:shrink since 2026-11-21T00:59:00.000Z\n"
 	    "(1m00s ago), weight 1\n"
@@ -500,6 +631,8 @@ other_renderers(void **state)
 		{ render_event,
 		    "{'time':'2026-11-21T00:59:00.000Z','level':'notice','subsystem':'topo','text':'router: 10.0.0.1:5060 up'}",
 		    "2026-11-21T00:59:00.000Z notice  topo: router: 10.0.0.1:5060 up\n" },
+		{ render_done, "{'service':'router','done':'is held'}", "router is held\n" },
+		{ render_done, "{'registration':'sbc, rtp','done':'are in maintenance'}", "sbc, rtp are in maintenance\n" },
 		{ render_diff, "[]", "no difference\n" },
 		{ render_diff,
 		    "[{'target':'sbc/1','where':'kamailio','op':'change','item':'sip:10.0.0.1:5060','detail':'priority 0 -> 5'}]",
@@ -592,6 +725,11 @@ everything_fits(void **state)
 		{ render_status, NULL, "[]" },
 		{ render_history, NULL, "{}" },
 		{ render_why, NULL, "[1]" },
+		{ render_why, NULL, "{'registrations':[{},1,[]]}" },
+		{ render_why, NULL,
+		    "{'registrations':[{'registration':'" LONG63 "','id':'" NAME255 "','service':'" NAME255 "','why':'" NAME255 "','note':'" NAME255
+		    " " NAME255 "'}]}" },
+		{ render_done, NULL, "{'registration':'" NAME255 "','done':'" NAME255 "'}" },
 	};
 	size_t i;
 
@@ -606,9 +744,12 @@ main(void)
 		cmocka_unit_test(tables),
 		cmocka_unit_test(ages),
 		cmocka_unit_test(wide_cells_give_way),
+		cmocka_unit_test(spare_cells_move_below),
+		cmocka_unit_test(long_text_below_is_cut),
 		cmocka_unit_test(all_tables_fit),
 		cmocka_unit_test(status),
 		cmocka_unit_test(status_of_flaps_and_drains),
+		cmocka_unit_test(status_of_registrations),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(history),
 		cmocka_unit_test(why),
