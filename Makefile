@@ -4,7 +4,7 @@ VARIANT  ?= release
 PREFIX   ?= /usr
 DESTDIR  ?=
 CC       ?= gcc
-PKGS     := libevent_core libevent_extra libevent_openssl openssl libcares jansson lmdb yaml-0.1
+PKGS     := libevent_core libevent_extra libcares jansson lmdb yaml-0.1
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
             -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
@@ -22,6 +22,8 @@ B        := build/$(VARIANT)
 ALL_CPPFLAGS := -D_GNU_SOURCE -DC4D_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(shell pkg-config --cflags $(PKGS)) $(CFLAGS) $(SAN)
 ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS))
+# c4d loads these when https is configured (consul/tls.c); the test's server is linked with them.
+TLS_LIBS := -lssl -lcrypto
 Q        := $(if $(V),,@)
 
 SRC      := $(sort $(wildcard src/*.c src/*/*.c))
@@ -51,7 +53,7 @@ $(B)/%.o: src/%.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBOBJ) $(ALL_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBOBJ) $(ALL_LIBS) -lcmocka $(TLS_LIBS)
 # Fuzz targets: with libFuzzer in VARIANT=fuzz, else as a program that replays the files it is given.
 $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBOBJ)
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 /*
- * http: requests to Consul's HTTP port; the only user of libevent's HTTP client. One `struct http` is one kept
- * connection with one request at a time; who wants several answers at once makes several.
+ * http: requests to Consul's HTTP port, by TCP, TLS or unix socket. One `struct http` is one kept connection with one
+ * request at a time; who wants several answers at once makes several.
  *
  * The callback runs from the loop, never inside http_ask() or http_cancel(), exactly once unless cancelled or freed.
  * From within it the next request may be asked, and the http freed. What the answer points to is lent for the call.
@@ -9,12 +9,12 @@
  * A request that failed may have reached Consul all the same, so repeat only what may be done twice (Consul's
  * register, deregister, check and maintenance calls all may).
  *
- * The ACL token goes with each request as X-Consul-Token; its file is read by the worker: for the first request, when its
- * time or size has changed, and once more after a 403 (the request is then repeated with the new one, if it is another). A
- * token is in no log, no `why`, and in no memory longer than needed.
+ * The ACL token goes with each request as X-Consul-Token. The worker looks at its file for each request and reads it when its
+ * inode, size or times have changed, and once more after a 401 or 403; when it then holds another token, the request is
+ * repeated with that. A token is in no log and in no `why`, also when the peer repeats it.
  *
- * https: a certificate that does not fit is -EPROTO, and `why` says what is wrong with it. The files of the configuration are
- * read again with each new connection after a failed one, so that renewed certificates need no restart.
+ * https: a certificate that does not fit is -EPROTO, and `why` says what is wrong with it. The configured files are
+ * read for each new connection, so that renewed certificates need no restart.
  */
 #ifndef CONSUL_HTTP_H
 #define CONSUL_HTTP_H
@@ -46,21 +46,22 @@ struct http_answer {
 };
 /*
  * err: -ECONNREFUSED (no connection), -ECONNRESET (it ended before the answer did), -ETIMEDOUT, -EMSGSIZE (longer than
- * max_body, or a chunk that is none), -EBADMSG (no HTTP), -EPROTO (TLS), -ENOMEM, or what reading the token's file met.
+ * max_body, or its header than 16 KB), -EBADMSG (no HTTP), -EPROTO (TLS, and its files), -ENOMEM, or what reading the token's
+ * file met (-EINVAL: it holds no word).
  */
 typedef void http_cb(void *arg, const struct http_answer *);
 
 /* Of another server than Consul's agent, all lent. */
 struct http_peer {
-	const char *url;           /* as http_url_check() takes it */
+	const char *url;           /* as http_url_check() takes it, and a path may follow: "http://127.0.0.1:8088/ari" */
 	const char *what;          /* for messages: "a Consul agent", "Asterisk's ARI" */
 	const char *token_file;    /* NULL: none */
-	const char *user;          /* NULL: no basic authentication */
-	const char *password_file; /* of it; read as a token's file is */
+	const char *user;          /* NULL: none; else basic authentication instead of a token */
+	const char *password_file; /* of it; one word, read as a token's file is */
 	struct tls_conf tls;       /* of https:// */
 };
 
-/* The agent of consul.* in the configuration; copies what it needs. -EINVAL: its URL can't be used. Connects with the first request. */
+/* The agent of consul.* in the configuration; copies what it needs. -EINVAL: its URL. Connects with the first request. */
 MUST_USE int http_new(struct http **out, struct loop *, struct worker *, const struct conf *);
 MUST_USE int http_new_peer(struct http **out, struct loop *, struct worker *, const struct http_peer *); /* copies it */
 void http_free(struct http *); /* NULL is fine; a request under way ends without a word */

@@ -1,6 +1,6 @@
 /*
- * http: one request at a time over a link, and the answer by reply.c. libevent's own client speaks to no unix socket in 2.1, has
- * its own mind about retries, and keeps what TLS said to itself; so this is written on bufferevents.
+ * http: one request at a time over a link, and the answer by response.c. libevent's own client speaks to no unix socket in
+ * 2.1, has its own mind about retries, and keeps what TLS said to itself; so this is written on bufferevents.
  *
  * A request goes through the same steps each time, of which those that are done already are left out (proceed()): the token, the
  * connection, the request itself. It ends through the later-queue, where no frame of libevent is below the caller's callback. A
@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 #include "link.h"
-#include "reply.h"
+#include "response.h"
 #include "token.h"
 #include "url.h"
 
@@ -48,11 +48,11 @@ struct http {
 	bool has_token;  /* it was looked at for this request */
 	bool refused;    /* the answer is a 401 or 403: is there another token? */
 	bool hides_text; /* that answer repeats the token */
-	struct reply reply;
+	struct response reply;
 	int err;
 	char why[256];   /* of err, when whoever set it knows more */
 	/* in the callback */
-	const struct reply *said;
+	const struct response *said;
 };
 
 static void on_ended(void *arg);
@@ -142,7 +142,7 @@ explain(const struct http *h, struct http_answer *a)
 		break;
 	case -EMSGSIZE:
 		snprintf(a->why, sizeof a->why, "the answer of %s is longer than %zu bytes, or its header than %u", where,
-		    h->max_body, REPLY_HEAD_MAX);
+		    h->max_body, RESPONSE_HEAD_MAX);
 		break;
 	case -EBADMSG:
 		snprintf(a->why, sizeof a->why, "what %s answers is no HTTP", where);
@@ -180,7 +180,7 @@ on_ended(void *arg)
 {
 	struct http *h = arg;
 	struct http_answer a = { .err = h->err };
-	struct reply reply = h->reply;
+	struct response reply = h->reply;
 
 	loop_timer_stop(&h->timer);
 	if (is_reusable(h))
@@ -199,13 +199,13 @@ on_ended(void *arg)
 	h->said = a.err == 0 ? &reply : NULL;
 	h->cb(h->arg, &a);
 	h->said = NULL; /* freed or not: its memory stays for as long as we are on the stack */
-	reply_clear(&reply);
+	response_clear(&reply);
 }
 
 const char *
 http_header(const struct http *h, const char *name)
 {
-	return h->said != NULL ? reply_header(h->said, name) : NULL;
+	return h->said != NULL ? response_header(h->said, name) : NULL;
 }
 
 static void
@@ -252,7 +252,7 @@ take_input(struct http *h, struct bufferevent *bev)
 	int rc = 0;
 
 	while (rc == 0 && (len = evbuffer_get_contiguous_space(in)) > 0) {
-		rc = reply_take(&h->reply, (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &used);
+		rc = response_take(&h->reply, (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &used);
 		evbuffer_drain(in, used);
 	}
 	if (rc < 0)
@@ -282,7 +282,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	if (h->state == HTTP_ASKING) {
 		take_input(h, bev);
 		if (h->state == HTTP_ASKING) {
-			rc = what & BEV_EVENT_EOF ? reply_end(&h->reply) : -ECONNRESET;
+			rc = what & BEV_EVENT_EOF ? response_end(&h->reply) : -ECONNRESET;
 			if (rc < 0)
 				link_error(h->link, h->why, sizeof h->why);
 			if (rc > 0)
@@ -372,8 +372,8 @@ send_request(struct http *h, struct bufferevent *bev)
 		wipe(NULL, head.len, head.s);
 	if (rc == 0 && h->body_len > 0)
 		rc = evbuffer_add(out, h->body, h->body_len);
-	reply_clear(&h->reply);
-	reply_init(&h->reply, h->max_body);
+	response_clear(&h->reply);
+	response_init(&h->reply, h->max_body);
 	h->state = HTTP_ASKING;
 	if (rc == 0)
 		rc = bufferevent_write_buffer(bev, out);
@@ -472,7 +472,7 @@ http_cancel(struct http *h)
 	loop_timer_stop(&h->timer);
 	loop_later_cancel(h->loop, &h->later);
 	link_close(h->link);
-	reply_clear(&h->reply);
+	response_clear(&h->reply);
 	forget_request(h);
 	h->state = HTTP_IDLE;
 }

@@ -1,11 +1,13 @@
 #include "consul/tls.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +20,77 @@
 
 #define NAMES_TEXT 100 /* of a certificate that is for others, so much is shown */
 
+/* It brings OpenSSL's libraries with it. */
+#define LIBRARY "libevent_openssl-2.1.so.7"
+
+/*
+ * All that is used of them. They are loaded with the first tls_new(): linked, they would take 1.6 MB of every c4d, and a
+ * millisecond of every c4ctl, that speaks no TLS.
+ */
+#define FUNCTIONS(F) \
+	F(bufferevent_openssl_socket_new) F(bufferevent_openssl_get_ssl) F(bufferevent_get_openssl_error) \
+	F(ASN1_STRING_get0_data) F(ASN1_STRING_length) F(ASN1_TIME_to_tm) F(ERR_clear_error) F(ERR_get_error) \
+	F(ERR_reason_error_string) F(GENERAL_NAMES_free) F(OPENSSL_sk_num) F(OPENSSL_sk_value) \
+	F(OpenSSL_version_num) F(SSL_CTX_ctrl) F(SSL_CTX_free) F(SSL_CTX_load_verify_file) F(SSL_CTX_new) \
+	F(SSL_CTX_set_client_cert_cb) F(SSL_CTX_set_default_passwd_cb) F(SSL_CTX_set_default_verify_paths) \
+	F(SSL_CTX_set_options) F(SSL_CTX_set_verify) F(SSL_CTX_use_PrivateKey_file) \
+	F(SSL_CTX_use_certificate_chain_file) F(SSL_ctrl) F(SSL_free) F(SSL_get0_param) F(SSL_get_ex_data) \
+	F(SSL_get_ex_data_X509_STORE_CTX_idx) F(SSL_is_init_finished) F(SSL_new) F(SSL_peek) F(SSL_set1_host) \
+	F(SSL_set_ex_data) F(SSL_set_hostflags) F(SSL_set_shutdown) F(SSL_shutdown) F(TLS_client_method) \
+	F(X509_STORE_CTX_get_current_cert) F(X509_STORE_CTX_get_error) F(X509_STORE_CTX_get_error_depth) \
+	F(X509_STORE_CTX_get_ex_data) F(X509_VERIFY_PARAM_set1_ip_asc) F(X509_get0_notAfter) \
+	F(X509_get0_notBefore) F(X509_get_ext_d2i) F(X509_verify_cert_error_string)
+
+#define MEMBER(name) __typeof__(name) *(name);
+static struct { FUNCTIONS(MEMBER) } lib;
+
 struct tls {
 	SSL_CTX *ctx;
 	char *ca_file, *server_name;
-	bool has_cert;
 	bool is_ip; /* server_name */
+	bool has_cert;
+	bool lacks_cert; /* the peer asked for ours, and we have none */
 	char verify_why[200]; /* the first thing that is wrong with the peer's certificate; goes behind "the certificate of HOST " */
 };
+
+/* ---- the libraries ---- */
+
+static char load_error[160]; /* "": they are there */
+
+static void
+find_functions(void *handle)
+{
+#define ENTRY(name) { #name, &lib.name },
+	static const struct {
+		const char *name;
+		void *slot;
+	} wanted[] = { FUNCTIONS(ENTRY) };
+	size_t i;
+
+	for (i = 0; i < NELEM(wanted); i++) {
+		void *found = dlsym(handle, wanted[i].name);
+
+		if (found == NULL)
+			snprintf(load_error, sizeof load_error, "https needs %s of OpenSSL %d, which %s does not bring", wanted[i].name,
+			    OPENSSL_VERSION_MAJOR, LIBRARY);
+		memcpy(wanted[i].slot, &found, sizeof found);
+	}
+}
+
+static void
+load(void)
+{
+	void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+	if (handle == NULL) {
+		snprintf(load_error, sizeof load_error, "https needs a library that can't be loaded: %.110s", dlerror());
+		return;
+	}
+	find_functions(handle);
+	if (load_error[0] == '\0' && lib.OpenSSL_version_num() >> 28 != OPENSSL_VERSION_MAJOR)
+		snprintf(load_error, sizeof load_error, "https needs OpenSSL %d, and %s brings %lu", OPENSSL_VERSION_MAJOR, LIBRARY,
+		    lib.OpenSSL_version_num() >> 28);
+}
 
 /* ---- what OpenSSL says ---- */
 
@@ -35,7 +101,7 @@ reason_text(unsigned long e)
 
 	if (ERR_SYSTEM_ERROR(e))
 		return strerror(ERR_GET_REASON(e));
-	text = ERR_reason_error_string(e);
+	text = lib.ERR_reason_error_string(e);
 	return text != NULL ? text : "an error without a name";
 }
 
@@ -43,9 +109,9 @@ reason_text(unsigned long e)
 static const char *
 first_reason(void)
 {
-	unsigned long e = ERR_get_error();
+	unsigned long e = lib.ERR_get_error();
 
-	ERR_clear_error();
+	lib.ERR_clear_error();
 	return e != 0 ? reason_text(e) : "no reason given";
 }
 
@@ -61,19 +127,19 @@ add_name(struct buf *b, const GENERAL_NAME *name)
 
 	if (name->type == GEN_IPADD) {
 		s = name->d.iPAddress;
-		len = ASN1_STRING_length(s);
+		len = lib.ASN1_STRING_length(s);
 		if (len != 4 && len != 16)
 			return;
 		a.family = len == 4 ? 4 : 6;
-		memcpy(a.ip, ASN1_STRING_get0_data(s), (size_t)len);
+		memcpy(a.ip, lib.ASN1_STRING_get0_data(s), (size_t)len);
 		topo_addr_format_ip(&a, text);
 		buf_printf(b, "%s%s", b->len > 0 ? ", " : "", text);
 	} else if (name->type == GEN_DNS) {
 		s = name->d.dNSName;
-		len = ASN1_STRING_length(s);
+		len = lib.ASN1_STRING_length(s);
 		buf_puts(b, b->len > 0 ? ", " : "");
 		for (i = 0; i < len && b->len <= NAMES_TEXT; i++) {
-			char c = (char)ASN1_STRING_get0_data(s)[i];
+			char c = (char)lib.ASN1_STRING_get0_data(s)[i];
 
 			buf_add(b, c > ' ' && c < 127 ? &c : "?", 1);
 		}
@@ -84,13 +150,13 @@ add_name(struct buf *b, const GENERAL_NAME *name)
 static void
 names_of(X509 *cert, char out[NAMES_TEXT])
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	GENERAL_NAMES *names = lib.X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
 	struct buf b = { 0 };
 	int i;
 
-	for (i = 0; i < sk_GENERAL_NAME_num(names) && b.len <= NAMES_TEXT; i++)
-		add_name(&b, sk_GENERAL_NAME_value(names, i));
-	GENERAL_NAMES_free(names);
+	for (i = 0; i < lib.OPENSSL_sk_num((const OPENSSL_STACK *)names) && b.len <= NAMES_TEXT; i++)
+		add_name(&b, lib.OPENSSL_sk_value((const OPENSSL_STACK *)names, i));
+	lib.GENERAL_NAMES_free(names);
 	snprintf(out, NAMES_TEXT, "%s", b.len > 0 ? b.s : "no name at all");
 	if (b.len >= NAMES_TEXT)
 		memcpy(out + NAMES_TEXT - 4, "...", 4);
@@ -102,25 +168,25 @@ time_text(const ASN1_TIME *t, char *out, size_t size)
 {
 	struct tm tm;
 
-	if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (t == NULL || lib.ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		snprintf(out, size, "?");
 }
 
 static void
 explain_certificate(struct tls *t, X509_STORE_CTX *x)
 {
-	X509 *cert = X509_STORE_CTX_get_current_cert(x);
-	const char *whose = X509_STORE_CTX_get_error_depth(x) > 0 ? "its CA's certificate " : "";
-	int e = X509_STORE_CTX_get_error(x);
+	X509 *cert = lib.X509_STORE_CTX_get_current_cert(x);
+	const char *whose = lib.X509_STORE_CTX_get_error_depth(x) > 0 ? "its CA's certificate " : "";
+	int e = lib.X509_STORE_CTX_get_error(x);
 	char text[NAMES_TEXT] = "?";
 
 	switch (e) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
-		time_text(cert ? X509_get0_notAfter(cert) : NULL, text, sizeof text);
+		time_text(cert ? lib.X509_get0_notAfter(cert) : NULL, text, sizeof text);
 		snprintf(t->verify_why, sizeof t->verify_why, "is no good: %sexpired at %s", whose, text);
 		break;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
-		time_text(cert ? X509_get0_notBefore(cert) : NULL, text, sizeof text);
+		time_text(cert ? lib.X509_get0_notBefore(cert) : NULL, text, sizeof text);
 		snprintf(t->verify_why, sizeof t->verify_why, "is no good: %sbegins at %s (is this machine's clock right?)", whose,
 		    text);
 		break;
@@ -141,7 +207,7 @@ explain_certificate(struct tls *t, X509_STORE_CTX *x)
 		    t->ca_file ? t->ca_file : "this system's (see ca_file)");
 		break;
 	default:
-		snprintf(t->verify_why, sizeof t->verify_why, "is no good: %s%s", whose, X509_verify_cert_error_string(e));
+		snprintf(t->verify_why, sizeof t->verify_why, "is no good: %s%s", whose, lib.X509_verify_cert_error_string(e));
 		break;
 	}
 }
@@ -150,12 +216,22 @@ explain_certificate(struct tls *t, X509_STORE_CTX *x)
 static int
 on_verify(int ok, X509_STORE_CTX *x)
 {
-	SSL *ssl = X509_STORE_CTX_get_ex_data(x, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct tls *t = ssl != NULL ? SSL_get_app_data(ssl) : NULL;
+	SSL *ssl = lib.X509_STORE_CTX_get_ex_data(x, lib.SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls *t = ssl != NULL ? lib.SSL_get_ex_data(ssl, 0) : NULL;
 
 	if (!ok && t != NULL && t->verify_why[0] == '\0')
 		explain_certificate(t, x);
 	return ok;
+}
+
+/* Below the handshake too: the peer asks for a certificate, and none is configured. */
+static int
+on_cert_wanted(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+	struct tls *t = lib.SSL_get_ex_data(ssl, 0);
+
+	t->lacks_cert = true;
+	return 0;
 }
 
 /* ---- a context ---- */
@@ -170,7 +246,8 @@ no_passphrase(char *buf, int size, int rwflag, void *arg)
 static int
 load_ca(struct tls *t, const struct tls_conf *c, char *why, size_t size)
 {
-	if (c->ca_file == NULL ? SSL_CTX_set_default_verify_paths(t->ctx) : SSL_CTX_load_verify_file(t->ctx, c->ca_file))
+	if (c->ca_file == NULL ? lib.SSL_CTX_set_default_verify_paths(t->ctx) :
+	    lib.SSL_CTX_load_verify_file(t->ctx, c->ca_file))
 		return 0;
 	snprintf(why, size, "cannot use the CA file %s: %s", c->ca_file ? c->ca_file : "of the system", first_reason());
 	return -EINVAL;
@@ -181,12 +258,14 @@ load_own(struct tls *t, const struct tls_conf *c, char *why, size_t size)
 {
 	const char *key = c->key_file ? c->key_file : c->cert_file;
 
-	if (c->cert_file == NULL)
+	if (c->cert_file == NULL) {
+		lib.SSL_CTX_set_client_cert_cb(t->ctx, on_cert_wanted);
 		return 0;
+	}
 	t->has_cert = true;
-	if (SSL_CTX_use_certificate_chain_file(t->ctx, c->cert_file) != 1)
+	if (lib.SSL_CTX_use_certificate_chain_file(t->ctx, c->cert_file) != 1)
 		snprintf(why, size, "cannot use the certificate %s: %s", c->cert_file, first_reason());
-	else if (SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) != 1)
+	else if (lib.SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) != 1)
 		snprintf(why, size, "cannot use the key %s: %s", key, first_reason());
 	else
 		return 0;
@@ -202,16 +281,16 @@ set_up(struct tls *t, const struct tls_conf *c, char *why, size_t size)
 	t->ca_file = xstrdup(c->ca_file);
 	t->server_name = xstrdup(c->server_name);
 	t->is_ip = topo_addr_parse_ip(c->server_name, &a) == 0;
-	if (t->ctx == NULL || SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1) {
+	if (t->ctx == NULL || lib.SSL_CTX_ctrl(t->ctx, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, NULL) != 1) {
 		snprintf(why, size, "OpenSSL can't be used: %s", first_reason());
 		return -EINVAL;
 	}
-	SSL_CTX_set_default_passwd_cb(t->ctx, no_passphrase);
+	lib.SSL_CTX_set_default_passwd_cb(t->ctx, no_passphrase);
 	/* Idle connections hold no buffers, and one connection has nothing to resume. */
-	SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
-	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_verify(t->ctx, c->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, c->verify ? on_verify : NULL);
+	lib.SSL_CTX_ctrl(t->ctx, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, NULL);
+	lib.SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+	lib.SSL_CTX_ctrl(t->ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
+	lib.SSL_CTX_set_verify(t->ctx, c->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, c->verify ? on_verify : NULL);
 	err = c->verify ? load_ca(t, c, why, size) : 0;
 	return err == 0 ? load_own(t, c, why, size) : err;
 }
@@ -219,11 +298,18 @@ set_up(struct tls *t, const struct tls_conf *c, char *why, size_t size)
 int
 tls_new(struct tls **out, const struct tls_conf *c, char *why, size_t size)
 {
-	struct tls *t = xcalloc(1, sizeof *t);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct tls *t;
 	int err;
 
-	ERR_clear_error();
-	t->ctx = SSL_CTX_new(TLS_client_method());
+	(void)pthread_once(&once, load);
+	if (load_error[0] != '\0') {
+		snprintf(why, size, "%s", load_error);
+		return -EINVAL;
+	}
+	t = xcalloc(1, sizeof *t);
+	lib.ERR_clear_error();
+	t->ctx = lib.SSL_CTX_new(lib.TLS_client_method());
 	err = set_up(t, c, why, size);
 	if (err != 0)
 		tls_free(t);
@@ -237,7 +323,7 @@ tls_free(struct tls *t)
 {
 	if (t == NULL)
 		return;
-	SSL_CTX_free(t->ctx);
+	lib.SSL_CTX_free(t->ctx);
 	free(t->ca_file);
 	free(t->server_name);
 	free(t);
@@ -248,21 +334,22 @@ tls_free(struct tls *t)
 static SSL *
 new_ssl(struct tls *t)
 {
-	SSL *ssl = SSL_new(t->ctx);
+	SSL *ssl = lib.SSL_new(t->ctx);
 	int ok;
 
 	if (ssl == NULL)
 		return NULL;
-	SSL_set_app_data(ssl, t);
+	lib.SSL_set_ex_data(ssl, 0, t);
 	if (t->is_ip)
-		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), t->server_name);
+		ok = lib.X509_VERIFY_PARAM_set1_ip_asc(lib.SSL_get0_param(ssl), t->server_name);
 	else
-		ok = SSL_set1_host(ssl, t->server_name) && SSL_set_tlsext_host_name(ssl, t->server_name);
+		ok = lib.SSL_set1_host(ssl, t->server_name) &&
+		    lib.SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, t->server_name);
 	if (!ok) {
-		SSL_free(ssl);
+		lib.SSL_free(ssl);
 		return NULL;
 	}
-	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	lib.SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return ssl;
 }
 
@@ -272,30 +359,29 @@ tls_bufferevent(struct tls *t, struct loop *loop, int fd)
 	struct bufferevent *plain = loop_bufferevent(loop, -1), *bev = NULL; /* knows the loop's base */
 	SSL *ssl = new_ssl(t);
 
-	t->verify_why[0] = '\0';
 	if (plain != NULL && ssl != NULL)
-		bev = bufferevent_openssl_socket_new(bufferevent_get_base(plain), fd, ssl, BUFFEREVENT_SSL_CONNECTING,
+		bev = lib.bufferevent_openssl_socket_new(bufferevent_get_base(plain), fd, ssl, BUFFEREVENT_SSL_CONNECTING,
 		    BEV_OPT_CLOSE_ON_FREE);
 	if (bev == NULL)
-		SSL_free(ssl);
+		lib.SSL_free(ssl);
 	if (plain != NULL)
 		bufferevent_free(plain);
-	ERR_clear_error();
+	lib.ERR_clear_error();
 	return bev;
 }
 
 void
 tls_bufferevent_free(struct bufferevent *bev)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(bev);
+	SSL *ssl = lib.bufferevent_openssl_get_ssl(bev);
 
 	/* Ours goes out; the peer's we don't wait for. */
-	if (ssl != NULL && SSL_is_init_finished(ssl)) {
-		SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
-		SSL_shutdown(ssl);
+	if (ssl != NULL && lib.SSL_is_init_finished(ssl)) {
+		lib.SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
+		lib.SSL_shutdown(ssl);
 	}
 	bufferevent_free(bev);
-	ERR_clear_error();
+	lib.ERR_clear_error();
 }
 
 /* ---- errors ---- */
@@ -311,7 +397,6 @@ static const struct {
 	{ SSL_R_WRONG_VERSION_NUMBER, SAID_HOST, "speaks no TLS: is that its http:// port?" },
 	{ SSL_R_UNSUPPORTED_PROTOCOL, SAID_HOST, "speaks no TLS 1.2 or newer" },
 	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, SAID_HOST, "speaks no TLS 1.2 or newer" },
-	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, SAID_CERT, NULL },
 	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, SAID_CERT, "it is not what it takes" },
 	{ SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, SAID_CERT, "its kind is not supported" },
 	{ SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, SAID_CERT, "it is revoked" },
@@ -328,7 +413,7 @@ first_error(struct bufferevent *bev)
 {
 	unsigned long e, first = 0;
 
-	while ((e = bufferevent_get_openssl_error(bev)) != 0)
+	while ((e = lib.bufferevent_get_openssl_error(bev)) != 0)
 		if (ERR_GET_LIB(e) == ERR_LIB_SSL)
 			first = e;
 	return first;
@@ -344,39 +429,34 @@ last_words(SSL *ssl)
 	unsigned long e;
 	char c;
 
-	ERR_clear_error();
-	(void)SSL_peek(ssl, &c, 1);
-	e = ERR_get_error();
-	ERR_clear_error();
+	lib.ERR_clear_error();
+	(void)lib.SSL_peek(ssl, &c, 1);
+	e = lib.ERR_get_error();
+	lib.ERR_clear_error();
 	return ERR_GET_LIB(e) == ERR_LIB_SSL ? e : 0;
 }
 
 static void
-explain_reason(const struct tls *t, unsigned long e, bool shaking, const char *host, char *why, size_t size)
+explain_reason(const struct tls *t, unsigned long e, const char *host, char *why, size_t size)
 {
 	size_t i;
 
 	for (i = 0; i < NELEM(reasons) && reasons[i].reason != ERR_GET_REASON(e); i++)
 		;
-	if (i == NELEM(reasons))
+	if (t->lacks_cert && ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET) /* it ended by an alert */
+		snprintf(why, size, "%s wants a client's certificate: cert_file and key_file", host);
+	else if (i == NELEM(reasons) || (reasons[i].said == SAID_CERT && !t->has_cert))
 		snprintf(why, size, "TLS with %s failed: %s", host, reason_text(e));
 	else if (reasons[i].said == SAID_HOST)
 		snprintf(why, size, "%s %s", host, reasons[i].text);
-	else if (reasons[i].said == SAID_CERT && !t->has_cert)
-		snprintf(why, size, "%s wants a client's certificate: cert_file and key_file", host);
 	else if (reasons[i].said == SAID_CERT)
-		snprintf(why, size, "%s refuses our certificate: %s", host,
-		    reasons[i].text ? reasons[i].text : "it has not seen it");
-	else if (shaking)
-		snprintf(why, size, "%s closed the connection in the middle of the TLS handshake", host);
+		snprintf(why, size, "%s refuses our certificate: %s", host, reasons[i].text);
 }
 
 void
 tls_error(struct tls *t, struct bufferevent *bev, const char *host, char *why, size_t size)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(bev);
 	unsigned long e = first_error(bev);
-	bool shaking = !SSL_is_init_finished(ssl);
 
 	why[0] = '\0';
 	if (t->verify_why[0] != '\0') {
@@ -384,9 +464,7 @@ tls_error(struct tls *t, struct bufferevent *bev, const char *host, char *why, s
 		return;
 	}
 	if (e == 0)
-		e = last_words(ssl);
+		e = last_words(lib.bufferevent_openssl_get_ssl(bev));
 	if (e != 0)
-		explain_reason(t, e, shaking, host, why, size);
-	else if (shaking)
-		snprintf(why, size, "%s closed the connection in the middle of the TLS handshake", host);
+		explain_reason(t, e, host, why, size);
 }

@@ -38,6 +38,9 @@ struct deed {
 	int64_t byte_ms;  /* > 0: a byte at a time */
 	size_t more;      /* so many bytes more, of body */
 	const char *repeat; /* this, until the client has enough */
+	const char *token;  /* without this one: 403 */
+	const char *swap_path;
+	const char *const *swaps; /* with each 403 the file gets the next of these, up to NULL */
 };
 
 struct server;
@@ -138,14 +141,42 @@ conn_flush(void *arg)
 }
 
 static void
+put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* What to say to the request that came last. */
+static const struct deed *
+deed_of(struct server *s)
+{
+	static const struct deed refusal = { .say = "HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\nACL not found" };
+	char line[128];
+
+	snprintf(line, sizeof line, "\r\nX-Consul-Token: %s\r\n", s->deed.token ? s->deed.token : "");
+	if (s->deed.token == NULL || strstr(s->last, line) != NULL)
+		return &s->deed;
+	if (s->deed.swaps != NULL && *s->deed.swaps != NULL)
+		put_file(s->deed.swap_path, *s->deed.swaps++);
+	return &refusal;
+}
+
+static void
 conn_serve(struct conn *c, size_t len)
 {
-	const struct deed *d = &c->srv->deed;
-	size_t n = d->say ? strlen(d->say) : 0, r = d->repeat ? strlen(d->repeat) : 0;
+	const struct deed *d;
+	size_t n, r;
 
 	c->srv->asked++;
 	memcpy(c->srv->last, c->in, len);
 	c->srv->last[len] = '\0';
+	d = deed_of(c->srv);
+	n = d->say ? strlen(d->say) : 0;
+	r = d->repeat ? strlen(d->repeat) : 0;
 	c->n_in -= len;
 	memmove(c->in, c->in + len, c->n_in);
 	c->after = d->after;
@@ -741,16 +772,6 @@ freed_at_any_moment(void **state)
 }
 
 static void
-put_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void
 the_token_is_as_its_file_says(void **state)
 {
 	char dir[] = "/tmp/c4d-test-XXXXXX", path[64];
@@ -795,6 +816,115 @@ the_token_is_as_its_file_says(void **state)
 	run_ms(e, 20);
 	assert_int_equal(g.calls, 0);
 	unlink(path);
+	rmdir(dir);
+}
+
+/* Rotated while a request is out: it is asked once more, with what the file holds by then. */
+static void
+a_refused_token_is_looked_at_again(void **state)
+{
+	static const char *const once[] = { "new", NULL }, *const often[] = { "1st", "2nd", "3rd", "4th", NULL };
+	char dir[] = "/tmp/c4d-test-XXXXXX", path[64];
+	struct env *e = *state;
+	struct got g = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/token", dir);
+	http_free(e->http);
+	assert_int_equal(new_agent(&e->http, e, e->srv->url, path), 0);
+	put_file(path, "old");
+
+	/* the file holds the same as before: the answer stands */
+	e->srv->deed = (struct deed){ .say = OK_ANSWER, .token = "new" };
+	get(e, &g, "/x", PATIENT_MS);
+	assert_int_equal(g.status, 403);
+	assert_string_equal(g.why, "HTTP 403: ACL not found");
+	assert_int_equal(e->srv->asked, 1);
+
+	/* it is replaced meanwhile; also the body of a PUT goes again */
+	e->srv->deed.swap_path = path;
+	e->srv->deed.swaps = once;
+	ask_full(e, &g, &(struct http_request){ .method = HTTP_PUT, .path = "/v1/x", .body = "{}", .body_len = 2,
+	    .timeout_ms = PATIENT_MS, .max_body = 100 });
+	wait_for(e, &g);
+	assert_int_equal(g.status, 200);
+	assert_string_equal(g.body, OK_BODY);
+	assert_int_equal(e->srv->asked, 3);
+	assert_non_null(strstr(e->srv->last, "\r\n\r\n{}"));
+	assert_int_equal(e->srv->accepted, 1);
+
+	/* once and not for ever: each refusal here comes with another token */
+	e->srv->asked = 0;
+	e->srv->deed.token = "never";
+	e->srv->deed.swaps = often;
+	get(e, &g, "/x", PATIENT_MS);
+	assert_int_equal(g.status, 403);
+	assert_int_equal(e->srv->asked, 2);
+	assert_string_equal(g.why, "HTTP 403: ACL not found");
+
+	/* no token is in what is said of an answer, also when the server repeats it */
+	put_file(path, "s3cr3t-word");
+	e->srv->deed = (struct deed){ .say = "HTTP/1.1 400 X\r\nContent-Length: 28\r\n\r\nbad token s3cr3t-word, sorry!" };
+	get(e, &g, "/x", PATIENT_MS);
+	assert_int_equal(g.status, 400);
+	assert_string_equal(g.why, "HTTP 400: with a text that repeats our secret");
+	e->srv->deed.say = "HTTP/1.1 401 X\r\nContent-Length: 28\r\n\r\nbad token s3cr3t-word, sorry!";
+	get(e, &g, "/x", PATIENT_MS);
+	assert_null(strstr(g.why, "s3cr3t"));
+	unlink(path);
+	rmdir(dir);
+}
+
+/* Asterisk's ARI: basic authentication, and a path before ours. */
+static void
+a_peer_with_a_password(void **state)
+{
+	static const struct {
+		const char *user, *password, *header;
+	} rows[] = {
+		{ "asterisk", "secret", "\r\nAuthorization: Basic YXN0ZXJpc2s6c2VjcmV0\r\n" },
+		{ "a", "b", "\r\nAuthorization: Basic YTpi\r\n" },
+		{ "ab", "b", "\r\nAuthorization: Basic YWI6Yg==\r\n" },
+		{ "ab", "bc~", "\r\nAuthorization: Basic YWI6YmN+\r\n" },
+		{ "abc", "b", "\r\nAuthorization: Basic YWJjOmI=\r\n" },
+	};
+	char dir[] = "/tmp/c4d-test-XXXXXX", path[64], url[128];
+	struct http_peer peer = { .url = url, .what = "Asterisk's ARI", .token_file = "/nowhere", .password_file = path };
+	struct env *e = *state;
+	struct got g = { 0 };
+	size_t i;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/password", dir);
+	snprintf(url, sizeof url, "%s/ari/", e->srv->url);
+	for (i = 0; i < NELEM(rows); i++) {
+		put_file(path, rows[i].password);
+		peer.user = rows[i].user;
+		http_free(e->http);
+		assert_int_equal(http_new_peer(&e->http, e->loop, e->worker, &peer), 0);
+		get(e, &g, "/asterisk/info?only=system", PATIENT_MS);
+		assert_int_equal(g.status, 200);
+		assert_memory_equal(e->srv->last, "GET /ari/asterisk/info?only=system HTTP/1.1\r\n", 45);
+		if (strstr(e->srv->last, rows[i].header) == NULL)
+			fail_msg("%s", e->srv->last);
+		assert_null(strstr(e->srv->last, "X-Consul-Token"));
+	}
+	unlink(path);
+	get(e, &g, "/x", PATIENT_MS);
+	assert_int_equal(g.err, -ENOENT);
+	assert_non_null(strstr(g.why, "cannot use the password of /tmp/c4d-test-"));
+	/* without a user there is neither */
+	peer.user = peer.token_file = NULL;
+	http_free(e->http);
+	assert_int_equal(http_new_peer(&e->http, e->loop, e->worker, &peer), 0);
+	get(e, &g, "/x", PATIENT_MS);
+	assert_int_equal(g.status, 200);
+	assert_null(strstr(e->srv->last, "Authorization"));
+	server_deaf(e->srv);
+	http_free(e->http);
+	assert_int_equal(http_new_peer(&e->http, e->loop, e->worker, &peer), 0);
+	get(e, &g, "/x", PATIENT_MS);
+	assert_non_null(strstr(g.why, "(does Asterisk's ARI listen there?)"));
 	rmdir(dir);
 }
 
@@ -849,7 +979,8 @@ main(void)
 		T(a_get_is_answered), T(one_connection_serves_many), T(a_put_carries_its_body), T(every_answer_has_its_error),
 		T(an_endless_header_ends), T(the_deadline_holds), T(nobody_listens), T(no_route),
 		T(an_idle_connection_may_be_closed), T(cancelled_is_silent), T(one_at_a_time),
-		T(the_callback_may_do_what_it_likes), T(freed_at_any_moment), T(the_token_is_as_its_file_says), T(urls),
+		T(the_callback_may_do_what_it_likes), T(freed_at_any_moment), T(the_token_is_as_its_file_says),
+		T(a_refused_token_is_looked_at_again), T(a_peer_with_a_password), T(urls),
 		cmocka_unit_test(escaping),
 	};
 
