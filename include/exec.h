@@ -16,6 +16,8 @@
  * CONSUL_HTTP_SSL_VERIFY, CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY and CONSUL_TLS_SERVER_NAME
  * of the environment.
  *
+ * With --watch the command's process group is its own, so that it can't read from a terminal.
+ *
  * The exit status is the command's; 128 + signal when one ended it; 126 or 127 when it can't be run, as in a shell.
  */
 #ifndef EXEC_H

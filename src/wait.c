@@ -25,7 +25,7 @@ struct wait {
 	struct http *http;           /* NULL: it is not needed */
 	struct loop_timer dns_timer, http_timer, say_timer;
 	bool dns_good, http_good;
-	char dns_why[128], http_why[320];
+	char dns_why[384], http_why[384];
 	int64_t began_ms, limit_ms;
 	int err;
 };
@@ -69,7 +69,7 @@ on_canary(void *arg, int err, unsigned epoch, const struct dns_msg *msg)
 		return;
 	}
 	snprintf(w->dns_why, sizeof w->dns_why, "%s to answer %s: %s", resolver_server(w->resolvers[w->at]), w->canary,
-	    err != 0 ? strerror(-err) : rcode_text(msg->rcode));
+	    err == -ETIMEDOUT ? "no answer in time (is there a leader?)" : err != 0 ? strerror(-err) : rcode_text(msg->rcode));
 	w->at = (w->at + 1) % w->n;
 	loop_timer_start(&w->dns_timer, w->at == 0 ? RETRY_MS : 0);
 }

@@ -49,7 +49,7 @@ typedef void kv_cb(void *arg, const struct kv_pair *, size_t n);
 MUST_USE int kv_new(struct kv **out, struct loop *, struct worker *, const struct conf *, const char *prefix, int64_t hold_ms,
     kv_cb *, void *arg);
 /* Another configuration: from now on it asks there. The value stays until an answer says otherwise. */
-MUST_USE int kv_set_conf(struct kv *, const struct conf *);
+MUST_USE int kv_set_conf(struct kv *, const struct conf *, int64_t hold_ms);
 void kv_free(struct kv *); /* NULL is fine */
 void kv_view(const struct kv *, struct kv_view *);
 size_t kv_pairs(const struct kv *, const struct kv_pair **out); /* the last good ones; valid until the next change */

@@ -352,15 +352,20 @@ send_request(struct kv *kv, struct buf *path, int64_t timeout_ms, http_cb *cb)
 	buf_free(path);
 }
 
-/* While it is empty somebody looks more often, and when it has stood long enough. */
+/*
+ * While it is empty somebody looks more often, and when it has stood long enough: a query whose token may see nothing is not
+ * woken when it may.
+ */
 static int64_t
 wait_ms(const struct kv *kv)
 {
 	int64_t left = kv->hold_ms - kv->stood_ms;
 
-	if (!is_held(kv) || kv->hold_ms == KV_HOLD_FOREVER)
+	if (kv->empty_wall_ms == 0)
 		return WAIT_MS;
-	return left > EMPTY_WAIT_MS ? EMPTY_WAIT_MS : left > 10 ? left : 10;
+	if (!is_held(kv) || kv->hold_ms == KV_HOLD_FOREVER || left > EMPTY_WAIT_MS)
+		return EMPTY_WAIT_MS;
+	return left > 10 ? left : 10;
 }
 
 static void
@@ -460,7 +465,7 @@ kv_new(struct kv **out, struct loop *loop, struct worker *worker, const struct c
 }
 
 int
-kv_set_conf(struct kv *kv, const struct conf *conf)
+kv_set_conf(struct kv *kv, const struct conf *conf, int64_t hold_ms)
 {
 	struct http *http;
 	int err = http_new(&http, kv->loop, kv->worker, conf);
@@ -470,6 +475,7 @@ kv_set_conf(struct kv *kv, const struct conf *conf)
 	http_free(kv->http);
 	drop_reading(kv);
 	kv->http = http;
+	kv->hold_ms = hold_ms;
 	kv->index = 0;
 	kv->doubtful = false;
 	kv->early = 0;

@@ -191,8 +191,8 @@ on_value(void *arg, const struct kv_pair *pairs, size_t n)
 		return;
 	}
 	if (names.n == DOMAINS_MAX)
-		log_warnx("target", "%s/domain: more than %d domains below %s in Consul's KV: the others are left out", d->kamailio,
-		    DOMAINS_MAX, v.prefix);
+		log_warnx("target", "%s/domain: %d domains below %s in Consul's KV are as many as there can be: what is more is left out",
+		    d->kamailio, DOMAINS_MAX, v.prefix);
 	domains_list_clear(&d->names);
 	d->names = names;
 	d->known = true;
@@ -204,10 +204,10 @@ on_value(void *arg, const struct kv_pair *pairs, size_t n)
 
 int
 domains_new(struct domains **out, struct loop *loop, struct worker *worker, const struct conf *conf, const char *kamailio,
-    const char *prefix, loop_cb *changed, void *arg)
+    const char *prefix, int64_t hold_ms, loop_cb *changed, void *arg)
 {
 	struct domains *d = xcalloc(1, sizeof *d);
-	int err = kv_new(&d->kv, loop, worker, conf, prefix, KV_HOLD_MS, on_value, d);
+	int err = kv_new(&d->kv, loop, worker, conf, prefix, hold_ms, on_value, d);
 
 	if (err != 0) {
 		free(d);
@@ -233,9 +233,9 @@ domains_free(struct domains *d)
 }
 
 void
-domains_set_conf(struct domains *d, const struct conf *conf)
+domains_set_conf(struct domains *d, const struct conf *conf, int64_t hold_ms)
 {
-	if (kv_set_conf(d->kv, conf) != 0)
+	if (kv_set_conf(d->kv, conf, hold_ms) != 0)
 		log_error("target", "%s/domain: cannot use consul.http %s: KV is still asked where it was", d->kamailio, conf->http);
 }
 

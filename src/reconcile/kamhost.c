@@ -77,6 +77,24 @@ on_domains(void *arg)
 	t->ops->kick(t);
 }
 
+/* As long as the slowest of its services, an empty prefix is not believed. */
+static int64_t
+domains_hold_ms(const struct kamhost *h)
+{
+	const struct conf_service *s;
+	int64_t hold_ms = h->conf->domain_services.n > 0 ? 0 : KV_HOLD_MS;
+	size_t i;
+
+	for (i = 0; i < h->conf->domain_services.n; i++) {
+		s = platform_conf(h->deps.platform, h->conf->domain_services.v[i]);
+		if (s == NULL)
+			return KV_HOLD_MS;
+		if (s->empty_hold_ms > hold_ms)
+			hold_ms = s->empty_hold_ms;
+	}
+	return hold_ms;
+}
+
 static void
 add_domains(struct kamhost *h)
 {
@@ -86,7 +104,7 @@ add_domains(struct kamhost *h)
 		return;
 	h->domain = add_table(h, &table_kind_domain);
 	if (c->domain_kv != NULL && domains_new(&h->domains, h->deps.loop, h->deps.worker, platform_root_conf(h->deps.platform),
-	    c->name, c->domain_kv, on_domains, h) != 0)
+	    c->name, c->domain_kv, domains_hold_ms(h), on_domains, h) != 0)
 		log_error("kam", "%s: cannot use consul.http: domain.kv is not read, and no domain is removed", c->name);
 }
 
@@ -146,7 +164,7 @@ kamhost_set_conf(struct kamhost *h, const struct conf_kamailio *conf)
 
 	h->conf = conf;
 	if (h->domains != NULL)
-		domains_set_conf(h->domains, platform_root_conf(h->deps.platform));
+		domains_set_conf(h->domains, platform_root_conf(h->deps.platform), domains_hold_ms(h));
 	for (i = 0; i < h->n; i++)
 		h->targets[i]->ops->set_conf(h->targets[i]);
 }

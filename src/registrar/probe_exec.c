@@ -20,7 +20,7 @@
 
 #define READ_BYTES 4096
 #define READS_PER_TURN 16
-#define DEATH_MS 20 /* one that was killed is gone within this, or waits for a disk */
+#define DEATH_MS 100 /* one that was killed is gone within this, or waits for a disk */
 #define FIRST_FREE_FD 3
 
 struct exec_probe {

@@ -1138,8 +1138,8 @@ test_exec_results(void **state)
 		{ "cat; read x; exit 2", AGENT_CRITICAL, "/bin/sh: exit status 2" },
 		/* signals that c4d ignores are not ignored by a command, and none is blocked */
 		{ "kill -TERM $$; exit 2", AGENT_CRITICAL, "/bin/sh: ended by signal 15 (Terminated)" },
-		{ "grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -d ' \\t'; exit 2", AGENT_CRITICAL,
-		    "SigBlk:0000000000000000\nSigIgn:0000000000000000" },
+		{ "for l in Blk Ign; do echo $l $((0x$(grep Sig$l /proc/$$/status | tail -c 9) & 0x7fffffff)); done; exit 2",
+		    AGENT_CRITICAL, "Blk 0\nIgn 0" }, /* 32 and 33 are the C library's own, and out of its reach */
 		/* of no descriptor but the three: 3 is that of ls itself */
 		{ "echo $(ls /proc/self/fd); exit 2", AGENT_CRITICAL, "0 1 2 3" },
 		/* a process group of its own, in c4d's session */
