@@ -79,8 +79,8 @@ cmd_check(const struct options *o)
 	int rc = daemon_load(&conf, o->file);
 
 	if (rc == EXIT_DONE)
-		printf("%s: the configuration is good: %zu services, %zu kamailios\n", o->file, conf->n_services,
-		    conf->n_kamailios);
+		printf("%s: the configuration is good: %zu services, %zu kamailios, %zu registrations\n", o->file, conf->n_services,
+		    conf->n_kamailios, conf->n_registers);
 	conf_free(conf);
 	return rc;
 }

@@ -36,6 +36,18 @@ on_target(void *arg)
 {
 }
 
+static bool
+kv_has_spoken(const struct kamhost *h)
+{
+	const struct kv *kv = kamhost_kv(h);
+	struct kv_view v;
+
+	if (kv == NULL)
+		return true;
+	kv_view(kv, &v);
+	return v.answered_ms != 0 || v.why[0] != '\0';
+}
+
 /* What is there must be adopted before DNS is asked, as at a first start. */
 static bool
 all_read(const struct plan *p)
@@ -51,6 +63,8 @@ all_read(const struct plan *p)
 			if (t->ops->passes(t) == 0 || (!t->ops->was_read(t) && (kamhost_is_up(h) || !kamhost_was_heard(h))))
 				return false;
 		}
+		if (!kv_has_spoken(h))
+			return false;
 	}
 	return true;
 }
