@@ -6,6 +6,7 @@
 
 #include "base/jsonx.h"
 #include "base/log.h"
+#include "consul/kv.h"
 #include "control/control.h"
 #include "daemon.h"
 

@@ -3,7 +3,7 @@
  *
  * Each registration is a small reconcile of its own: what it should be (section, addresses, maintenance, checks), what the agent
  * says (one question for all services and one for all checks), and the PUTs between the two. A PUT of the same body repairs
- * what drifted, so it is repeated every 10 s whatever the agent says. The status of checks that c4d makes goes at once when it
+ * what drifted, so it is repeated every 10 s whatever the agent says; without ?replace-existing-checks, which ends a maintenance. The status of checks that c4d makes goes at once when it
  * changes, before anything else, on a connection of its own.
  *
  * What c4d registered is remembered in the store, so that what the configuration does not want any more is deregistered, also
@@ -67,8 +67,8 @@ void registrar_start(struct registrar *);
 /* A reload: sections that did not change go on as they are. */
 MUST_USE int registrar_set_conf(struct registrar *, const struct conf *);
 /*
- * The stop: each section's on_stop. `done` runs when all is said to Consul, or the deadline (drain + stop_timeout) has come;
- * a second call means: at once.
+ * The stop: each section's on_stop. `done` runs when all is said to Consul, or the deadline (drain + stop_timeout) has come.
+ * Checks are told meanwhile. A second call ends the drains and leaves Consul a second; a third means: at once.
  */
 typedef void registrar_stopped_cb(void *arg);
 void registrar_stop(struct registrar *, registrar_stopped_cb *, void *arg);

@@ -103,7 +103,7 @@ on_probe(void *arg)
 	ck->output = xstrdup(v.output ? v.output : "");
 	if (moved)
 		ck->since_ms = loop_wall_ms(loop);
-	if (v.status != AGENT_CRITICAL)
+	if (v.status != AGENT_CRITICAL) /* a warning is listed too */
 		ck->passed = true;
 	free(ck->reg->body);
 	ck->reg->body = NULL;

@@ -15,13 +15,13 @@
 /* What c4d's own maintenance begins with, in the reason that Consul keeps as the check's notes. */
 #define REG_MARK "c4d: "
 
-/* In the order in which they are done. */
+/* In the order in which they are done, but that the maintenance of what is not there yet comes after its PUT. */
 enum reg_op {
 	REG_OP_LEAVE = 1,      /* deregister */
-	REG_OP_PUT = 2,        /* register */
-	REG_OP_REMOVE = 4,     /* checks that are too many */
-	REG_OP_MAINT_OFF = 8,
-	REG_OP_MAINT_ON = 16,
+	REG_OP_MAINT_ON = 2,
+	REG_OP_PUT = 4,        /* register */
+	REG_OP_REMOVE = 8,     /* checks that are too many */
+	REG_OP_MAINT_OFF = 16,
 	REG_OP_LOOK = 32,      /* never planned: without a list, see whose it is before anything else */
 };
 

@@ -1,32 +1,15 @@
 #include "registrar/registrar.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/jsonx.h"
 #include "base/log.h"
 #include "registrar_int.h"
 
-#define LIST_GAP_MS 1000
-#define LIST_MAX (16u << 20)
-#define EVENTS_MAX 4096
-#define EVENT_TRIES 5
 #define IMPATIENT_MS 1000
-
-/* The agent's answers are read by the worker: of a thousand services they take a while. */
-struct list_job {
-	struct worker_job job;
-	struct registrar *r; /* NULL: it is gone */
-	char *services, *checks;
-	size_t services_len, checks_len;
-	struct agent_list list;
-	int64_t asked_ms;
-	int err;
-};
 
 /* ---- the lines ---- */
 
@@ -107,257 +90,6 @@ static void
 on_far_line(void *arg, enum line_event ev)
 {
 	/* what it brings is for show; each presence says what it does not know */
-}
-
-/* ---- the agent's lists ---- */
-
-static void
-list_later(struct registrar *r)
-{
-	r->listing = false;
-	free(r->services);
-	r->services = NULL;
-	loop_timer_start(&r->cycle, r->list_again ? LIST_GAP_MS : loop_jitter(r->loop, REG_ASSERT_MS, REG_JITTER));
-	r->list_again = false;
-}
-
-/* The agent answers, but not this: everybody is told all the same, after a look at each. */
-static void
-go_blind(struct registrar *r, const char *why)
-{
-	size_t i;
-
-	if (strcmp(r->list_why, why) != 0)
-		log_warnx("registrar", "the agent's list of services can't be had (%s): it is told all the same", why);
-	snprintf(r->list_why, sizeof r->list_why, "%s", why);
-	r->blind = true;
-	for (i = 0; i < r->n; i++)
-		registration_need(r->regs[i], r->regs[i]->leaving && registrar_knows_ids(r) ? REG_OP_LEAVE : 0, false);
-}
-
-void
-registrar_list_soon(struct registrar *r, int64_t delay_ms)
-{
-	int64_t now = loop_now_ms(r->loop), gap = r->list_ms + LIST_GAP_MS - now;
-
-	if (r->agent == NULL || !r->started)
-		return;
-	if (r->listing) {
-		r->list_again = true;
-		return;
-	}
-	if (delay_ms < gap && r->list_ms > 0)
-		delay_ms = gap;
-	if (!loop_timer_armed(&r->cycle) || r->cycle.due_ms > now + delay_ms)
-		loop_timer_start(&r->cycle, delay_ms);
-}
-
-static void
-on_cycle(void *arg)
-{
-	struct registrar *r = arg;
-
-	r->listing = true;
-	line_add(r->agent, &r->list_services); /* behind what is to be said: that will be in it */
-}
-
-/* False: it was an answer. */
-static bool
-list_failed(struct registrar *r, struct line_job *job, const struct http_answer *a)
-{
-	if (a->err == 0 && a->status == 200)
-		return false;
-	if (line_unreachable(a->err) && a->err != -ETIMEDOUT) {
-		line_add(r->agent, &r->list_services); /* from the beginning */
-		return true;
-	}
-	go_blind(r, a->why);
-	list_later(r);
-	return true;
-}
-
-static bool
-ask_services(void *arg, struct line_request *q)
-{
-	struct registrar *r = arg;
-
-	r->list_ms = loop_now_ms(r->loop);
-	q->method = HTTP_GET;
-	q->max_body = LIST_MAX;
-	buf_puts(&q->path, "/v1/agent/services");
-	return true;
-}
-
-static bool
-ask_checks(void *arg, struct line_request *q)
-{
-	q->method = HTTP_GET;
-	q->max_body = LIST_MAX;
-	buf_puts(&q->path, "/v1/agent/checks");
-	return true;
-}
-
-static char *
-copy_body(const struct http_answer *a)
-{
-	char *p = malloc(a->body_len + 1);
-
-	if (p != NULL)
-		memcpy(p, a->body, a->body_len + 1);
-	return p;
-}
-
-static void
-on_services(void *arg, const struct http_answer *a)
-{
-	struct registrar *r = arg;
-
-	if (list_failed(r, &r->list_services, a))
-		return;
-	free(r->services);
-	r->services = copy_body(a);
-	r->services_len = a->body_len;
-	line_add_first(r->agent, &r->list_checks);
-}
-
-static void
-parse_run(struct worker_job *wj)
-{
-	struct list_job *job = CONTAINER_OF(wj, struct list_job, job);
-
-	job->err = job->services == NULL || job->checks == NULL ? -ENOMEM :
-	    agent_list_parse(&job->list, job->services, job->services_len, job->checks, job->checks_len);
-}
-
-static void
-take_list(struct registrar *r, struct list_job *job)
-{
-	size_t i;
-
-	if (job->err != 0) {
-		go_blind(r, job->err == -ENOMEM ? "out of memory" : "its answer is not a list of services and checks");
-		return;
-	}
-	if (r->list_why[0] != '\0')
-		log_notice("registrar", "the agent's list of services can be had again");
-	r->list_why[0] = '\0';
-	r->blind = false;
-	r->list_known = true;
-	agent_list_clear(&r->list);
-	r->list = job->list;
-	memset(&job->list, 0, sizeof job->list);
-	for (i = r->n; i-- > 0;) /* one that has left goes */
-		registration_apply(r->regs[i], &r->list, job->asked_ms);
-}
-
-static void
-parse_done(struct worker_job *wj)
-{
-	struct list_job *job = CONTAINER_OF(wj, struct list_job, job);
-	struct registrar *r = job->r;
-
-	if (r != NULL) {
-		r->parsing = NULL;
-		take_list(r, job);
-		list_later(r);
-		registrar_stop_check(r);
-	}
-	agent_list_clear(&job->list);
-	free(job->services);
-	free(job->checks);
-	free(job);
-}
-
-static void
-on_checks(void *arg, const struct http_answer *a)
-{
-	struct registrar *r = arg;
-	struct list_job *job;
-
-	if (list_failed(r, &r->list_checks, a))
-		return;
-	job = xcalloc(1, sizeof *job);
-	job->job.run = parse_run;
-	job->job.done = parse_done;
-	job->r = r;
-	job->services = r->services;
-	job->services_len = r->services_len;
-	r->services = NULL;
-	job->checks = copy_body(a);
-	job->checks_len = a->body_len;
-	job->asked_ms = r->list_ms;
-	r->parsing = job;
-	worker_submit(r->worker, WORKER_URGENT, &job->job);
-}
-
-/* ---- events ---- */
-
-static void
-event_free(struct reg_event *e)
-{
-	TAILQ_REMOVE(&e->r->events, e, link);
-	e->r->n_events--;
-	line_drop(e->r->far, &e->job);
-	free(e->name);
-	free(e->body);
-	free(e);
-}
-
-static bool
-event_ask(void *arg, struct line_request *q)
-{
-	struct reg_event *e = arg;
-
-	buf_puts(&q->path, "/v1/event/fire/");
-	http_add_escaped(&q->path, e->name);
-	q->body = e->body;
-	return true;
-}
-
-static void
-event_done(void *arg, const struct http_answer *a)
-{
-	struct reg_event *e = arg;
-	struct registrar *r = e->r;
-
-	if (line_unreachable(a->err) && ++e->tries < EVENT_TRIES) {
-		line_add(r->far, &e->job);
-		return;
-	}
-	if (a->err != 0 || a->status != 200)
-		log_warnx("registrar", "the event %s was not fired: %.200s", e->name, a->why);
-	event_free(e);
-	registrar_stop_check(r);
-}
-
-void
-registrar_event(struct registrar *r, const char *name, const struct registration *reg, const char *what)
-{
-	struct reg_event *e;
-	json_t *body;
-
-	if (!r->conf->events || r->n_events >= EVENTS_MAX)
-		return;
-	body = json_object();
-	jsonx_set_text(body, "id", reg->id);
-	jsonx_set_text(body, "name", reg->conf ? reg->conf->service : reg->name);
-	if (reg->conf != NULL) {
-		jsonx_set_text(body, "address", reg->address);
-		jsonx_set_int(body, "port", reg->conf->port);
-	}
-	if (what != NULL)
-		jsonx_set_text(body, "maintenance", what);
-	e = xcalloc(1, sizeof *e);
-	e->r = r;
-	e->name = xstrdup(name);
-	e->body = json_dumps(body, JSON_COMPACT);
-	json_decref(body);
-	e->job.ask = event_ask;
-	e->job.done = event_done;
-	e->job.arg = e;
-	TAILQ_INSERT_TAIL(&r->events, e, link);
-	r->n_events++;
-	line_add(r->far, &e->job);
 }
 
 /* ---- the store ---- */
@@ -629,12 +361,10 @@ registrar_new(struct registrar **out, struct loop *loop, struct worker *worker, 
 	r->worker = worker;
 	r->store = store;
 	r->conf = conf;
-	TAILQ_INIT(&r->events);
+	LIST_INIT(&r->events);
 	eid_of_machine(machine_id, r->machine);
 	read_machine(r);
-	r->list_services = (struct line_job){ .ask = ask_services, .done = on_services, .arg = r };
-	r->list_checks = (struct line_job){ .ask = ask_checks, .done = on_checks, .arg = r };
-	loop_timer_init(&r->cycle, loop, on_cycle, r);
+	reg_list_init(r);
 	loop_timer_init(&r->deadline, loop, on_deadline, r);
 	loop_timer_init(&r->drain, loop, on_drain, r);
 	for (i = 0; i < conf->n_registers; i++)
@@ -665,6 +395,13 @@ registrar_start(struct registrar *r)
 	begin(r);
 }
 
+void
+registrar_add(struct registrar *r, struct registration *reg)
+{
+	r->regs = xrealloc(r->regs, r->n + 1, sizeof *r->regs);
+	r->regs[r->n++] = reg;
+}
+
 /* The registrations of the new configuration, in its order, and behind them what leaves. */
 static void
 swap_sections(struct registrar *r, const struct conf *conf)
@@ -672,24 +409,23 @@ swap_sections(struct registrar *r, const struct conf *conf)
 	struct registration **old = r->regs;
 	size_t i, k, n_old = r->n;
 
-	r->regs = xcalloc(n_old + conf->n_registers, sizeof *r->regs);
+	r->regs = NULL;
 	r->n = 0;
 	for (i = 0; i < conf->n_registers; i++) {
 		for (k = 0; k < n_old; k++)
 			if (old[k] != NULL && !old[k]->leaving && strcmp(old[k]->name, conf->registers[i]->name) == 0)
 				break;
 		if (k < n_old) {
-			r->regs[r->n++] = old[k];
+			registrar_add(r, old[k]);
 			old[k] = NULL;
 		} else {
 			registration_new(r, conf->registers[i]->name);
 		}
 		registration_set_conf(r->regs[i], conf->registers[i]);
 	}
-	r->regs = xrealloc(r->regs, r->n + n_old + 1, sizeof *r->regs);
 	for (k = 0; k < n_old; k++)
 		if (old[k] != NULL)
-			r->regs[r->n++] = old[k];
+			registrar_add(r, old[k]);
 	free(old);
 	for (i = r->n; i-- > conf->n_registers;) {
 		struct registration *reg = r->regs[i];
@@ -737,22 +473,17 @@ registrar_free(struct registrar *r)
 	while (r->n > 0)
 		registration_free(r->regs[--r->n]);
 	free(r->regs);
-	while (!TAILQ_EMPTY(&r->events))
-		event_free(TAILQ_FIRST(&r->events));
+	reg_event_drop_all(r);
+	reg_list_fini(r);
 	line_free(r->urgent);
 	line_free(r->agent);
 	line_free(r->far);
 	iface_free(r->iface);
 	eid_free(r->asterisk);
 	resolver_free(r->resolver);
-	loop_timer_fini(&r->cycle);
 	loop_timer_fini(&r->deadline);
 	loop_timer_fini(&r->drain);
 	loop_later_cancel(r->loop, &r->done_later);
-	if (r->parsing != NULL)
-		r->parsing->r = NULL;
-	agent_list_clear(&r->list);
-	free(r->services);
 	free(r);
 }
 

@@ -1,8 +1,11 @@
 /*
  * registrar_int: what the files of the registrar share.
  *
- *   registrar.c     the whole: lines, the agent's lists, configuration, the operator's word, the stop
- *   registration.c  one registration: what it should be, and the one job that says so to the agent
+ *   registrar.c     the whole: lines, configuration, the operator's word, the stop
+ *   reg_list.c      the agent's lists
+ *   reg_event.c     Consul events
+ *   registration.c  one registration: the one job that says to the agent what it should be
+ *   reg_place.c     what it should be
  *   reg_check.c     one check of it: its probe, and telling the agent
  *   presence.c      what the catalog and DNS say of it
  *   reg_show.c      views, problems
@@ -130,7 +133,7 @@ struct registration { /* owned by the registrar */
 
 /* A Consul event to be fired. */
 struct reg_event {
-	TAILQ_ENTRY(reg_event) link;
+	LIST_ENTRY(reg_event) link;
 	struct registrar *r;
 	struct line_job job;
 	char *name, *body;
@@ -180,6 +183,7 @@ struct registrar {
 	struct line_job list_services, list_checks;
 	bool listing, list_again, list_known;
 	bool blind;          /* the list can't be had, though the agent answers */
+	unsigned list_timeouts; /* in a row */
 	int64_t list_ms;     /* monotonic; when it was asked for */
 	char *services;      /* the first half of the answer */
 	size_t services_len;
@@ -187,7 +191,7 @@ struct registrar {
 	struct agent_list list;
 	char list_why[300];
 	int64_t lost_ms;     /* monotonic, since when the agent is lost; 0: it is not */
-	TAILQ_HEAD(, reg_event) events;
+	LIST_HEAD(, reg_event) events; /* their order is the line's */
 	size_t n_events;
 	/* the stop */
 	bool stopping, stopped;
@@ -199,8 +203,7 @@ struct registrar {
 };
 
 /* registrar.c */
-void registrar_list_soon(struct registrar *, int64_t delay_ms);
-void registrar_event(struct registrar *, const char *name, const struct registration *, const char *what);
+void registrar_add(struct registrar *, struct registration *); /* behind the others */
 void registrar_forget(struct registration *); /* it has left: frees it */
 void registrar_stop_check(struct registrar *);
 bool registrar_knows_ids(const struct registrar *);
@@ -209,20 +212,37 @@ void registrar_remember(struct registration *); /* unless the store has it */
 bool registrar_lost(const struct registrar *);
 const char *registrar_lost_why(const struct registrar *);
 
+/* reg_list.c */
+void reg_list_init(struct registrar *);
+void reg_list_fini(struct registrar *);
+void registrar_list_soon(struct registrar *, int64_t delay_ms);
+
+/* reg_event.c */
+void registrar_event(struct registrar *, const char *name, const struct registration *, const char *what);
+void reg_event_drop_all(struct registrar *);
+
 /* registration.c */
 struct registration *registration_new(struct registrar *, const char *name);
 void registration_free(struct registration *);
 void registration_set_conf(struct registration *, const struct conf_register *);
-void registration_place(struct registration *); /* fills in the places: what changed is said */
 void registration_leave(struct registration *);
 void registration_apply(struct registration *, const struct agent_list *, int64_t asked_ms);
 void registration_need(struct registration *, unsigned ops, bool first);
 void registration_opens(struct registration *); /* a check has passed */
-void registration_reshape(struct registration *); /* what it consists of may have changed */
+void registration_forget(struct registration *); /* that the agent has it */
+void registration_take_off(struct registration *);
 void registration_update(struct registration *); /* state and why; a line when it changed */
 void registration_stop(struct registration *);
 void registration_cut_short(struct registration *);
 bool registration_tells(const struct registration *); /* the agent has it, as far as is known, and it is ours */
+
+/* reg_place.c */
+void registration_place(struct registration *); /* fills in the places: what changed is said */
+void registration_reshape(struct registration *); /* what it consists of may have changed */
+bool registration_wants_maintenance(const struct registration *);
+/* Builds the body, if it must be. False: something is not known. */
+bool registration_fresh_body(struct registration *);
+char *registration_hiding_id(const struct registration *); /* of the check that hides it; the caller frees */
 
 /* reg_check.c */
 struct reg_check *reg_check_new(struct registration *, const struct conf_check *);

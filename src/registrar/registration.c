@@ -1,6 +1,6 @@
 /*
- * registration: what it should be is worked out from its section and the places in it; what is to be said is a set of
- * operations (reg_plan.h), and one job on the agent's line says them, one after the other, each as it is right at that moment.
+ * registration: what it should be is worked out in reg_place.c; what is to be said is a set of operations (reg_plan.h), and
+ * one job on the agent's line says them, one after the other, each as it is right at that moment.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -18,236 +18,9 @@
 #define RETRY_STOP_MS 500
 #define REASON_MAX 200
 
-/* ---- what it should be ---- */
-
-static bool
-wants_maintenance(const struct registration *reg)
-{
-	return reg->rec.maintenance || reg->stop_maint;
-}
-
-static void
-places_of(const struct registration *reg, struct agent_places *p)
-{
-	*p = (struct agent_places){
-		.address = reg->address,
-		.tagged = (const char *const *)reg->tagged,
-		.hostname = reg->r->hostname,
-		.eid = reg->eid,
-		.machine = reg->r->machine,
-		.http_port = reg->r->http_port,
-	};
-}
-
-/* The states of the checks, as they are, or so that nothing of it is listed. The caller frees. */
-static struct agent_check_state *
-states_of(const struct registration *reg, bool hide)
-{
-	struct agent_check_state *v = xcalloc(reg->n_checks, sizeof *v);
-	size_t i;
-
-	for (i = 0; i < reg->n_checks; i++) {
-		const struct reg_check *ck = reg->checks[i];
-
-		v[i].off = ck->off;
-		v[i].status = hide || ck->status == AGENT_NO_STATUS ? AGENT_CRITICAL : ck->status;
-		v[i].output = ck->output ? ck->output : "";
-	}
-	return v;
-}
-
-static char *
-build_body(const struct registration *reg, bool hide)
-{
-	struct agent_check_state *states = states_of(reg, hide);
-	struct agent_places places;
-	char *body;
-
-	places_of(reg, &places);
-	body = agent_register_body(reg->conf, &places, states);
-	free(states);
-	return body;
-}
-
-static uint64_t
-hash_text(const char *s)
-{
-	uint64_t h = 14695981039346656037ull;
-
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211ull;
-	return h ? h : 1;
-}
-
-static bool
-gate_is_open(const struct registration *reg)
-{
-	size_t i;
-
-	if (strcmp(reg->conf->when, "now") == 0)
-		return true;
-	for (i = 0; i < reg->n_checks; i++)
-		if (reg->checks[i]->ours && !reg->checks[i]->off && !reg->checks[i]->passed)
-			return false;
-	return true;
-}
-
-/* Body, and with it each check's status, as it is put now. False: something is not known. */
-static bool
-fresh_body(struct registration *reg)
-{
-	bool hide = wants_maintenance(reg) && !reg->has && !reg->accepted;
-	size_t i;
-
-	if (reg->body != NULL && reg->body_hides == hide)
-		return true;
-	free(reg->body);
-	reg->body = build_body(reg, hide);
-	reg->body_hides = hide;
-	for (i = 0; i < reg->n_checks; i++) {
-		struct reg_check *ck = reg->checks[i];
-
-		ck->put = hide || ck->status == AGENT_NO_STATUS ? AGENT_CRITICAL : ck->status;
-	}
-	return reg->body != NULL;
-}
-
+/* What the operator switched off. */
 void
-registration_reshape(struct registration *reg)
-{
-	char *body;
-	uint64_t shape = 0;
-
-	free(reg->body);
-	reg->body = NULL;
-	if (reg->conf == NULL)
-		return;
-	if (reg->ready) {
-		struct agent_check_state *states = xcalloc(reg->n_checks, sizeof *states);
-		struct agent_places places;
-		size_t i;
-
-		for (i = 0; i < reg->n_checks; i++) {
-			states[i].off = reg->checks[i]->off;
-			states[i].status = AGENT_CRITICAL;
-			states[i].output = "";
-		}
-		places_of(reg, &places);
-		body = agent_register_body(reg->conf, &places, states);
-		free(states);
-		if (body == NULL) {
-			reg->ready = false;
-			snprintf(reg->wait_why, sizeof reg->wait_why,
-			    "a check or the meta has a place that stands for what is not known ({address} with Consul's own address, {eid})");
-		} else {
-			shape = hash_text(body);
-			free(body);
-		}
-	}
-	if (shape != 0 && shape != reg->shape_put)
-		reg->ops |= REG_OP_PUT;
-	reg->shape = shape;
-	registration_need(reg, 0, false); /* also what waited for it to be ready */
-}
-
-/* ---- places ---- */
-
-static void
-set_text(char **field, const char *text)
-{
-	if (*field != NULL && strcmp(*field, text) == 0)
-		return;
-	free(*field);
-	*field = xstrdup(text);
-}
-
-/* One address of the section. False: it has none, and had none. */
-static bool
-place_address(struct registration *reg, char **field, const char *text)
-{
-	char out[256], why[120] = "";
-
-	if (text == NULL) {
-		set_text(field, "");
-		return true;
-	}
-	if (iface_expand(text, out, sizeof out, why, sizeof why) == 0) {
-		set_text(field, out);
-		return true;
-	}
-	if (*field != NULL && **field != '\0' && reg->accepted) {
-		snprintf(reg->place_why, sizeof reg->place_why, "%s; still registered with %s", why, *field);
-		return true;
-	}
-	snprintf(reg->wait_why, sizeof reg->wait_why, "address %s: %s", text, why[0] ? why : "it can't be used");
-	return false;
-}
-
-static bool
-place_addresses(struct registration *reg)
-{
-	bool ok = place_address(reg, &reg->address, reg->conf->address);
-	size_t i;
-
-	for (i = 0; i < reg->conf->n_tagged && ok; i++)
-		ok = place_address(reg, &reg->tagged[i], reg->conf->tagged[i]->address);
-	return ok;
-}
-
-static bool
-place_eid(struct registration *reg)
-{
-	struct registrar *r = reg->r;
-	const char *eid = reg->conf->eid ? reg->conf->eid : "machine";
-
-	if (strcmp(eid, "machine") == 0) {
-		set_text(&reg->eid, r->machine);
-		return true;
-	}
-	if (strcmp(eid, "asterisk") != 0) {
-		set_text(&reg->eid, eid);
-		return true;
-	}
-	set_text(&reg->eid, r->asterisk_eid);
-	if (r->asterisk_eid[0] != '\0')
-		return true;
-	snprintf(reg->wait_why, sizeof reg->wait_why, "eid: Asterisk has not said it yet%s%s",
-	    r->asterisk && *eid_why(r->asterisk) ? ": " : "", r->asterisk ? eid_why(r->asterisk) : "");
-	return false;
-}
-
-static bool
-has_id(const struct registration *reg, const char *id)
-{
-	return reg->id != NULL && strcmp(reg->id, id) == 0;
-}
-
-/* A section before this one has its id. */
-static bool
-is_second(const struct registration *reg)
-{
-	const struct registrar *r = reg->r;
-	size_t i;
-
-	for (i = 0; i < r->n && r->regs[i] != reg; i++)
-		if (!r->regs[i]->leaving && has_id(r->regs[i], reg->id))
-			return true;
-	return false;
-}
-
-static struct registration *
-find_leaving(const struct registrar *r, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < r->n; i++)
-		if (r->regs[i]->leaving && has_id(r->regs[i], id))
-			return r->regs[i];
-	return NULL;
-}
-
-static void
-take_off(struct registration *reg)
+registration_take_off(struct registration *reg)
 {
 	size_t i;
 
@@ -269,8 +42,8 @@ drop_extra(struct registration *reg)
 		free(reg->extra[--reg->n_extra]);
 }
 
-static void
-forget_agent(struct registration *reg)
+void
+registration_forget(struct registration *reg)
 {
 	size_t i;
 
@@ -283,97 +56,17 @@ forget_agent(struct registration *reg)
 		reg->checks[i]->told = reg->checks[i]->agent = AGENT_NO_STATUS;
 }
 
-/* What the store remembers of this id, and what the operator said. */
-static void
-adopt_record(struct registration *reg)
-{
-	struct registration *old = find_leaving(reg->r, reg->id);
-
-	if (old == NULL)
-		return;
-	free(reg->rec.reason);
-	free(reg->rec.who);
-	free(reg->rec.off);
-	reg->rec = old->rec;
-	memset(&old->rec, 0, sizeof old->rec);
-	reg->remembered = old->remembered;
-	old->remembered = false;
-	registrar_forget(old);
-}
-
-/* The old id leaves; what the operator said goes with the section. */
-static void
-leave_id(struct registration *reg)
-{
-	struct registration *old = registration_new(reg->r, reg->name);
-
-	old->id = reg->id;
-	old->rec = reg->rec;
-	old->rec.reason = xstrdup(reg->rec.reason);
-	old->rec.who = xstrdup(reg->rec.who);
-	old->rec.off = xstrdup(reg->rec.off);
-	old->remembered = reg->remembered;
-	old->accepted = reg->accepted;
-	old->has = reg->has;
-	old->foreign = reg->foreign;
-	old->judged = reg->judged;
-	reg->id = NULL;
-	reg->remembered = false;
-	line_drop(reg->r->agent, &reg->job);
-	reg->op = reg->ops = 0;
-	registration_leave(old);
-}
-
 static bool
-place_id(struct registration *reg, const struct agent_places *places)
+gate_is_open(const struct registration *reg)
 {
-	char *id = agent_expand(reg->conf->id, reg->conf, places);
 	size_t i;
 
-	if (id == NULL) {
-		snprintf(reg->wait_why, sizeof reg->wait_why, "id %s: a place in it stands for what is not known yet", reg->conf->id);
-		return false;
-	}
-	if (reg->id != NULL && strcmp(reg->id, id) != 0) {
-		log_notice("registrar", "%s: its id is %s now, and was %s", reg->name, id, reg->id);
-		leave_id(reg);
-		forget_agent(reg);
-		reg->judged = reg->r->list_known;
-	}
-	if (reg->id == NULL) {
-		reg->id = id;
-		adopt_record(reg);
-		take_off(reg);
-		if (!reg->remembered && (reg->rec.maintenance || reg->rec.off != NULL)) /* said before it had an id */
-			registrar_store(reg);
-	} else {
-		free(id);
-	}
-	for (i = 0; i < reg->n_checks; i++) {
-		free(reg->checks[i]->id);
-		reg->checks[i]->id = agent_check_id(reg->id, reg->checks[i]->conf);
-	}
-	reg->twice = is_second(reg);
+	if (strcmp(reg->conf->when, "now") == 0)
+		return true;
+	for (i = 0; i < reg->n_checks; i++)
+		if (reg->checks[i]->ours && !reg->checks[i]->off && !reg->checks[i]->passed)
+			return false;
 	return true;
-}
-
-void
-registration_place(struct registration *reg)
-{
-	struct agent_places places;
-	size_t i;
-
-	if (reg->conf == NULL)
-		return;
-	reg->wait_why[0] = reg->place_why[0] = '\0';
-	reg->ready = place_addresses(reg);
-	reg->ready = place_eid(reg) && reg->ready;
-	places_of(reg, &places);
-	reg->ready = place_id(reg, &places) && reg->ready;
-	for (i = 0; i < reg->n_checks && reg->ready; i++)
-		reg_check_aim(reg->checks[i], &places);
-	registration_reshape(reg);
-	registration_opens(reg);
 }
 
 void
@@ -408,13 +101,15 @@ next_op(const struct registration *reg)
 		return REG_OP_LEAVE;
 	if (reg->leaving || reg->twice)
 		return 0;
+	if ((ops & REG_OP_MAINT_ON) && (reg->accepted || reg->has))
+		return REG_OP_MAINT_ON;
 	if ((ops & REG_OP_PUT) && reg->ready && reg->open && reg->stop != REG_STOP_ACT)
 		return REG_OP_PUT;
 	if (!reg->accepted && !reg->has)
 		return 0;
 	if ((ops & REG_OP_REMOVE) && reg->n_extra > 0)
 		return REG_OP_REMOVE;
-	return ops & (ops & REG_OP_MAINT_OFF ? REG_OP_MAINT_OFF : REG_OP_MAINT_ON);
+	return ops & REG_OP_MAINT_OFF;
 }
 
 void
@@ -452,7 +147,7 @@ add_reason(struct buf *b, const struct registration *reg)
 static bool
 replaces(const struct registration *reg)
 {
-	return reg->r->blind && reg->shape_put != 0 && reg->shape_put != reg->shape && !wants_maintenance(reg);
+	return reg->r->blind && reg->shape_put != 0 && reg->shape_put != reg->shape && !registration_wants_maintenance(reg);
 }
 
 static bool
@@ -461,7 +156,7 @@ job_ask(void *arg, struct line_request *q)
 	struct registration *reg = arg;
 	unsigned op = next_op(reg);
 
-	if (op == REG_OP_PUT && !fresh_body(reg))
+	if (op == REG_OP_PUT && !registration_fresh_body(reg))
 		op = 0;
 	if (op == 0)
 		return false;
@@ -530,7 +225,7 @@ on_put(struct registration *reg)
 		reg->checks[i]->told = is_new ? AGENT_NO_STATUS : reg->checks[i]->told;
 		reg_check_tell(reg->checks[i], false);
 	}
-	if (is_new && wants_maintenance(reg) && reg->maint == REG_MAINT_NONE)
+	if (is_new && registration_wants_maintenance(reg) && reg->maint == REG_MAINT_NONE)
 		reg->ops |= REG_OP_MAINT_ON;
 	registrar_event(r, "c4d-register", reg, NULL);
 	registrar_list_soon(r, LIST_AFTER_MS);
@@ -542,25 +237,43 @@ static void
 on_left(struct registration *reg)
 {
 	log_notice("registrar", "%s: deregistered (%s)", reg->name, reg->id);
-	forget_agent(reg);
+	registration_forget(reg);
 	loop_timer_stop(&reg->timer);
 	registrar_event(reg->r, "c4d-deregister", reg, NULL);
 	reg->stop = REG_STOP_DONE;
 }
 
+/* Its maintenance is certain now: what hid it until then may go. */
 static void
-on_maintenance(struct registration *reg, bool on)
+unhide(struct registration *reg)
 {
 	size_t i;
 
-	log_notice("registrar", "%s: maintenance is %s at Consul", reg->name, on ? "on" : "off");
-	if (reg->maint != REG_MAINT_FOREIGN) /* that one stays: Consul knows one at a time */
-		reg->maint = on ? REG_MAINT_OURS : REG_MAINT_NONE;
-	for (i = 0; i < reg->n_checks; i++) /* it may have been registered without their true status */
+	if (reg->body_hides && reg->n_extra < REG_EXTRA_MAX) {
+		reg->extra[reg->n_extra++] = registration_hiding_id(reg);
+		reg->ops |= REG_OP_REMOVE;
+	}
+	reg->body_hides = false;
+	free(reg->body);
+	reg->body = NULL;
+	for (i = 0; i < reg->n_checks; i++) /* registered without their true status */
 		if (reg->checks[i]->told == AGENT_NO_STATUS)
 			reg_check_tell(reg->checks[i], false);
-	registrar_event(reg->r, "c4d-maintenance", reg, on ? "on" : "off");
-	registrar_list_soon(reg->r, LIST_AFTER_MS);
+}
+
+static void
+on_maintenance(struct registration *reg, bool on)
+{
+	enum reg_maintenance now = on ? REG_MAINT_OURS : REG_MAINT_NONE;
+
+	if (on)
+		unhide(reg);
+	if (reg->maint != REG_MAINT_FOREIGN && reg->maint != now) { /* that one stays: Consul knows one at a time */
+		reg->maint = now;
+		log_notice("registrar", "%s: maintenance is %s at Consul", reg->name, on ? "on" : "off");
+		registrar_event(reg->r, "c4d-maintenance", reg, on ? "on" : "off");
+		registrar_list_soon(reg->r, LIST_AFTER_MS);
+	}
 	if (on && reg->stop == REG_STOP_ACT)
 		reg->stop = REG_STOP_NO; /* it goes on in maintenance, as long as c4d does */
 }
@@ -607,6 +320,15 @@ op_text(unsigned op)
 }
 
 static void
+forgotten(struct registration *reg)
+{
+	reg->forgotten++;
+	log_notice("registrar", "%s: the agent forgot it (%s): registering it again", reg->name, reg->id);
+	registration_forget(reg);
+	reg->ops |= REG_OP_PUT;
+}
+
+static void
 on_refused(struct registration *reg, unsigned op, const struct http_answer *a)
 {
 	struct registrar *r = reg->r;
@@ -615,7 +337,7 @@ on_refused(struct registration *reg, unsigned op, const struct http_answer *a)
 	reg->failures++;
 	reg->ops &= ~op;
 	if ((op == REG_OP_MAINT_ON || op == REG_OP_MAINT_OFF) && a->status == 404) {
-		registrar_list_soon(r, 0); /* the agent forgot it: first things first */
+		forgotten(reg);
 		if (reg->stop == REG_STOP_ACT)
 			reg->stop = REG_STOP_NO;
 		return;
@@ -631,7 +353,7 @@ on_refused(struct registration *reg, unsigned op, const struct http_answer *a)
 static void
 take_foreign(struct registration *reg, bool foreign)
 {
-	if (foreign && !reg->foreign)
+	if (foreign && !reg->foreign && !reg->leaving)
 		log_warnx("registrar", "%s: registered by another machine (%s): it is left alone; give this one another id", reg->name,
 		    reg->id);
 	if (!foreign && reg->foreign) {
@@ -651,7 +373,7 @@ take_foreign(struct registration *reg, bool foreign)
 static void
 on_look(struct registration *reg, const struct http_answer *a)
 {
-	json_t *service = a->err == 0 && a->status == 200 ? json_loadb(a->body, a->body_len, 0, NULL) : NULL;
+	json_t *service = a->err == 0 && a->status == 200 ? json_loadb(a->body, a->body_len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	const char *machine = jsonx_get_text(json_object_get(service, "Meta"), "c4d-machine");
 
 	take_foreign(reg, machine != NULL && strcmp(machine, reg->r->machine) != 0);
@@ -699,8 +421,8 @@ on_timer(void *arg)
 		registration_need(reg, REG_OP_LEAVE, reg->r->stopping);
 	else if (reg->stop == REG_STOP_ACT)
 		registration_need(reg, REG_OP_MAINT_ON, true);
-	else
-		registration_need(reg, REG_OP_PUT, false);
+	else /* its maintenance first: should the agent have forgotten both, the body must hide it */
+		registration_need(reg, REG_OP_PUT | (registration_wants_maintenance(reg) ? REG_OP_MAINT_ON : 0), false);
 }
 
 bool
@@ -754,18 +476,17 @@ apply_leaving(struct registration *reg, const struct reg_plan *p)
 static void
 apply_plan(struct registration *reg, const struct reg_plan *p)
 {
-	if (p->forgotten) {
-		reg->forgotten++;
-		log_notice("registrar", "%s: the agent forgot it (%s): registering it again", reg->name, reg->id);
-	}
-	if (!p->has && !p->unlisted)
-		forget_agent(reg);
+	if (p->forgotten)
+		forgotten(reg);
+	else if (!p->has && !p->unlisted)
+		registration_forget(reg);
 	if (p->has) {
 		reg->has = true;
 		reg->seen = reg->accepted;
 		reg->maint = p->maintenance;
 		reg->worst = p->worst;
-		set_text(&reg->notes, p->notes ? p->notes : "");
+		free(reg->notes);
+		reg->notes = xstrdup(p->notes ? p->notes : "");
 	}
 	reg->unlisted = p->unlisted;
 	take_extra(reg, p);
@@ -810,7 +531,7 @@ registration_apply(struct registration *reg, const struct agent_list *list, int6
 		.open = reg->open && reg->ready,
 		.accepted = reg->accepted,
 		.seen = reg->seen,
-		.maintenance = wants_maintenance(reg),
+		.maintenance = registration_wants_maintenance(reg),
 		.checks = checks,
 		.n_checks = reg->n_checks,
 	};
@@ -823,7 +544,8 @@ registration_apply(struct registration *reg, const struct agent_list *list, int6
 		reg->worst = p.worst;
 	} else if (reg->op_ms < asked_ms || reg->op_ms == 0) { /* else the list is older than what we said */
 		apply_plan(reg, &p);
-		take_checks(reg, seen, asked_ms);
+		if (!p.unlisted)
+			take_checks(reg, seen, asked_ms);
 	}
 	free(checks);
 	free(seen);
@@ -871,7 +593,7 @@ state_of(const struct registration *reg, const char **why)
 		*why = reg->refused;
 		return REG_FAILED;
 	}
-	if (!reg->accepted || reg->shape != reg->shape_put || (wants_maintenance(reg) && reg->maint == REG_MAINT_NONE))
+	if (!reg->accepted || reg->shape != reg->shape_put || (registration_wants_maintenance(reg) && reg->maint == REG_MAINT_NONE))
 		return REG_PENDING;
 	*why = reg->place_why;
 	if (reg->unlisted)
@@ -975,8 +697,7 @@ registration_new(struct registrar *r, const char *name)
 	reg->job.arg = reg;
 	loop_timer_init(&reg->timer, r->loop, on_timer, reg);
 	presence_init(&reg->presence, reg);
-	r->regs = xrealloc(r->regs, r->n + 1, sizeof *r->regs);
-	r->regs[r->n++] = reg;
+	registrar_add(r, reg);
 	return reg;
 }
 
@@ -1032,7 +753,7 @@ registration_set_conf(struct registration *reg, const struct conf_register *conf
 	reg->tagged = xcalloc(conf->n_tagged, sizeof *reg->tagged);
 	reg->n_tagged = conf->n_tagged;
 	if (reg->id != NULL)
-		take_off(reg);
+		registration_take_off(reg);
 }
 
 void

@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh: the figures of the README, measured: a table, and build/bench.json (see bench.py).
 # BENCH_N=50: how often each is measured. CONSUL_TEMPLATE=/path: the same work beside it. Without arguments also that
-# of size (bench_scale.py, build/bench_scale.json).
+# of size (bench_scale.py, build/bench_scale.json) and the registrar's (bench_registrar.py, build/bench_registrar.json).
 set -eu
 cd "$(dirname "$0")/../.."
 tests/tools/deps.sh build test
@@ -9,5 +9,10 @@ C4D_LAB_CONSUL=$(tests/tools/consul.sh)
 export C4D_LAB_CONSUL
 [ -n "${C4D:-}" ] || make --no-print-directory -j"$(nproc)" all
 export PYTHONDONTWRITEBYTECODE=1
-/usr/bin/python3 tests/tools/bench.py "$@"
-[ $# -gt 0 ] || exec /usr/bin/python3 tests/tools/bench_scale.py
+status=0
+/usr/bin/python3 tests/tools/bench.py "$@" || status=1
+if [ $# -eq 0 ]; then
+	/usr/bin/python3 tests/tools/bench_scale.py || status=1
+	/usr/bin/python3 tests/tools/bench_registrar.py || status=1
+fi
+exit $status
