@@ -67,7 +67,7 @@ on_agent_line(void *arg, enum line_event ev)
 		return;
 	}
 	on_back(r);
-	registrar_list_soon(r, 0); /* it may have been started again, with or without its memory */
+	registrar_list_first(r); /* it may have been started again, with or without its memory */
 }
 
 static void

@@ -216,6 +216,7 @@ const char *registrar_lost_why(const struct registrar *);
 void reg_list_init(struct registrar *);
 void reg_list_fini(struct registrar *);
 void registrar_list_soon(struct registrar *, int64_t delay_ms);
+void registrar_list_first(struct registrar *); /* now, and before what waits to be said */
 
 /* reg_event.c */
 void registrar_event(struct registrar *, const char *name, const struct registration *, const char *what);

@@ -249,7 +249,9 @@ unhide(struct registration *reg)
 {
 	size_t i;
 
-	if (reg->body_hides && reg->n_extra < REG_EXTRA_MAX) {
+	if (!reg->body_hides)
+		return;
+	if (reg->n_extra < REG_EXTRA_MAX) {
 		reg->extra[reg->n_extra++] = registration_hiding_id(reg);
 		reg->ops |= REG_OP_REMOVE;
 	}
@@ -294,7 +296,8 @@ on_accepted(struct registration *reg, unsigned op)
 		on_put(reg);
 		break;
 	case REG_OP_REMOVE:
-		free(reg->extra[--reg->n_extra]);
+		if (reg->n_extra > 0) /* they may have been dropped meanwhile */
+			free(reg->extra[--reg->n_extra]);
 		if (reg->n_extra > 0)
 			reg->ops |= REG_OP_REMOVE;
 		break;
@@ -391,7 +394,7 @@ job_done(void *arg, const struct http_answer *a)
 	reg->op = 0;
 	if (op == REG_OP_LOOK && !line_unreachable(a->err)) {
 		on_look(reg, a);
-	} else if (reg->leaving && op != REG_OP_LEAVE) { /* said before it was to leave: it may have reached the agent */
+	} else if (reg->leaving && op == REG_OP_PUT) { /* said before it was to leave: it may have reached the agent */
 		reg->accepted = true;
 		reg->ops = REG_OP_LEAVE;
 	} else if (line_unreachable(a->err)) {
