@@ -11,6 +11,7 @@
 #include "reconcile/dispatcher_int.h"
 
 #define FILE_CHECK_MS 5000     /* the file is compared at least this often, whoever edits it */
+#define JUST_NOW_MS 20
 #define FILE_RETRY_MS 2000     /* after it could not be written or locked */
 #define VERIFY_MAX 4           /* read-backs within one pass */
 
@@ -132,8 +133,8 @@ store_file(struct dispatcher *d)
 	struct ds_entries block = { 0 };
 	uint64_t hash;
 
-	/* What Kamailio is about to read must be right, whoever has been at the file since we looked. */
-	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d) && !d->quick;
+	/* What Kamailio is about to read must be right, whoever has been at the file since we looked; a moment ago is no such time. */
+	due |= d->plan.structural > 0 && d->window_ms <= now_ms(d) && !d->quick && now_ms(d) - d->file_checked_ms >= JUST_NOW_MS;
 	if (d->n_refs == 0 || d->file_busy || !(stale || due) || only_adopted(d))
 		return;
 	if (!stale) {
