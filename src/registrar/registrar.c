@@ -10,6 +10,7 @@
 #include "registrar_int.h"
 
 #define IMPATIENT_MS 1000
+#define LIST_DOUBTFUL_MS 5000
 
 /* ---- the lines ---- */
 
@@ -67,7 +68,11 @@ on_agent_line(void *arg, enum line_event ev)
 		return;
 	}
 	on_back(r);
-	registrar_list_first(r); /* it may have been started again, with or without its memory */
+	/* It may have been started again, with or without its memory. But a list that can't be had must not hold up the rest. */
+	if (r->list_timeouts < 2)
+		registrar_list_first(r);
+	else
+		registrar_list_soon(r, LIST_DOUBTFUL_MS);
 }
 
 static void

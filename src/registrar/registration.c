@@ -276,7 +276,7 @@ on_maintenance(struct registration *reg, bool on)
 		registrar_event(reg->r, "c4d-maintenance", reg, on ? "on" : "off");
 		registrar_list_soon(reg->r, LIST_AFTER_MS);
 	}
-	if (on && reg->stop == REG_STOP_ACT)
+	if (on && reg->stop == REG_STOP_ACT && reg->stop_maint)
 		reg->stop = REG_STOP_NO; /* it goes on in maintenance, as long as c4d does */
 }
 
@@ -341,7 +341,7 @@ on_refused(struct registration *reg, unsigned op, const struct http_answer *a)
 	reg->ops &= ~op;
 	if ((op == REG_OP_MAINT_ON || op == REG_OP_MAINT_OFF) && a->status == 404) {
 		forgotten(reg);
-		if (reg->stop == REG_STOP_ACT)
+		if (reg->stop == REG_STOP_ACT && reg->stop_maint)
 			reg->stop = REG_STOP_NO;
 		return;
 	}
