@@ -1,5 +1,5 @@
 /*
- * probe: one check that c4d makes itself: sip, binrpc, ng or exec. It is made every interval +-5 %, counted from the end of
+ * probe: one check that c4d makes itself: sip, binrpc, ng or exec. It is made every 90 to 100 % of its interval, counted from the end of
  * the one before (the second may come up to half an interval sooner, so that checks begun together do not stay so), each within its
  * time-out. `failures` in a row make it critical; one success makes it passing, one warning warning.
  * The output is constant while it is passing ("SIP 200 from sip:10.0.0.1:5060"), so that Consul's catalog is not churned; a

@@ -117,10 +117,10 @@ set_status(struct probe *p, enum agent_status status, char *output)
 static void
 ask_later(struct probe *p)
 {
-	int64_t half = p->c->interval_ms / 2;
+	int64_t half = p->c->interval_ms / 2, less = p->c->interval_ms * (100 - JITTER_PERCENT) / 100;
 
-	loop_timer_start(&p->timer, p->spread ? loop_jitter(p->loop, p->c->interval_ms, JITTER_PERCENT) :
-						half + loop_jitter(p->loop, half / 2, 100));
+	/* never later than the interval: it is how late a failure may be seen */
+	loop_timer_start(&p->timer, p->spread ? loop_jitter(p->loop, less, JITTER_PERCENT) : half + loop_jitter(p->loop, half / 2, 100));
 	p->spread = true;
 }
 

@@ -424,6 +424,8 @@ on_timer(void *arg)
 		registration_need(reg, REG_OP_LEAVE, reg->r->stopping);
 	else if (reg->stop == REG_STOP_ACT)
 		registration_need(reg, REG_OP_MAINT_ON, true);
+	else if (reg->conf->enable_tag_override && reg->has && !reg->unlisted) /* a PUT would undo what others said of its tags */
+		repeat_in(reg, loop_jitter(reg->r->loop, REG_ASSERT_MS, REG_JITTER));
 	else /* its maintenance first: should the agent have forgotten both, the body must hide it */
 		registration_need(reg, REG_OP_PUT | (registration_wants_maintenance(reg) ? REG_OP_MAINT_ON : 0), false);
 }

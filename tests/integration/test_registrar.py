@@ -120,6 +120,19 @@ def test_what_drifts_is_repaired(lab, make_c4d):
 	has_state(c4d, "sbc", "registered")
 
 
+def test_tags_that_others_set_stay(consul, make_c4d):
+	"""enable_tag_override: what is as it should be at the agent is not put again; what is not, is."""
+	make_c4d(registering(consul, {"sbc": section(tags=["ours"], enable_tag_override=True)})).start()
+	in_dns(consul, "sbc", ("10.0.0.1", 5060))
+	there = lambda: consul.http("GET", "/v1/catalog/service/sbc")[0]  # noqa: E731
+	consul.http("PUT", "/v1/catalog/register", {"Node": there()["Node"], "Address": there()["Address"], "SkipNodeUpdate": True,
+		"Service": {"ID": "sbc-id", "Service": "sbc", "Tags": ["theirs"], "Address": "10.0.0.1", "Port": 5060,
+			"EnableTagOverride": True}})
+	holds(lambda: there()["ServiceTags"] == ["theirs"], CYCLE + 2, "the tags are theirs")
+	consul.deregister("sbc-id")
+	is_registered(consul, "sbc-id", CYCLE + 2)
+
+
 # ---- the agent comes and goes ----
 
 def test_agent_restarted_with_and_without_its_data(lab, make_c4d):
