@@ -155,13 +155,48 @@ problem_of(const struct registration *reg)
 	switch (reg->state) {
 	case REG_FAILED:
 		return reg->why;
-	case REG_WAITING:
-		return loop_wall_ms(reg->r->loop) - reg->since_ms >= WAITING_MS ? reg->why : NULL;
+	case REG_WAITING: /* what is not there is said; a first answer may come any moment */
+		return !reg->ready || loop_wall_ms(reg->r->loop) - reg->since_ms >= WAITING_MS ? reg->why : NULL;
 	case REG_UNREACHABLE: /* said once for all */
 		return NULL;
 	default:
 		return reg->refused[0] ? reg->refused : reg->why[0] ? reg->why : NULL;
 	}
+}
+
+/* Why others do not see it, when that is nobody's will: its first check that is critical. */
+static const struct reg_check *
+critical_check(const struct registration *reg)
+{
+	size_t i;
+
+	if (reg->state != REG_WAITING && reg->state != REG_PENDING && reg->state != REG_REGISTERED)
+		return NULL;
+	for (i = 0; i < reg->n_checks; i++) {
+		const struct reg_check *ck = reg->checks[i];
+
+		if (!ck->off && (ck->ours ? ck->status : ck->agent) == AGENT_CRITICAL)
+			return ck;
+	}
+	return NULL;
+}
+
+static void
+say_critical(const struct registration *reg, const struct reg_check *ck, registrar_problem_cb *cb, void *arg)
+{
+	int64_t wall_ms = loop_wall_ms(reg->r->loop);
+	struct check_view v = { 0 };
+	char text[700], age[32];
+
+	if (ck->ours)
+		view_ours(ck, &v);
+	else
+		view_consuls(ck, &v);
+	text_format_duration(v.since_ms != 0 ? (wall_ms - v.since_ms) / 1000 * 1000 : 0, age, sizeof age);
+	snprintf(text, sizeof text, "registration %s: %s: its check %s is critical for %s, so %s: %.*s", reg->name,
+	    registration_state_name(reg->state), ck->conf->name, age,
+	    reg->state == REG_WAITING ? "it is not registered" : "nobody is sent to it", (int)strcspn(v.output, "\n"), v.output);
+	cb(arg, text);
 }
 
 void
@@ -181,6 +216,12 @@ registrar_problems(const struct registrar *r, registrar_problem_cb *cb, void *ar
 		cb(arg, text);
 	}
 	for (i = 0; i < r->n; i++) {
+		const struct reg_check *critical = critical_check(r->regs[i]);
+
+		if (critical != NULL) {
+			say_critical(r->regs[i], critical, cb, arg);
+			continue;
+		}
 		why = problem_of(r->regs[i]);
 		if (why == NULL)
 			continue;

@@ -174,6 +174,28 @@ def test_status_and_why(agent, sid, sections, c4d):
 	assert got.rc == 1
 
 
+def test_status_says_who_is_not_there_and_why(lab, agent, sid, make_c4d):
+	"""What waits or is critical is named with its check and the check's words; when it is well again, all is well."""
+	switch = Switch(lab, up=False)
+	check = switch.check(command=["/bin/sh", "-c", f"test -e {switch.path} || {{ echo no workers; exit 2; }}"])
+	wants = {"waits": section(lab.ip(), id=f"waits-{sid}", name=f"w{sid}", when="healthy", verify_dns=False, checks={"own": check}),
+		"now": section(lab.ip(), id=f"now-{sid}", name=f"n{sid}", verify_dns=False, checks={"own": check}),
+		"lost": section("{ip:none0}", id=f"lost-{sid}", name=f"l{sid}")}
+	c4d = make_c4d(registering(agent, wants)).start()
+	until(lambda: problems(c4d, "registration waits: waiting: its check own is critical for 0s, so it is not registered: no workers")
+		or problems(c4d, "registration waits: waiting: its check own is critical for 1s, so it is not registered: no workers"), 5, "said")
+	until(lambda: problems(c4d, "registration now: registered: its check own is critical"), 5, "said")
+	assert problems(c4d, "registration lost: waiting: address {ip:none0}: there is no interface none0")
+	assert c4d.ctl("status").rc == 1
+	del wants["lost"]
+	c4d.write(registering(agent, wants))
+	assert c4d.ctl("reload").rc == 0
+	switch.set(True)
+	until(lambda: c4d.ctl("status").rc == 0, 10, lambda: f"all is well: {c4d.ctl('status').out}")
+	for name in ("waits", "now"):
+		agent.deregister(f"{name}-{sid}")
+
+
 def test_agent_lost(lab, consul, make_c4d):
 	"""It is said, with what to do; a word of the operator's is kept for when the agent is back."""
 	c4d = make_c4d(registering(consul, {"sbc": section(id="sbc-id", verify_dns=False)})).start()
