@@ -40,7 +40,8 @@ SIMIN    := base config consul discovery kamailio reconcile rtpengine store topo
 SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))
 
-all: build/c4d build/c4ctl
+# Another B is somebody's own: build/ stays as it is.
+all: $(if $(filter build/%,$(B)),build/c4d build/c4ctl,$(B)/c4d)
 
 build/c4d: $(B)/c4d
 	$(Q)cp -f $< $@
