@@ -39,7 +39,7 @@ struct agent_check_state {
 };
 
 /*
- * The body of PUT /v1/agent/service/register?replace-existing-checks. Equal input gives equal bytes. `states`: one for each of
+ * The body of PUT /v1/agent/service/register. Equal input gives equal bytes. `states`: one for each of
  * the section's checks. Checks of c4d's own have a TTL (agent_ttl_ms()), and their present status: critical before the first
  * result. Meta: the section's, then `dispatcher`, then eid and c4d-machine; the later one of a key wins. NULL: something that it
  * needs is not known. The caller frees.
