@@ -67,11 +67,11 @@ ctl_show_targets(struct control_req *r)
 	show_reply_rows(r, rows, json_array_size(rows) > 0, "target");
 }
 
-/* One row of "show dispatcher"; want or have is NULL where it is not. */
+/* One row of "show dispatcher", of `e`, which is wanted, or had, or both; want or have is NULL where it is not. */
 static json_t *
-show_destination(const char *target, const struct ds_entry *want, const struct ds_entry *have, bool was_read)
+show_destination(const char *target, const struct ds_entry *e, const struct ds_entry *want, const struct ds_entry *have,
+    bool was_read)
 {
-	const struct ds_entry *e = want != NULL ? want : have;
 	json_t *o = json_object();
 	char flags[8];
 
@@ -101,11 +101,11 @@ show_sets(const struct conf_kamailio *c, const struct ds_entries *want, const st
 		/* first what is desired, then what Kamailio has besides */
 		for (i = 0; i < want->n; i++)
 			if (want->v[i].set == set)
-				json_array_append_new(rows, show_destination(target, &want->v[i],
+				json_array_append_new(rows, show_destination(target, &want->v[i], &want->v[i],
 				    dsp_index_find(&listed, set, want->v[i].uri), was_read));
 		for (i = 0; i < have->n; i++)
 			if (have->v[i].set == set && dsp_index_find(&wanted, set, have->v[i].uri) == NULL)
-				json_array_append_new(rows, show_destination(target, NULL, &have->v[i], was_read));
+				json_array_append_new(rows, show_destination(target, &have->v[i], NULL, &have->v[i], was_read));
 		free(target);
 	}
 	dsp_index_free(&wanted);
