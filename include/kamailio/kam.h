@@ -51,7 +51,7 @@ void kam_call(struct kam *, const char *what, const struct buf *body, kam_cb *, 
 void kam_call_raw(struct kam *, const char *what, const struct buf *body, kam_cb *, void *arg);
 /*
  * Close and connect anew, now (after the back-off when the connection is younger than 1 s); pending
- * calls get -ECONNRESET, and `down` is called with `why` if it was up.
+ * calls get -ECONNRESET, and `down` is called with where it was and `why` if it was up.
  */
 void kam_reconnect(struct kam *, const char *why);
 

@@ -762,10 +762,13 @@ kam_start(struct kam *k)
 void
 kam_reconnect(struct kam *k, const char *why)
 {
+	char text[256];
+
+	snprintf(text, sizeof text, "%s: %s", k->where, why);
 	close_connection(k);
 	fail_calls(k, -ECONNRESET);
 	if (k->told == TOLD_UP)
-		tell_down(k, -ECONNRESET, why);
+		tell_down(k, -ECONNRESET, text);
 	if (k->state == KAM_UP && was_young(k))
 		connect_later(k);
 	else

@@ -1221,7 +1221,7 @@ reconnects_when_told(void **state)
 	assert_int_equal(flying.err, -ECONNRESET);
 	assert_int_equal(waiting.err, -ECONNRESET);
 	assert_true(flying.order == 1 && waiting.order == 2);
-	assert_string_equal(env.why, "the list could not be understood");
+	assert_non_null(strstr(env.why, ": the list could not be understood"));
 	env.srv.hold = false;
 	AWAIT(&env, env.ups == 2);
 	call(&good, "test.echo");
