@@ -1243,7 +1243,7 @@ reconnects_from_a_callback(void **state)
 	AWAIT(&env, env.downs == 1);
 	assert_int_equal(a.err, 0);
 	assert_int_equal(waiting.err, -ECONNRESET);
-	assert_string_equal(env.why, "because of the answer");
+	assert_non_null(strstr(env.why, ": because of the answer"));
 	AWAIT(&env, env.ups == 2);
 	env_fini(&env);
 }
