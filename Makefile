@@ -4,7 +4,7 @@ VARIANT  ?= release
 PREFIX   ?= /usr
 DESTDIR  ?=
 CC       ?= gcc
-PKGS     := libevent_core libevent_extra libcares jansson lmdb yaml-0.1
+PKGS     := libevent_core libevent_extra libcares jansson lmdb yaml-0.1 libpcre2-8 nettle
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
             -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter

@@ -10,7 +10,8 @@
  *              penalty, goings, gone, end of its drain
  *   history    generation(u64) 0 -> seen, committed, JSON text; generation 1 TARGET -> applied, verified
  *   registrations  id -> since, maintenance, since when, reason, who, checks that are off
- *   routing, cdr: made, so that a later version finds them
+ *   routing    rows of the routing data, opaque here (routing/row.h); all of them change in one transaction
+ *   cdr        id(u64) -> stored(u64), a row, opaque here (routing/cdr.h)
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -128,6 +129,24 @@ void store_history(struct store *, const char *service, const char *address, siz
  */
 typedef void store_past_cb(void *arg, const struct store_past *);
 void store_past(struct store *, uint64_t generation, store_past_cb *, void *arg);
+
+/*
+ * Opaque rows, for tables that are not judged here. Written by the worker in one transaction, not gathered with others; the callback
+ * runs from the loop: 0, or -errno and nothing was written (nothing is retried).
+ */
+struct store_batch { /* zero-initialise */
+	struct buf bytes;
+	size_t n;
+};
+void store_batch_put(struct store_batch *, const void *key, size_t klen, const void *val, size_t vlen);
+void store_batch_del(struct store_batch *, const void *key, size_t klen);
+void store_batch_free(struct store_batch *);
+typedef void store_done_cb(void *arg, int err);
+/* Takes the batch's bytes. `replace`: what the table held goes first. */
+void store_put_routing(struct store *, struct store_batch *takes, bool replace, store_done_cb *, void *arg);
+/* Every row of the table, in order of keys; `row` runs on the worker's thread, done from the loop after the last. */
+typedef void store_row_cb(void *arg, const void *key, size_t klen, const void *val, size_t vlen);
+void store_read_routing(struct store *, store_row_cb *row, store_done_cb *done, void *arg);
 
 void store_view(const struct store *, struct store_view *);
 /* One change as the history and `watch` show it. */

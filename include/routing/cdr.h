@@ -1,0 +1,55 @@
+/*
+ * cdr: call detail records: rows of RT_CDRS, kept by the store. A body is answered only when its record is committed; what arrives while a
+ * commit is under way goes with the next, all of it in one.
+ */
+#ifndef ROUTING_CDR_H
+#define ROUTING_CDR_H
+
+#include "config/conf.h"
+#include "routing/index.h"
+#include "routing/request.h"
+#include "store/store.h"
+
+struct cdrs;
+
+struct cdr_view {
+	uint64_t stored, refused, forwarded; /* of this run */
+	uint64_t newest, oldest;             /* ids in the store; 0: none */
+	size_t count, waiting;               /* in the store; for the commit */
+	bool forwarding;
+	uint64_t behind;                     /* not yet forwarded */
+	int64_t behind_ms;                   /* wall clock of the oldest of them; 0: none */
+	const char *why;                     /* why forwarding does not go on; "": it does */
+};
+
+MUST_USE int cdrs_new(struct cdrs **out, struct loop *, struct worker *, struct store *, const struct conf *);
+void cdrs_set_conf(struct cdrs *, const struct conf *);
+void cdrs_free(struct cdrs *); /* NULL is fine; what waits is committed (store_flush), its callbacks do not run */
+void cdrs_view(const struct cdrs *, struct cdr_view *);
+
+/*
+ * The body of POST /kamailio/cdr: tenant_uuid, or tenant_id (a number, or a uuid) where that is missing. -EINVAL: `detail`. -ENOENT: no such
+ * tenant. Else *row (without an id) is to be added.
+ */
+MUST_USE int cdr_parse(struct rt_row **row, const struct rt_data *, const char *body, size_t len, struct rt_detail *);
+/* The callback runs from the loop, with the row as it is stored; err: -ENOSPC ..., nothing was stored. -EBUSY: too many wait (10,000). Takes a reference. */
+typedef void cdr_cb(void *arg, int err, const struct rt_row *);
+MUST_USE int cdrs_add(struct cdrs *, struct rt_row *, cdr_cb *, void *arg);
+/* All or none, with the ids that they have; one that is there with other content: -EEXIST. */
+void cdrs_import(struct cdrs *, struct rt_row **takes, size_t n, void (*done)(void *arg, int err, uint64_t id), void *arg);
+
+/* Ids above `after`, in order (newest: backwards from the newest), at most `limit`; read by the worker. `take` runs on the worker's thread: false leaves a row out. */
+struct cdr_query {
+	uint64_t after;
+	bool newest;
+	size_t limit;
+	const char *tenant_uuid; /* NULL: any; copied */
+};
+typedef void cdr_list_cb(void *arg, int err, struct rt_row **rows, size_t n); /* lent */
+void cdrs_list(struct cdrs *, const struct cdr_query *, cdr_list_cb *, void *arg);
+
+/* One line of an export, with its newline. CSV: RFC 4180, a header by cdr_csv_header(). */
+void cdr_csv_header(struct buf *);
+void cdr_csv(const struct rt_row *, struct buf *);
+
+#endif
