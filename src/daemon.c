@@ -68,6 +68,17 @@ on_changed(void *arg)
 	struct app *a = arg;
 	size_t i;
 
+	living_stale(a->living);
+	for (i = 0; i < a->n_hosts; i++)
+		kamhost_kick(a->hosts[i]);
+}
+
+static void
+on_routing(void *arg)
+{
+	struct app *a = arg;
+	size_t i;
+
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_kick(a->hosts[i]);
 }
@@ -77,6 +88,7 @@ on_target(void *arg)
 {
 	struct daemon *d = arg;
 
+	living_stale(d->app.living);
 	control_event(d->control);
 }
 
@@ -182,7 +194,8 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 		watch_free(watch);
 		return -EINVAL;
 	}
-	if (registrar_set_conf(a->registrar, fresh) != 0) {
+	if (registrar_set_conf(a->registrar, fresh) != 0 || routing_set_conf(a->routing, fresh) != 0 ||
+	    access_set_conf(a->access, fresh) != 0) {
 		wake_free(wake);
 		watch_free(watch);
 		return -EINVAL;
@@ -194,11 +207,13 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	watch_free(a->watch);
 	a->watch = watch;
 	a->n_hosts = 0;
+	living_set_hosts(a->living, NULL, 0);
 	platform_set_conf(a->platform, fresh);
 	(void)make_hosts(d, fresh, old_hosts, n_old, &hosts, &n);
 	a->conf = fresh;
 	a->hosts = hosts;
 	a->n_hosts = n;
+	living_set_hosts(a->living, hosts, n);
 	for (i = 0; i < n_old; i++) {
 		if (old_hosts[i] != NULL)
 			log_notice("kam", "%s: no longer configured; its lists stay as they are", kamhost_conf(old_hosts[i])->name);
@@ -337,14 +352,19 @@ build(struct daemon *d)
 		return EXIT_NO;
 	if (open_store(d) != 0)
 		return EXIT_REFUSED;
-	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0 ||
-	    watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0 ||
+	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0)
+		return EXIT_CONFIG;
+	a->living = living_new(a->loop, a->platform);
+	if (watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0 ||
 	    wake_new(&a->wake, a->loop, a->worker, a->conf, on_woken, a) != 0 ||
 	    registrar_new(&a->registrar, a->loop, a->worker, a->store, a->conf, d->machine_id) != 0 ||
-	    httpd_new(&a->httpd, a->loop, a->conf, pages_routes, a) != 0)
+	    routing_new(&a->routing, a->loop, a->worker, a->store, a->conf, on_routing, a) != 0 ||
+	    kamapi_new(&a->kamapi, a->loop, a->worker) != 0 || access_new(&a->access, a->loop, a->worker, a->conf) != 0 ||
+	    httpd_new(&a->httpd, a->loop, a->conf, pages_routes(), a) != 0)
 		return EXIT_CONFIG;
 	if (make_hosts(d, a->conf, NULL, 0, &a->hosts, &a->n_hosts) != 0)
 		return EXIT_CONFIG;
+	living_set_hosts(a->living, a->hosts, a->n_hosts);
 	switch (control_new(&d->control, a, a->conf->control_socket, a->conf->control_group)) {
 	case 0:
 		break;
@@ -368,7 +388,11 @@ tear_down(struct daemon *d)
 	size_t i;
 
 	d->stopping = true;
+	kamapi_free(a->kamapi);
+	access_free(a->access);
+	routing_free(a->routing);
 	httpd_free(a->httpd);
+	living_free(a->living);
 	registrar_free(a->registrar);
 	wake_free(a->wake);
 	watch_free(a->watch);

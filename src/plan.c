@@ -9,11 +9,13 @@
 #include "consul/kv.h"
 #include "control/control.h"
 #include "daemon.h"
+#include "plan_register.h"
 
 #define GRACE_MS 1000 /* on top of the time-outs for DNS and Kamailio */
 
 struct plan {
 	struct app app;
+	struct dry *dry;
 	struct loop_timer tick;
 	int64_t deadline_ms;
 	bool asking; /* Kamailio was read, or can't be; now DNS */
@@ -82,7 +84,7 @@ on_tick(void *arg)
 		watch_start(p->app.watch);
 		late = false;
 	}
-	if (p->asking && (late || watch_answered(p->app.watch) == watch_count(p->app.watch)))
+	if (p->asking && (late || watch_answered(p->app.watch) == watch_count(p->app.watch)) && dry_done(p->dry))
 		loop_stop(p->app.loop);
 	else
 		loop_timer_start(&p->tick, 10);
@@ -95,6 +97,7 @@ report(struct plan *p, const char *format)
 	const struct topo *t = platform_now(a->platform);
 	json_t *rows = json_array();
 	size_t i, silent = 0, n;
+	bool asked;
 	struct judge_name_view v;
 	struct watch_view w;
 
@@ -118,14 +121,17 @@ report(struct plan *p, const char *format)
 		show_diff(h, rows);
 	}
 	n = json_array_size(rows);
+	asked = plan_register_report(p->dry, a->conf, rows, &n);
 	if (strcmp(format, "json") == 0) {
 		json_dumpf(rows, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
+		if (n == 0 && json_array_size(rows) > 0)
+			puts("no difference");
 		render_diff(rows, 0);
 	}
 	json_decref(rows);
-	if (watch_count(a->watch) > 0 && silent == watch_count(a->watch))
+	if (!asked || (watch_count(a->watch) > 0 && silent == watch_count(a->watch)))
 		return EXIT_UNREACHABLE;
 	return n > 0 ? EXIT_NO : EXIT_DONE;
 }
@@ -147,7 +153,8 @@ plan_run(const char *file, const char *format)
 	rc = EXIT_NO;
 	if (loop_new(&a->loop) != 0 || worker_new(&a->worker, a->loop) != 0 ||
 	    platform_new(&a->platform, a->loop, NULL, a->conf, on_changed, &p) != 0 ||
-	    watch_new(&a->watch, a->loop, a->conf, on_round, &p) != 0)
+	    watch_new(&a->watch, a->loop, a->conf, on_round, &p) != 0 ||
+	    plan_register_new(&p.dry, a->loop, a->worker, a->conf) != 0)
 		goto out;
 	deps.loop = a->loop;
 	deps.worker = a->worker;
@@ -167,6 +174,7 @@ plan_run(const char *file, const char *format)
 		rc = report(&p, format);
 out:
 	loop_timer_fini(&p.tick);
+	dry_free(p.dry);
 	watch_free(a->watch);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_free(a->hosts[i]);

@@ -5,13 +5,24 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/mem.h"
 
 /* Reads the whole file, at most `max` bytes (-EFBIG above). The text gets a NUL; the caller frees. */
 MUST_USE int file_read(const char *path, size_t max, char **out, size_t *len);
+/* What tells one state of a file from another; compare by file_stamp_same(). Zero: no file's. */
+struct file_stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+MUST_USE int file_stamp(const char *path, struct file_stamp *out);
+bool file_stamp_same(const struct file_stamp *, const struct file_stamp *);
 /*
  * Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the directory.
  * Mode, owner and group of a present file are kept; a new one gets 0640 and the directory's group.

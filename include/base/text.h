@@ -33,6 +33,11 @@ MUST_USE int text_parse_int(const char *, int64_t min, int64_t max, int64_t *out
 void text_format_time(int64_t wall_ms, char out[32]);
 /* Lower-case letters, digits, '-' and '_' only, 1..63 bytes: what we take as service or section name. */
 bool text_is_name(const char *);
+/*
+ * Makes it lower case, without the dot at its end. NULL, or what is wrong, as "is not a DNS name: ...": labels of 1 to 63 letters,
+ * digits, '-' and '_', 253 bytes in all.
+ */
+MUST_USE const char *text_make_dns_name(char *);
 bool text_is_printable(const char *s, size_t len); /* ASCII 0x21..0x7e */
 
 #endif

@@ -104,7 +104,11 @@ struct conf_kamailio {
 	struct strlist domain_services; /* whose addresses are domains */
 	struct strlist domain_names;
 	char *domain_kv;         /* NULL; prefix at Consul's KV: its keys' last parts, and the words of their values, are domains too */
+	bool domain_routing;     /* false: the routing data's domains are domains too */
 	bool domain_exclusive;   /* true */
+	bool uacreg;             /* false: the carrier trunks of the routing data that register go to its uacreg table */
+	char *uacreg_contact;    /* NULL: the module's own reg_contact_addr; contact_addr of those rows */
+	bool uacreg_exclusive;   /* true */
 	struct conf_set **sets;
 	size_t n_sets;
 	struct conf_rtpengine **rtpengines;
@@ -215,6 +219,18 @@ struct conf {
 	char *ari_url;        /* ari.url NULL; "http://127.0.0.1:8088/ari"; for eid: asterisk */
 	char *ari_user;       /* ari.user */
 	char *ari_password_file; /* ari.password_file */
+	char *routing_file;   /* NULL; where the routing data comes from: a document, */
+	char *routing_kv;     /* NULL; or a key or prefix at Consul's KV, or neither: c4ctl routing load, REST */
+	bool routing_api;     /* false: the REST interface */
+	char *routing_token_file; /* NULL; of the REST interface */
+	char *routing_auth_url; /* NULL; a wazo-auth service: "http://127.0.0.1:9497/0.1" */
+	struct strlist routing_clients; /* prefixes, whose questions are answered; loopback */
+	struct topo_prefix *routing_prefixes; /* those, parsed */
+	int64_t fr_timer_ms;  /* 5s; of routes */
+	int64_t fr_inv_timer_ms; /* 30s */
+	int64_t cdr_keep_ms;  /* 90d */
+	int64_t cdr_max;      /* 1000000 */
+	char *cdr_forward;    /* NULL; "http://IP:PORT/PATH" */
 	char *domain;         /* consul */
 	char *wake;           /* dns or index */
 	int64_t budget;       /* percent, 1; 1..100 */

@@ -26,12 +26,13 @@
 
 struct http;
 
-enum http_method { HTTP_GET, HTTP_PUT };
+enum http_method { HTTP_GET, HTTP_PUT, HTTP_POST };
 
 struct http_request { /* lent for the length of http_ask() */
 	enum http_method method;
 	const char *path; /* "/v1/agent/self?stale": what needs it is escaped already (http_add_escaped) */
-	const void *body; /* of a PUT; NULL: none */
+	const char *header; /* one line more of the head, as "X-Auth-Token: abc"; NULL: none */
+	const void *body; /* of a PUT; of a POST, then JSON; NULL: none */
 	size_t body_len;
 	int64_t timeout_ms;
 	size_t max_body;

@@ -36,6 +36,7 @@ struct kv_view {
 	int64_t answered_ms; /* wall clock, of Consul's last answer, whatever it was; 0 never */
 	int64_t empty_ms;    /* wall clock, since when Consul says that it is empty; 0: it does not */
 	bool held;           /* and for all that the last value is kept */
+	int64_t no_leader_ms; /* wall clock, since when Consul is known to have no leader; 0: nothing says so */
 	const char *why;     /* "": all is well */
 };
 

@@ -5,7 +5,8 @@
  *
  * Queries follow each other at once (after a wake-up 5 ms later: DNS comes first), 20 of them, and 2 a second for as
  * long as that goes on: a service without any instance is woken by every change of any service. What fails is tried
- * again after 250 ms, doubling to 15 s.
+ * again after 250 ms, doubling to 15 s. While Consul's servers have no leader no index moves, though DNS answers as if all
+ * were well: that counts as a failure, and is known a minute after it began at the latest.
  * With `wake: dns` the object exists and does nothing.
  */
 #ifndef CONSUL_WAKE_H
@@ -35,6 +36,13 @@ void wake_start(struct wake *);
 void wake_free(struct wake *); /* NULL is fine */
 /* Of a configured name; a name that is not known is off, and so are all of no wake (NULL). */
 void wake_view(const struct wake *, const char *name, struct wake_view *);
+
+/* Of each service whose datacenter has no leader: `i` from 0, false when there is none left. What is out is lent. */
+struct wake_no_leader {
+	const char *dc;   /* "": that of the agent */
+	int64_t since_ms; /* wall clock; since then c4d knows it */
+};
+bool wake_no_leader(const struct wake *, size_t i, struct wake_no_leader *out);
 const char *wake_state_name(enum wake_state);
 
 /*

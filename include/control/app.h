@@ -10,10 +10,14 @@
 #include "config/conf.h"
 #include "consul/wake.h"
 #include "discovery/watch.h"
+#include "http/access.h"
 #include "http/httpd.h"
+#include "http/kamailio.h"
 #include "reconcile/kamhost.h"
+#include "reconcile/living.h"
 #include "reconcile/platform.h"
 #include "registrar/registrar.h"
+#include "routing/routing.h"
 #include "store/store.h"
 
 struct app {
@@ -27,6 +31,10 @@ struct app {
 	struct kamhost **hosts; /* one per configured Kamailio */
 	size_t n_hosts;
 	struct registrar *registrar;
+	struct routing *routing;
+	struct living *living;
+	struct kamapi *kamapi;
+	struct access *access;
 	struct httpd *httpd;
 	int64_t started_wall_ms;
 	/*

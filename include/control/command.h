@@ -3,6 +3,7 @@
  * plain output is laid out) and by the daemon (dispatch). Verbs may be shortened while unambiguous.
  *
  * On the wire (unix stream, one JSON object per line): the client sends {"v":1,"cmd":"show targets","args":[...]};
+ * where "payload":N says that N bytes follow the line (of commands that take a file: its text);
  * the daemon answers with any number of {"data":...} lines and ends with {"exit":N} or
  * {"exit":N,"error":"..."}. A line is at most CONTROL_LINE_MAX bytes towards the daemon.
  */
@@ -15,6 +16,7 @@
 
 #define CONTROL_VERSION 1
 #define CONTROL_LINE_MAX 65536
+#define CONTROL_PAYLOAD_MAX (256u << 20)
 
 enum { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_REFUSED = 5 };
 
@@ -39,6 +41,9 @@ struct command {
 	const char *help;
 	bool writes;       /* changes something: logged with the peer's uid */
 	bool streams;      /* data comes until the client goes */
+	bool payload;      /* the first argument is a file ("-": standard input), whose text goes with the request */
+	/* Instead of asking the daemon: the exit status; *data is shown, `error` said. Of a command with a payload, its text. */
+	int (*local)(int argc, char **argv, const char *text, size_t len, json_t **data, char *error, size_t size);
 	int min_args, max_args;
 	control_handler *handle;
 	const struct column *columns; /* of an array of objects; NULL: `render` */

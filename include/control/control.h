@@ -23,11 +23,19 @@ struct app *control_app(struct control_req *);
 size_t control_n_args(const struct control_req *);
 const char *control_arg(const struct control_req *, size_t i); /* NULL past the end */
 const char *control_peer(const struct control_req *);          /* "uid 0" */
+/* "--from URI" or "--from=URI" among the arguments from the i-th on; NULL: not there. */
+const char *control_option(const struct control_req *, size_t i, const char *name);
+bool control_flag(const struct control_req *, size_t i, const char *name); /* "--auth" */
+char *control_payload(struct control_req *, size_t *len);      /* given away, with a NUL behind; NULL: none, or taken already */
 void control_data(struct control_req *, json_t *takes);
 void control_end(struct control_req *, int exit_code, const char *fmt, ...) PRINTF(3, 4); /* fmt NULL: no error text */
 /* Called after each pass of a target and every 100 ms until it returns true or the deadline comes (then `late` is true). `arg` is given away and free()d. */
 typedef bool control_wait_cb(struct control_req *, void *arg, bool late);
 void control_wait(struct control_req *, int64_t deadline_ms, control_wait_cb *, void *arg);
+/* From that callback: it is over with waiting, and not with the request; `arg` is the caller's again, the callback returns false. */
+void control_unwait(struct control_req *);
+bool control_gone(const struct control_req *); /* nobody is there to read the answer */
+bool control_has_room(const struct control_req *); /* for more data: what was given is read, but for a megabyte */
 /* Log lines of notice and above as data until the peer goes. */
 void control_stream_log(struct control_req *);
 
@@ -36,7 +44,10 @@ control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_insta
     ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_dns, ctl_history,
     ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
     ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload,
-    ctl_show_registrations, ctl_show_checks, ctl_show_kv, ctl_maintenance, ctl_check;
+    ctl_show_registrations, ctl_show_checks, ctl_show_kv, ctl_maintenance, ctl_check, ctl_show_cdr, ctl_cdr_export,
+    ctl_show_routing, ctl_routing_load, ctl_route_explain;
+/* routing check, without the daemon (command.h) */
+int routing_check(int argc, char **argv, const char *text, size_t len, json_t **data, char *error, size_t size);
 
 /* JSON that more than one command shows. */
 json_t *show_status(const struct app *);
@@ -57,6 +68,7 @@ json_t *show_registrations_at(const struct app *, const struct topo_addr *);
 json_t *show_registrar_status(const struct app *, json_t *problems, json_t *reminders);
 /* Adds to what is wrong: what, and what to do. */
 void show_problem(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
+void show_routing_status(const struct app *, json_t *problems);
 void show_silent_nodes(const struct app *, const struct kamhost *, json_t *problems);
 /* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
 void show_reply_rows(struct control_req *, json_t *rows, bool found, const char *what);
@@ -67,7 +79,7 @@ bool show_target_wanted(const char *only, const char *name);
 int c4ctl_main(int argc, char **argv);
 /* Rendering, render.c */
 void render_table(const struct column *, const json_t *rows, int64_t now_ms);
-render_fn render_status, render_topology, render_why, render_history, render_config, render_messages, render_event,
-    render_diff, render_done;
+render_fn render_status, render_topology, render_why, render_history, render_config, render_messages, render_lines, render_event,
+    render_diff, render_done, render_routing, render_routing_load, render_explain;
 
 #endif

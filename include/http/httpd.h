@@ -4,9 +4,11 @@
  * first byte of a request to its last, and 5 s (10 s while the peer goes on sending) to read the answer. A request that is
  * answered later has its own deadline.
  *
- * Routes are a table: method and decoded path, exactly. An unknown path is 404, a known one with another method 405 with
- * Allow, an absolute URL 400. HEAD is answered like GET, without a body. Errors are JSON {"error":TEXT}. No answer holds more
- * than what was asked for: no Server header, no version.
+ * Routes are a table: method and decoded path, exactly; a path that ends in "/{id}" takes one segment there, which is not
+ * empty, and what stands before it may then be asked for with a slash behind it ("/1.0/ipbxs/" is "/1.0/ipbxs"). An exact route
+ * goes before one with {id}. An unknown path is 404, a known one with another method 405 with Allow, an absolute URL 400. HEAD
+ * is answered like GET, without a body. What a web page of another server asks for (Origin) is 403, unless it only reads. Errors are JSON {"detail":TEXT}. No answer holds more than what was asked for: no
+ * Server header, no version.
  *
  * Handlers run from the loop and answer with one of the httpd_reply functions, now or later, exactly once: also after the
  * deadline (the peer has had its 504 then) and after httpd_free(), since that is what ends the request's memory.
@@ -17,7 +19,9 @@
 #include <jansson.h>
 
 #include "base/loop.h"
+#include "base/text.h"
 #include "config/conf.h"
+#include "topology/addr.h"
 
 #define HTTPD_CONNECTIONS_MAX 256
 #define HTTPD_DEADLINE_MS 10000 /* of a request that is answered later: 504 then */
@@ -25,7 +29,7 @@
 struct httpd;
 struct httpd_req;
 
-enum httpd_method { HTTPD_GET, HTTPD_POST };
+enum httpd_method { HTTPD_GET, HTTPD_POST, HTTPD_PUT, HTTPD_DELETE };
 typedef void httpd_handler(struct httpd_req *, void *arg);
 
 struct httpd_route {
@@ -75,14 +79,19 @@ uint16_t httpd_port(const struct conf *);
  * has come; the others stay.
  */
 const char *httpd_path(const struct httpd_req *);
+const char *httpd_id(const struct httpd_req *);                     /* what stood for {id}, decoded; NULL: the route has none */
 const char *httpd_query(const struct httpd_req *, const char *key); /* decoded; NULL: not there, or twice */
 const char *httpd_header(const struct httpd_req *, const char *name); /* the first of that name; NULL */
 const char *httpd_body(const struct httpd_req *, size_t *len);      /* a NUL stands behind it */
 const char *httpd_peer(const struct httpd_req *);                   /* "127.0.0.1:41234" */
+const struct topo_addr *httpd_peer_addr(const struct httpd_req *);  /* family 0: not known */
 
+/* A header of the answer that is still to come; of the deadline's 504 it is none. A value with a line break is left out. */
+void httpd_reply_header(struct httpd_req *, const char *name, const char *value);
 void httpd_reply(struct httpd_req *, int status, const char *type, const char *body, size_t len);
 void httpd_reply_text(struct httpd_req *, int status, const char *fmt, ...) PRINTF(3, 4);
 void httpd_reply_json(struct httpd_req *, int status, json_t *takes);
+void httpd_reply_buf(struct httpd_req *, int status, struct buf *json); /* empties it; its memory stays, to be used again */
 void httpd_reply_error(struct httpd_req *, int status, const char *fmt, ...) PRINTF(3, 4);
 
 #endif

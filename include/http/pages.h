@@ -7,6 +7,10 @@
  *   GET /res_discovery_consul/check_eid    ?expected_eid=: 200 when a registration of this c4d has this endpoint id, 404 when
  *   GET /consul_check                      none has, 400 without the parameter; for Consul's check of the type `eid`
  *
+ *   GET /1.0/kamailio/dbtext/uacreg, POST /1.0/kamailio/...   http/kamailio.h, http/uacreg.h
+ *   /1.0/RESOURCE                          http/rest.h
+ *   GET /api/v1/openapi.json               http/openapi.h
+ *
  * failing: nothing of what it is there for is done: there are targets or registrations, and all of them are failed or
  * unreachable. degraded: there are problems (`c4ctl status` says what to do about each).
  */
@@ -15,6 +19,6 @@
 
 #include "http/httpd.h"
 
-extern const struct httpd_route pages_routes[]; /* ends with a route without a path */
+const struct httpd_route *pages_routes(void); /* all there are: Kamailio's and the REST interface's too; ends with HTTPD_END */
 
 #endif

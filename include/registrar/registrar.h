@@ -46,6 +46,7 @@ struct registration_view { /* lent, until the next turn of the loop */
 	int64_t asserted_ms;         /* wall clock, of the last PUT that was accepted */
 	bool maintenance;            /* by c4d's operator; */
 	bool foreign_maintenance;    /* or by somebody else at Consul */
+	bool maintenance_at_agent;   /* the agent has one on, whoever's, as far as is known */
 	const char *reason, *who;
 	uint64_t puts, forgotten, failures;
 };
@@ -81,8 +82,8 @@ MUST_USE int registrar_check(struct registrar *, const char *name, const char *c
 
 size_t registrar_count(const struct registrar *);
 void registrar_view(const struct registrar *, size_t i, struct registration_view *);
-size_t registrar_checks(const struct registrar *);
-void registrar_check_view(const struct registrar *, size_t i, struct check_view *);
+size_t registrar_checks(const struct registrar *, size_t i); /* of one registration */
+void registrar_check_view(const struct registrar *, size_t i, size_t k, struct check_view *);
 /* Is there a registration with this endpoint id? For /consul_check. */
 bool registrar_has_eid(const struct registrar *, const char *eid);
 /* One line per thing that is wrong, for `status`; the callback takes no ownership. */

@@ -28,7 +28,7 @@ struct rt_data *rt_data_ref(struct rt_data *);
 void rt_data_unref(struct rt_data *); /* NULL is fine; from any thread; freeing a large one takes a while: give it to the worker */
 
 /*
- * Checks and compiles. The rows are given away, also on error. -EINVAL: all that is wrong was reported (paths by `path_of`, NULL:
+ * Checks and compiles. The rows are given away, also on error; their array is the caller's. -EINVAL: all that is wrong was reported (paths by `path_of`, NULL:
  * "dids[id 3]"); -ENOMEM.
  */
 typedef void rt_path_cb(void *arg, const struct rt_row *, char *out, size_t size);
@@ -57,6 +57,14 @@ struct rt_refusal {
 /* *row: what was put (one reference; with its id), or what was deleted. -EINVAL: `refusal`. */
 MUST_USE int rt_data_change(struct rt_data **out, const struct rt_data *, const struct rt_change *, struct rt_row **row,
     struct rt_refusal *refusal);
+
+/*
+ * The same in two steps, for several changes at once: each without compiling (its ->index is NULL: good for rt_data_find() and further changes
+ * only), then the last of them, before it is served. Patterns are checked by the first step.
+ */
+MUST_USE int rt_data_edit(struct rt_data **out, const struct rt_data *, const struct rt_change *, struct rt_row **row,
+    struct rt_refusal *refusal);
+MUST_USE int rt_data_compile(struct rt_data *, rt_report_cb *, void *arg); /* nothing to do when it is */
 
 /*
  * The document (README): one JSON object of arrays. Everything that is wrong is reported with its JSON path ("dids[3].ipbx_id"; of bad

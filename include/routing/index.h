@@ -38,17 +38,18 @@ typedef bool rt_take_cb(void *arg, const struct rt_row *);
 const struct rt_row *rt_index_did(const struct rt_index *, const char *number, size_t len, rt_take_cb *take, void *arg);
 
 /*
- * Routing rules whose prefix the number begins with, and whose did_regex (if any) matches it: longest prefix first; among equals by
- * priority (lowest first), then id. `take` false: go on.
+ * Routing rules that apply to the tenant (or to all; with a tenant of NULL, only those), whose prefix the number begins with, and whose did_regex
+ * (if any) matches it: longest prefix first; among equals by priority (lowest first), then id. `take` false: go on.
  */
-void rt_index_rules(const struct rt_index *, const char *number, size_t len, rt_take_cb *take, void *arg);
+void rt_index_rules(const struct rt_index *, const char *tenant_uuid, const char *number, size_t len, rt_take_cb *take, void *arg);
 bool rt_index_rule_for(const struct rt_index *, const struct rt_row *rule, const char *tenant_uuid); /* does it apply to that tenant? */
-bool rt_index_has_rules(const struct rt_index *, const char *tenant_uuid);            /* any that applies */
+bool rt_index_has_rules(const struct rt_index *, const char *tenant_uuid);            /* any that applies; NULL: any for all */
+/* Its carrier_trunk_id, then its trunks, none twice. How many. */
 size_t rt_index_rule_trunks(const struct rt_index *, const struct rt_row *rule, const struct rt_row **out, size_t max);
 
 /*
- * The number without what is no letter or digit, then all rules of that profile (a row of RT_PROFILES; NULL: none) and type whose prefix it begins with, one after the other;
- * of type RT_NORM_OUT a '+' in front, if the profile says so. Returns the length; `out` has RT_NUMBER_MAX + 2 bytes.
+ * The number without what is no letter or digit (0 and "" when none is left, or more than RT_NUMBER_MAX), then all rules of that profile (a row of RT_PROFILES; NULL: none) and type whose prefix it begins with, one after the other;
+ * of type RT_NORM_OUT a '+' in front, if the profile says so and none is there. Returns the length; `out` has RT_NUMBER_MAX + 2 bytes.
  */
 enum { RT_NORM_IN = 1, RT_NORM_OUT = 2 };
 size_t rt_index_normalize(const struct rt_index *, const struct rt_row *profile, int type, const char *number, size_t len, char *out);

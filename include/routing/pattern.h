@@ -22,14 +22,18 @@ struct pattern;
 /* -EINVAL: `why` says what is wrong, and where. */
 MUST_USE int pattern_new(struct pattern **out, const char *regex, char *why, size_t size);
 void pattern_free(struct pattern *); /* NULL is fine */
+size_t pattern_bytes(const struct pattern *);
 /* At the start of the text, as Python's re.match. A match that runs into its limits is none, and counted. */
 bool pattern_match(const struct pattern *, const char *text, size_t len);
 uint64_t pattern_limited(void); /* times, of all patterns, that a match or a replacement ran into its limits */
 /*
  * As Python's re.sub: every match, anywhere, becomes the replacement, in which \1..\99 and \g<1>, \g<name> stand for groups. Returns the
- * length; more than `size` - 1 bytes, and limits, leave the text as it was.
+ * length; more than `size` - 1 bytes, limits and a replacement that does not pass the check leave the text as it was (`size` is more than `len`).
  */
 size_t pattern_sub(const struct pattern *, const char *replacement, const char *text, size_t len, char *out, size_t size);
+/*
+ * Has the pattern its groups, and may its letters stand in a SIP URI? A pattern of NULL has no groups (a literal that was not compiled).
+ */
 bool pattern_check_replacement(const struct pattern *, const char *replacement, char *why, size_t size);
 
 #endif

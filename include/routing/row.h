@@ -30,7 +30,9 @@ typedef void rt_report_cb(void *arg, const char *path, const char *text);
 /*
  * Of a JSON object, by its schema: unknown keys, wrong types, limits, missing values, texts with control characters and
  * what the columns' own checks find are all reported, below `path`; -EINVAL then. `base`, if not NULL: columns that the object lacks
- * are taken from it (a partial PUT). Derived columns are computed. With RT_ROW_NO_ID, a missing id becomes RT_NULL (a POST).
+ * are taken from it (a partial PUT; it may repeat its own key, but name no other). Derived columns are computed. With RT_ROW_NO_ID, a missing id becomes
+ * RT_NULL (a POST; a tenant's uuid is needed always). Taken as confd takes them: numbers as text ("5060"), booleans as 0, 1 or text, times as seconds since 1970. An
+ * empty text is null where null is allowed and nothing else the default; null is the default. `report` may be NULL.
  */
 enum { RT_ROW_NO_ID = 1 };
 MUST_USE int rt_row_parse(struct rt_row **out, enum rt_table, const json_t *obj, const struct rt_row *base, unsigned flags,
@@ -50,7 +52,8 @@ int64_t rt_row_id(const struct rt_row *); /* not of tenants */
 
 /*
  * The store's record: the key is a table byte and a big-endian id, or a uuid's text; the value a version byte, the number of columns, then
- * each. A later version may know more columns: they get their defaults. -EBADMSG: none of ours.
+ * each. A later version may know more columns: those that a record lacks get their defaults, those that we don't know are passed over. Derived
+ * columns are computed anew. -EBADMSG: none of ours.
  */
 void rt_row_encode(const struct rt_row *, struct buf *key, struct buf *val);
 void rt_row_encode_key(enum rt_table, int64_t id, const char *uuid, struct buf *key);

@@ -100,7 +100,14 @@ extern const struct rt_schema rt_schemas[RT_ALL];
 
 int rt_schema_find(const char *name);                         /* by `name`; -1 */
 int rt_column_find(const struct rt_schema *, const char *name); /* -1 */
-/* "mon-fri 08:00-18:00, sat 09:00-12:30 utc": of the machine's time zone unless a window says utc; over midnight is fine. */
+/*
+ * Time windows: WINDOW[, WINDOW...], each [DAYS] [HH:MM-HH:MM] [utc], in any case of letters. DAYS are "mon", "mon-fri" (or "sat-mon"), or several of them
+ * with ',' between: "mon,wed 10:00-11:00"; none: every day. Without hours it is the whole day, and if another window follows, ';' has to
+ * stand between them, as ',' would only go on with the days: "sun; mon 08:00-12:00". The end is exclusive and may be 24:00; one
+ * that is not after the beginning is on the next day: "fri 22:00-06:00" is open until saturday 06:00. Days and hours are those of the
+ * machine (TZ), with utc those of UTC. E. g. "mon-fri 08:00-18:00, sat 09:00-12:30 utc". Blank: always open.
+ */
 bool rt_windows_check(const char *, struct buf *why);
+bool rt_windows_open(const char *windows, int64_t now_s); /* NULL: true; what does not pass the check above is closed */
 
 #endif

@@ -11,7 +11,8 @@
  *   history    generation(u64) 0 -> seen, committed, JSON text; generation 1 TARGET -> applied, verified
  *   registrations  id -> since, maintenance, since when, reason, who, checks that are off
  *   routing    rows of the routing data, opaque here (routing/row.h); all of them change in one transaction
- *   cdr        id(u64) -> stored(u64), a row, opaque here (routing/cdr.h)
+ *   cdr        id(u64) -> stored(u64), a row, opaque here (routing/cdr.h); meta "cdr:last": the highest id ever, "cdr:forwarded": the
+ *              id up to which all were forwarded
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -19,6 +20,7 @@
 #include <jansson.h>
 
 #include "base/loop.h"
+#include "base/text.h"
 #include "base/worker.h"
 #include "topology/topo.h"
 
@@ -147,6 +149,51 @@ void store_put_routing(struct store *, struct store_batch *takes, bool replace, 
 /* Every row of the table, in order of keys; `row` runs on the worker's thread, done from the loop after the last. */
 typedef void store_row_cb(void *arg, const void *key, size_t klen, const void *val, size_t vlen);
 void store_read_routing(struct store *, store_row_cb *row, store_done_cb *done, void *arg);
+
+/*
+ * CDRs, in the order of their ids. One put is one transaction, in which old ones go too: those stored longer than keep_ms ago, and the
+ * oldest above `max`, at most trim_max of both. What is not yet forwarded goes by `max` alone (`lost`). They take at most 3/4 of store_size: above,
+ * a put fails with -ENOSPC, so that there is always room for the topology. A failed put changed nothing and is not retried. n may be 0.
+ */
+struct store_cdr_view;
+struct store_cdr_put {
+	size_t n;
+	const int64_t *ids; /* lent till done; NULL, and 0 in it: the highest ever + 1. One that is there: -EEXIST unless its row is the same */
+	/* The i-th's row; on the worker's thread, again if the transaction is. */
+	void (*make)(void *arg, size_t i, int64_t id, struct buf *row);
+	int64_t forwarded;  /* up to here; 0: as it was */
+	bool protect;       /* what is not forwarded */
+	int64_t keep_ms;
+	uint64_t max;
+	size_t trim_max;
+	void (*done)(void *arg, int err, const struct store_cdr_view *); /* from the loop; the view is lent; on error zero but `clash` */
+	void *arg;
+};
+struct store_cdr_view {
+	int64_t oldest, newest; /* ids; 0: none */
+	int64_t last;           /* the highest ever */
+	uint64_t count;
+	int64_t forwarded;
+	uint64_t behind;        /* not forwarded, about */
+	int64_t behind_ms;      /* wall clock: the oldest of them was stored; 0: none */
+	size_t trimmed, lost;   /* by this put */
+	int64_t clash;          /* -EEXIST: of this id */
+};
+void store_put_cdrs(struct store *, const struct store_cdr_put *);
+
+/*
+ * Rows with ids above `after` and below `before` (0: any), upwards or backwards; at most `limit`, and at most as many as `row`, on the
+ * worker's thread, takes (false: this one was the last). `last`: the id of the last that it saw; end: there are no more.
+ */
+struct store_cdr_get {
+	int64_t after, before;
+	bool backwards;
+	size_t limit;
+	bool (*row)(void *arg, int64_t id, int64_t stored_ms, const void *val, size_t vlen);
+	void (*done)(void *arg, int err, int64_t last, bool end); /* from the loop */
+	void *arg;
+};
+void store_get_cdrs(struct store *, const struct store_cdr_get *);
 
 void store_view(const struct store *, struct store_view *);
 /* One change as the history and `watch` show it. */

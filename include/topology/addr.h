@@ -33,6 +33,8 @@ void topo_addr_format(const struct topo_addr *, char out[TOPO_ADDR_TEXT]);    /*
 /* NULL when calls could be sent there, else why not ("port 0", "multicast address", ...). */
 const char *topo_addr_implausible(const struct topo_addr *);
 
+bool topo_addr_is_loopback(const struct topo_addr *);
+
 MUST_USE int topo_prefix_parse(const char *, struct topo_prefix *); /* "10.0.0.0/8", "fd00::/8", "10.1.2.3" */
 bool topo_prefix_has(const struct topo_prefix *, const struct topo_addr *);
 

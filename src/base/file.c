@@ -28,6 +28,30 @@ write_all(int fd, const char *p, size_t len)
 }
 
 int
+file_stamp(const char *path, struct file_stamp *out)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	*out = (struct file_stamp){ .dev = st.st_dev, .ino = st.st_ino, .size = st.st_size, .mtime = st.st_mtim, .ctime = st.st_ctim };
+	return 0;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool
+file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(&a->mtime, &b->mtime) &&
+	    same_time(&a->ctime, &b->ctime);
+}
+
+int
 file_read(const char *path, size_t max, char **out, size_t *len)
 {
 	size_t cap = 4096, used = 0;

@@ -189,6 +189,32 @@ text_is_name(const char *s)
 	    strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == len;
 }
 
+const char *
+text_make_dns_name(char *s)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t len = strlen(s), label;
+	char *p;
+
+	if (len > 1 && s[len - 1] == '.')
+		s[--len] = '\0';
+	if (len > 253)
+		return "is longer than a DNS name can be: 253 bytes";
+	for (p = s; *p != '\0'; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	for (p = s;; p++) {
+		label = strspn(p, allowed);
+		p += label;
+		if (*p != '\0' && *p != '.')
+			return "is not a DNS name: only letters, digits, '-', '_' and dots may stand in it";
+		if (label < 1 || label > 63)
+			return "is not a DNS name: each part between dots has 1 to 63 characters";
+		if (*p == '\0')
+			return NULL;
+	}
+}
+
 bool
 text_is_printable(const char *s, size_t len)
 {

@@ -73,6 +73,20 @@ conf_key_clear(const struct conf_key *k, void *obj)
 		set_text(k, obj, NULL);
 }
 
+/* Separated by commas; NULL: none. */
+static void
+add_elements(struct strlist *list, const char *text)
+{
+	while (text != NULL) {
+		const char *comma = strchr(text, ',');
+		char *element = xstrndup(text, comma != NULL ? (size_t)(comma - text) : strlen(text));
+
+		conf_strlist_add(list, element);
+		free(element);
+		text = comma != NULL ? comma + 1 : NULL;
+	}
+}
+
 void
 conf_key_default(const struct conf_key *k, void *obj)
 {
@@ -83,8 +97,7 @@ conf_key_default(const struct conf_key *k, void *obj)
 	if (conf_key_is_pairs(k))
 		return;
 	if (conf_key_is_list(k)) {
-		if (k->def != NULL) /* of one element, so far */
-			conf_strlist_add(&list, k->def);
+		add_elements(&list, k->def);
 		conf_key_set_list(k, obj, &list);
 	} else if (k->def != NULL) {
 		if (!conf_key_set(k, obj, k->def, &why))

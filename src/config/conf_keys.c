@@ -53,6 +53,14 @@ check_host_port(char *v, struct buf *why)
 }
 
 static bool
+check_contact(char *v, struct buf *why)
+{
+	if (!text_is_printable(v, strlen(v)) || strpbrk(v, "\"'`$\\<>@;") != NULL)
+		buf_puts(why, "must be a host and port as they stand in a SIP URI, such as 192.0.2.1:5060");
+	return why->len == 0;
+}
+
+static bool
 check_binrpc(char *v, struct buf *why)
 {
 	if (strncmp(v, "unix:", 5) == 0 && v[5] != '\0')
@@ -88,36 +96,11 @@ check_prefix(char *v, struct buf *why)
 bool
 conf_check_dns_name(char *v, struct buf *why)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-	size_t len = strlen(v);
-	char *p;
+	const char *wrong = text_make_dns_name(v);
 
-	if (len > 1 && v[len - 1] == '.')
-		v[--len] = '\0';
-	if (len > 253) {
-		buf_printf(why, "is longer than a DNS name can be: %zu bytes, at most 253", len);
-		return false;
-	}
-	for (p = v; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
-	for (p = v;; p++) {
-		size_t label = strspn(p, allowed);
-
-		p += label;
-		if (*p != '\0' && *p != '.') {
-			buf_puts(why, "is not a DNS name: only letters, digits, '-', '_' and dots "
-				      "may stand in it");
-			return false;
-		}
-		if (label < 1 || label > 63) {
-			buf_puts(why,
-			    "is not a DNS name: each part between dots has 1 to 63 characters");
-			return false;
-		}
-		if (*p == '\0')
-			return true;
-	}
+	if (wrong != NULL)
+		buf_puts(why, wrong);
+	return wrong == NULL;
 }
 
 /* A tag is asked for as "_TAG" in _NAME._TAG.service.DOMAIN, so its label has 62 bytes at most. */
@@ -376,6 +359,28 @@ const struct conf_key conf_keys[] = {
 	{ ROOT(ari_password_file), "ari.password_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
 	    "file that holds the password; read again when it changes" },
 
+	{ ROOT(routing_file), "routing.file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "the routing data, a JSON document; read again when it changes" },
+	{ ROOT(routing_kv), "routing.kv", CT_TEXT, "key or prefix", NULL, 1, 512, LIVE, conf_check_kv,
+	    "or the document at Consul's KV, or one key per object below a prefix: PREFIX/dids/7" },
+	{ ROOT(routing_api), "routing.api", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "the REST interface to the routing data at /1.0/" },
+	{ ROOT(routing_token_file), "routing.token_file", CT_TEXT, "path", NULL, 1, PATH_LEN, LIVE, check_path,
+	    "file that holds the REST interface's X-Auth-Token; read again when it changes" },
+	{ ROOT(routing_auth_url), "routing.auth_url", CT_TEXT, "http[s]://IP:PORT/PREFIX", NULL, 1, PATH_LEN, LIVE,
+	    conf_check_auth_url, "or the wazo-auth service that knows such tokens and their tenants" },
+	{ ROOT(routing_clients), "routing.clients", CT_LIST, "prefix", "127.0.0.0/8,::1/128", 0, 64, LIVE, check_prefix,
+	    "whose routing, authentication and CDR requests are answered" },
+	{ ROOT(fr_timer_ms), "routing.fr_timer", CT_MS, NULL, "5s", 100, 10 * MINUTE, LIVE, NULL,
+	    "of each route: so long Kamailio waits for any answer" },
+	{ ROOT(fr_inv_timer_ms), "routing.fr_inv_timer", CT_MS, NULL, "30s", SECOND, HOUR, LIVE, NULL,
+	    "of each route: so long it waits for the final one" },
+	{ ROOT(cdr_keep_ms), "routing.cdr.keep", CT_MS, NULL, "90d", MINUTE, 3650 * DAY, LIVE, NULL,
+	    "CDRs older than this are forgotten" },
+	{ ROOT(cdr_max), "routing.cdr.max", CT_INT, NULL, "1000000", 1, 100000000, LIVE, NULL,
+	    "at most this many CDRs are kept" },
+	{ ROOT(cdr_forward), "routing.cdr.forward", CT_TEXT, "http[s]://IP:PORT/PATH", NULL, 1, PATH_LEN, LIVE,
+	    conf_check_forward_url, "each CDR is posted there too, until it is taken" },
 	{ SERVICE(names), "names", CT_LIST, "SRV name", NULL, 1, CONF_NAMES_MAX, LIVE,
 	    conf_check_dns_name, "names whose instances are united; unset: NAME.service.DOMAIN" },
 	{ SERVICE(tags), "tags", CT_LIST, "tag", NULL, 0, CONF_TAGS_MAX, LIVE, check_tag,
@@ -438,7 +443,15 @@ const struct conf_key conf_keys[] = {
 	    conf_check_dns_name, "further domains" },
 	{ KAMAILIO(domain_kv), "domain.kv", CT_TEXT, "prefix", NULL, 1, 512, LIVE, conf_check_kv,
 	    "prefix at Consul's KV: its keys' last parts, and the words of their values, are domains too" },
+	{ KAMAILIO(domain_routing), "domain.routing", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "the domains of the routing data are domains too" },
 	{ KAMAILIO(domain_exclusive), "domain.exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
+	    "the whole table is c4d's; false: others' rows stay" },
+	{ KAMAILIO(uacreg), "uacreg.enabled", CT_BOOL, NULL, "false", 0, 0, LIVE, NULL,
+	    "the carrier trunks of the routing data that register are registered by this Kamailio" },
+	{ KAMAILIO(uacreg_contact), "uacreg.contact_addr", CT_TEXT, "HOST[:PORT]", NULL, 1, 128, LIVE, check_contact,
+	    "their contact_addr; unset: the uac module's reg_contact_addr" },
+	{ KAMAILIO(uacreg_exclusive), "uacreg.exclusive", CT_BOOL, NULL, "true", 0, 0, LIVE, NULL,
 	    "the whole table is c4d's; false: others' rows stay" },
 
 	{ SET(service), "service", CT_TEXT, "service", NULL, 1, 63, LIVE, check_section_name,

@@ -51,6 +51,7 @@ struct sect *conf_find_kid(const struct sect *s, enum conf_scope_id scope, const
 /* References, names, shared files: everything that more than one key decides. Reports into l->errs. */
 void conf_check_whole(struct loader *);
 void conf_check_consul(struct loader *); /* consul, ari, http */
+void conf_check_routing(struct loader *);
 void conf_check_register(struct loader *, const struct sect *, size_t before);
 
 #endif

@@ -102,6 +102,7 @@ conf_free(struct conf *conf)
 		return;
 	for (i = 0; i < conf->n_services; i++)
 		free(conf->services[i]->prefixes);
+	free(conf->routing_prefixes);
 	section_clear(SC_ROOT, conf);
 	for (i = 0; i < conf->n_items; i++) {
 		free(conf->items[i].path);

@@ -298,14 +298,6 @@ check_command(const struct reg *g, const struct sect *s, const struct conf_check
 	free(path);
 }
 
-static bool
-is_loopback(const struct topo_addr *a)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-
-	return a->family == 4 ? a->ip[0] == 127 : memcmp(a->ip, one, sizeof one) == 0;
-}
-
 /* Does one that asks at `address`, with the port of http.listen, come to `listen`? */
 enum reach { REACHES, MAY_REACH, REACHES_NOT };
 
@@ -325,7 +317,7 @@ reach(const char *listen, const char *address)
 	}
 	if (digits && topo_addr_same_ip(&at, &to))
 		return REACHES;
-	return digits && is_loopback(&at) != is_loopback(&to) ? REACHES_NOT : MAY_REACH;
+	return digits && topo_addr_is_loopback(&at) != topo_addr_is_loopback(&to) ? REACHES_NOT : MAY_REACH;
 }
 
 /* Consul asks c4d's HTTP server at the registration's address. */

@@ -278,6 +278,20 @@ conf_check_ari_url(char *v, struct buf *why)
 	    check_peer_url(v, true, "must be http://IP:PORT/PREFIX, such as http://127.0.0.1:8088/ari", why);
 }
 
+bool
+conf_check_auth_url(char *v, struct buf *why)
+{
+	return is_word(v, why) &&
+	    check_peer_url(v, true, "must be http://IP:PORT/PREFIX, such as http://127.0.0.1:9497/0.1", why);
+}
+
+bool
+conf_check_forward_url(char *v, struct buf *why)
+{
+	return is_word(v, why) &&
+	    check_peer_url(v, true, "must be http://IP:PORT/PATH, such as http://192.0.2.7:9600/1.0/kamailio/cdr", why);
+}
+
 /* A name or an address, as a certificate may hold. */
 bool
 conf_check_server_name(char *v, struct buf *why)

@@ -7,7 +7,8 @@
 #include "config/conf_int.h"
 
 conf_check_cb conf_check_dns_name, conf_check_socket; /* in conf_keys.c */
-conf_check_cb conf_check_listen, conf_check_consul_url, conf_check_ari_url, conf_check_server_name, conf_check_kv;
+conf_check_cb conf_check_listen, conf_check_consul_url, conf_check_ari_url, conf_check_auth_url, conf_check_forward_url,
+    conf_check_server_name, conf_check_kv;
 conf_check_cb conf_check_address, conf_check_register_id, conf_check_service_name, conf_check_register_tag;
 conf_check_cb conf_check_meta_key, conf_check_meta_value, conf_check_dispatcher_key, conf_check_dispatcher_value,
     conf_check_eid;

@@ -297,7 +297,9 @@ check_kamailio(struct loader *l, const struct sect *s, size_t before)
 	check_needs(l, s, kam->n_sets > 0, kam->list_file, "list_file", "dispatcher sets", "the dispatcher module's list_file");
 	check_needs(l, s, kam->n_rtpengines > 0, kam->tables, "tables", "rtpengine sets",
 	    "the directory in modparam(\"rtpengine\", \"db_url\", \"text://DIRECTORY\")");
-	check_needs(l, s, kam->domain_services.n + kam->domain_names.n > 0 || kam->domain_kv != NULL, kam->tables, "tables", "a domain table",
+	check_needs(l, s, kam->uacreg, kam->tables, "tables", "a uacreg table",
+	    "the directory in modparam(\"uac\", \"reg_db_url\", \"text://DIRECTORY\")");
+	check_needs(l, s, kam->domain_services.n + kam->domain_names.n > 0 || kam->domain_kv != NULL || kam->domain_routing, kam->tables, "tables", "a domain table",
 	    "the directory in modparam(\"domain\", \"db_url\", \"text://DIRECTORY\")");
 	check_needs(l, s, kam->n_permissions > 0, kam->address_file, "address_file", "permissions groups",
 	    "the permissions module's address_file");
@@ -352,6 +354,7 @@ conf_check_whole(struct loader *l)
 	size_t i;
 
 	conf_check_consul(l);
+	conf_check_routing(l);
 	for (i = 0; i < root->n_kids; i++)
 		if (root->kids[i]->scope == SC_SERVICE)
 			check_service(l, root->kids[i]);

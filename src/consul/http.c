@@ -39,6 +39,7 @@ struct http {
 	/* the request under way */
 	enum http_method method;
 	char *path;
+	char *header; /* may be a secret */
 	void *body;
 	size_t body_len;
 	int64_t timeout_ms;
@@ -168,8 +169,12 @@ is_reusable(const struct http *h)
 static void
 forget_request(struct http *h)
 {
+	if (h->header != NULL)
+		explicit_bzero(h->header, strlen(h->header));
+	free(h->header);
 	free(h->path);
 	free(h->body);
+	h->header = NULL;
 	h->path = NULL;
 	h->body = NULL;
 }
@@ -343,11 +348,15 @@ add_secret(const struct http *h, struct buf *b)
 static void
 add_head(const struct http *h, struct buf *b)
 {
-	static const char *const methods[] = { [HTTP_GET] = "GET", [HTTP_PUT] = "PUT" };
+	static const char *const methods[] = { [HTTP_GET] = "GET", [HTTP_PUT] = "PUT", [HTTP_POST] = "POST" };
 
 	buf_printf(b, "%s %s%s HTTP/1.1\r\nHost: %s\r\n", methods[h->method], h->url.prefix, h->path, h->url.host);
-	if (h->method == HTTP_PUT)
+	if (h->method == HTTP_POST)
+		buf_puts(b, "Content-Type: application/json\r\n");
+	if (h->method != HTTP_GET)
 		buf_printf(b, "Content-Length: %zu\r\n", h->body_len);
+	if (h->header != NULL)
+		buf_printf(b, "%s\r\n", h->header);
 	if (h->token != NULL)
 		add_secret(h, b);
 	else
@@ -445,6 +454,7 @@ http_ask(struct http *h, const struct http_request *r, http_cb *cb, void *arg)
 		return -EBUSY;
 	h->method = r->method;
 	h->path = xstrdup(r->path);
+	h->header = xstrdup(r->header);
 	h->body_len = r->body_len;
 	if (r->body_len > 0) {
 		h->body = xcalloc(1, r->body_len);

@@ -7,19 +7,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "consul/blocking.h"
 #include "consul/http.h"
 
 #define WAIT_MS 60000
 #define EMPTY_WAIT_MS 10000  /* while it is empty: so long nobody may have looked */
 #define LATE_MS 10000        /* Consul waits up to a sixteenth longer than it is told, and then has to answer */
-#define SETTLED_MS 1000      /* a blocking query that is out for so long works */
 #define EARLY_MAX 3          /* so many answers in a row that say "nothing new" at once: it does not wait at all */
 #define EMPTY_GAP_MS 30000   /* of the time between two answers so much counts; a machine that was paused proves nothing by waking up */
-#define PACE_MS 500          /* between two queries in the long run */
-#define PACE_AT_ONCE 20
-#define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 15000
-#define BACKOFF_JITTER 20
 
 /* An answer that the worker reads. */
 struct reading {
@@ -43,18 +38,11 @@ struct kv {
 	kv_cb *cb;
 	void *arg;
 	struct loop_timer timer; /* the next query; while one blocks after a failure: does it settle? */
-	/* the query under way */
-	struct reading *reading;
-	bool blocking;      /* it waits for a change */
-	int64_t wait_ms;
-	int64_t asked_ms, took_ms;
-	uint64_t answered_index;
-	/* the next one */
-	uint64_t index;     /* the last one seen; 0: none, or it is not to be trusted */
-	bool doubtful;      /* the last query failed: the next one does not wait */
-	int64_t paid_ms;    /* the time that the queries so far are worth at the pace of the long run */
-	unsigned failures;  /* in a row; 0: it works */
-	unsigned early;
+	/* asking */
+	struct blocking b;
+	struct reading *reading; /* of the query under way */
+	uint64_t answered_index; /* of it, too */
+	unsigned early;          /* so many answers in a row that were */
 	int64_t lost_ms;
 	char why[288];
 	/* the value */
@@ -78,60 +66,54 @@ healthy(struct kv *kv)
 {
 	char text[32];
 
-	if (kv->failures == 0)
+	if (kv->b.failures == 0)
 		return;
 	text_format_duration((loop_now_ms(kv->loop) - kv->lost_ms) / 100 * 100, text, sizeof text);
 	log_notice("kv", "%s: back after %s", kv->prefix, text);
-	kv->failures = 0;
+	kv->b.failures = 0;
 	kv->why[0] = '\0';
 }
 
 static void
 failed(struct kv *kv, const char *why)
 {
-	unsigned doublings = kv->failures < 16 ? kv->failures : 16;
-	int64_t delay = (int64_t)BACKOFF_MIN_MS << doublings;
+	int64_t delay = blocking_fail(&kv->b);
 
 	snprintf(kv->why, sizeof kv->why, "%s", why);
-	kv->doubtful = true;
 	kv->empty_ms = 0; /* time without an answer proves nothing */
-	if (kv->failures++ == 0) {
+	if (kv->b.failures == 1) {
 		kv->lost_ms = loop_now_ms(kv->loop);
 		log_warnx("kv", "%s: lost (%s): %s", kv->prefix, why,
 		    kv->known ? "its last value stays" : "it has no value yet");
 	} else {
-		log_debug("kv", "%s: failures=%u %s", kv->prefix, kv->failures, why);
+		log_debug("kv", "%s: failures=%u %s", kv->prefix, kv->b.failures, why);
 	}
-	loop_timer_start(&kv->timer, loop_jitter(kv->loop, delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS, BACKOFF_JITTER));
+	loop_timer_start(&kv->timer, loop_jitter(kv->loop, delay, BLOCKING_JITTER));
 }
 
 static void
 ask_in_turn(struct kv *kv)
 {
-	int64_t delay = kv->paid_ms - (PACE_AT_ONCE - 1) * PACE_MS - loop_now_ms(kv->loop);
-
-	loop_timer_start(&kv->timer, delay > 0 ? delay : 0);
+	loop_timer_start(&kv->timer, blocking_pace_ms(&kv->b, loop_now_ms(kv->loop)));
 }
 
 /* The answer to this query is worth something: how does it go on? */
 static void
 answered(struct kv *kv)
 {
-	uint64_t index = kv->answered_index;
 	char why[128];
 
 	kv->answered_wall_ms = loop_wall_ms(kv->loop);
-	kv->early = kv->blocking && index == kv->index && kv->took_ms < kv->wait_ms / 2 ? kv->early + 1 : 0;
+	kv->early = blocking_is_early(&kv->b, kv->answered_index) ? kv->early + 1 : 0;
 	if (kv->early >= EARLY_MAX) {
-		snprintf(why, sizeof why, "answered after %" PRId64 "ms that nothing had changed, instead of waiting", kv->took_ms);
+		snprintf(why, sizeof why, "answered after %" PRId64 "ms that nothing had changed, instead of waiting",
+		    kv->b.took_ms);
 		failed(kv, why);
 		return;
 	}
-	kv->doubtful = false;
-	if (kv->blocking)
+	if (kv->b.wait_ms > 0)
 		healthy(kv);
-	/* Backwards: another cluster, or an older state of this one. */
-	kv->index = index < kv->index ? 0 : index;
+	(void)blocking_take(&kv->b, kv->answered_index);
 	ask_in_turn(kv);
 }
 
@@ -297,27 +279,17 @@ drop_reading(struct kv *kv)
 
 /* ---- asking ---- */
 
-static bool
-parse_index(const char *text, uint64_t *out)
-{
-	char *end;
-
-	if (text == NULL || *text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return errno == 0 && *end == '\0' && *out > 0;
-}
-
 /* An answer of Consul's, with the index in answered_index; else false, and that is seen to. */
 static bool
 is_consuls(struct kv *kv, const struct http_answer *a)
 {
+	if (a->err == 0)
+		blocking_note_leader(&kv->b, loop_wall_ms(kv->loop), a->status, http_header(kv->http, "X-Consul-KnownLeader"), a->body);
 	if (a->err != 0 || (a->status != 200 && a->status != 404)) {
 		failed(kv, a->why);
 		return false;
 	}
-	if (!parse_index(http_header(kv->http, "X-Consul-Index"), &kv->answered_index)) {
+	if (blocking_parse_index(http_header(kv->http, "X-Consul-Index"), &kv->answered_index) != 0) {
 		failed(kv, "an answer without X-Consul-Index: is consul.http the HTTP port of Consul?");
 		return false;
 	}
@@ -330,7 +302,7 @@ on_answer(void *arg, const struct http_answer *a)
 	struct kv *kv = arg;
 
 	loop_timer_stop(&kv->timer);
-	kv->took_ms = loop_now_ms(kv->loop) - kv->asked_ms;
+	blocking_arrived(&kv->b, loop_now_ms(kv->loop));
 	if (!is_consuls(kv, a))
 		return;
 	if (a->status == 404)
@@ -343,10 +315,7 @@ static void
 send_request(struct kv *kv, struct buf *path, int64_t timeout_ms, http_cb *cb)
 {
 	struct http_request r = { .method = HTTP_GET, .path = path->s, .timeout_ms = timeout_ms, .max_body = KV_BODY_MAX };
-	int64_t now = loop_now_ms(kv->loop);
 
-	kv->asked_ms = now;
-	kv->paid_ms = (kv->paid_ms > now ? kv->paid_ms : now) + PACE_MS;
 	if (http_ask(kv->http, &r, cb, kv) != 0) /* only while another one is out, which on_timer() sees to */
 		failed(kv, "asked twice");
 	buf_free(path);
@@ -372,17 +341,16 @@ static void
 ask(struct kv *kv)
 {
 	struct buf path = { 0 };
+	int64_t ms = blocking_ask(&kv->b, loop_now_ms(kv->loop), wait_ms(kv));
 
-	kv->blocking = kv->index > 0 && !kv->doubtful;
-	kv->wait_ms = kv->blocking ? wait_ms(kv) : 0;
 	buf_puts(&path, "/v1/kv/");
 	http_add_escaped(&path, kv->root);
 	buf_puts(&path, "?recurse=true");
-	if (kv->blocking)
-		buf_printf(&path, "&wait=%" PRId64 "ms&index=%" PRIu64, kv->wait_ms, kv->index);
-	if (kv->blocking && kv->failures > 0)
-		loop_timer_start(&kv->timer, SETTLED_MS);
-	send_request(kv, &path, kv->wait_ms + kv->wait_ms / 16 + LATE_MS, on_answer);
+	if (ms > 0)
+		buf_printf(&path, "&wait=%" PRId64 "ms&index=%" PRIu64, ms, kv->b.index);
+	if (ms > 0 && kv->b.failures > 0)
+		loop_timer_start(&kv->timer, BLOCKING_SETTLED_MS);
+	send_request(kv, &path, ms + ms / 16 + LATE_MS, on_answer);
 }
 
 static void
@@ -414,7 +382,7 @@ on_proof(void *arg, const struct http_answer *a)
 	if (!is_consuls(kv, a))
 		return;
 	answered(kv);
-	kv->index = 0; /* that was another query's */
+	kv->b.index = 0; /* that was another query's */
 	if (a->status != 404) /* written just now */
 		return;
 	text_format_duration(kv->hold_ms, text, sizeof text);
@@ -434,7 +402,7 @@ ask_for_proof(struct kv *kv)
 	if (len > 0 && kv->root[len - 1] != '/' && key[0] != '\0')
 		http_add_escaped(&path, "/");
 	http_add_escaped(&path, key);
-	kv->blocking = false;
+	(void)blocking_ask(&kv->b, loop_now_ms(kv->loop), 0);
 	send_request(kv, &path, LATE_MS, on_proof);
 }
 
@@ -476,8 +444,9 @@ kv_set_conf(struct kv *kv, const struct conf *conf, int64_t hold_ms)
 	drop_reading(kv);
 	kv->http = http;
 	kv->hold_ms = hold_ms;
-	kv->index = 0;
-	kv->doubtful = false;
+	kv->b.index = 0;
+	kv->b.doubtful = false;
+	kv->b.no_leader_ms = 0;
 	kv->early = 0;
 	kv->empty_ms = 0;
 	ask_in_turn(kv);
@@ -504,11 +473,12 @@ kv_view(const struct kv *kv, struct kv_view *v)
 		.prefix = kv->prefix,
 		.known = kv->known,
 		.n = kv->n,
-		.index = kv->index,
+		.index = kv->b.index,
 		.changed_ms = kv->changed_wall_ms,
 		.answered_ms = kv->answered_wall_ms,
 		.empty_ms = kv->empty_wall_ms,
 		.held = is_held(kv),
+		.no_leader_ms = kv->b.no_leader_ms,
 		.why = kv->why,
 	};
 }

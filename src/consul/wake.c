@@ -7,20 +7,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "consul/blocking.h"
 #include "consul/http.h"
 
-#define WAIT_S 60
+#define WAIT_MS 60000
 #define BLOCKED_MS 70000     /* Consul waits up to a sixteenth longer than it is told */
 #define PLAIN_MS 10000       /* a query that does not block */
-#define EARLY_MS 30000       /* an answer that says "nothing new" before this is none */
-#define SETTLED_MS 1000      /* a blocking query that is out for so long works */
 #define BODY_MAX 4096        /* "[]", or an error's text */
-#define PACE_MS 500          /* between two queries in the long run */
-#define PACE_AT_ONCE 20
 #define GIVE_WAY_MS 5        /* after a wake-up: the agent has DNS to answer first, and the index forgets nothing */
-#define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 15000
-#define BACKOFF_JITTER 20
 
 struct name { /* of a service of the configuration */
 	const char *service;
@@ -35,12 +29,7 @@ struct query {
 	size_t n_names;
 	struct http *http;
 	struct loop_timer timer; /* the next query; while one blocks after a failure: does it settle? */
-	uint64_t index;    /* the last one seen; 0: none, or it is not to be trusted */
-	bool doubtful;     /* the last query failed: the next one asks where the index is, and does not wait */
-	bool blocking;     /* the query that is out waits for a change */
-	int64_t asked_ms;
-	int64_t paid_ms;   /* the time that the queries so far are worth at the pace of the long run */
-	unsigned failures; /* in a row; 0: it works */
+	struct blocking b;
 	char why[256];
 	uint64_t n_queries, n_woken;
 };
@@ -121,10 +110,10 @@ healthy(struct query *q)
 	struct wake *w = q->w;
 	char text[32];
 
-	if (q->failures == 0)
+	if (q->b.failures == 0)
 		return;
-	log_debug("wake", "%s: works again after %u failures", q->service, q->failures);
-	q->failures = 0;
+	log_debug("wake", "%s: works again after %u failures", q->service, q->b.failures);
+	q->b.failures = 0;
 	if (--w->n_lost > 0)
 		return;
 	text_format_duration((loop_now_ms(w->loop) - w->lost_ms) / 100 * 100, text, sizeof text);
@@ -135,18 +124,16 @@ static void
 failed(struct query *q, const char *why)
 {
 	struct wake *w = q->w;
-	unsigned doublings = q->failures < 16 ? q->failures : 16;
-	int64_t delay = (int64_t)BACKOFF_MIN_MS << doublings;
+	int64_t delay = blocking_fail(&q->b);
 
 	snprintf(q->why, sizeof q->why, "%s", why);
-	q->doubtful = true;
-	if (q->failures++ == 0 && w->n_lost++ == 0) {
+	if (q->b.failures == 1 && w->n_lost++ == 0) {
 		w->lost_ms = loop_now_ms(w->loop);
 		log_warnx("wake", "lost (%s: %s): only speed is lost; DNS is asked by the clock", q->service, why);
 	} else {
-		log_debug("wake", "%s: failures=%u %s", q->service, q->failures, why);
+		log_debug("wake", "%s: failures=%u %s", q->service, q->b.failures, why);
 	}
-	loop_timer_start(&q->timer, loop_jitter(w->loop, delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS, BACKOFF_JITTER));
+	loop_timer_start(&q->timer, loop_jitter(w->loop, delay, BLOCKING_JITTER));
 }
 
 /* ---- asking ---- */
@@ -154,7 +141,7 @@ failed(struct query *q, const char *why)
 static void
 ask_in_turn(struct query *q, int64_t after_ms)
 {
-	int64_t delay = q->paid_ms - (PACE_AT_ONCE - 1) * PACE_MS - loop_now_ms(q->w->loop);
+	int64_t delay = blocking_pace_ms(&q->b, loop_now_ms(q->w->loop));
 
 	loop_timer_start(&q->timer, delay > after_ms ? delay : after_ms);
 }
@@ -169,41 +156,32 @@ wake_names(const struct query *q)
 		w->cb(w->arg, q->names[i].service, q->names[i].name);
 }
 
-static bool
-parse_index(const char *text, uint64_t *out)
-{
-	char *end;
-
-	if (text == NULL || *text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return errno == 0 && *end == '\0' && *out > 0;
-}
-
 static void
 on_index(struct query *q, uint64_t index)
 {
-	int64_t took = loop_now_ms(q->w->loop) - q->asked_ms;
+	uint64_t before = q->b.index;
 	char why[128];
 	bool woken;
 
-	if (q->blocking && index == q->index && took < EARLY_MS) {
-		snprintf(why, sizeof why, "answered after %" PRId64 "ms that nothing had changed, instead of waiting", took);
+	if (blocking_is_early(&q->b, index)) {
+		snprintf(why, sizeof why, "answered after %" PRId64 "ms that nothing had changed, instead of waiting", q->b.took_ms);
 		failed(q, why);
 		return;
 	}
-	q->doubtful = false;
-	if (q->blocking)
+	if (q->b.wait_ms > 0)
 		healthy(q);
-	woken = index != q->index;
+	woken = blocking_take(&q->b, index);
 	if (woken) {
-		log_debug("wake", "%s: index %" PRIu64 " -> %" PRIu64 " after %" PRId64 "ms", q->service, q->index, index, took);
+		log_debug("wake", "%s: index %" PRIu64 " -> %" PRIu64 " after %" PRId64 "ms", q->service, before, index, q->b.took_ms);
 		q->n_woken++;
 		wake_names(q);
 	}
-	/* Backwards: another cluster, or an older state of this one. The next query begins anew. */
-	q->index = index < q->index ? 0 : index;
+	if (q->b.no_leader_ms != 0) {
+		failed(q, "Consul has no leader");
+		return;
+	}
+	/* After a minute without news: is there still a leader? Answers to queries that wait do not say so. */
+	q->b.doubtful = q->b.wait_ms > 0 && !woken;
 	ask_in_turn(q, woken ? GIVE_WAY_MS : 0);
 }
 
@@ -214,9 +192,12 @@ on_answer(void *arg, const struct http_answer *a)
 	uint64_t index;
 
 	loop_timer_stop(&q->timer);
+	blocking_arrived(&q->b, loop_now_ms(q->w->loop));
+	if (a->err == 0)
+		blocking_note_leader(&q->b, loop_wall_ms(q->w->loop), a->status, http_header(q->http, "X-Consul-KnownLeader"), a->body);
 	if (a->err != 0 || a->status != 200)
 		failed(q, a->why);
-	else if (!parse_index(http_header(q->http, "X-Consul-Index"), &index))
+	else if (blocking_parse_index(http_header(q->http, "X-Consul-Index"), &index) != 0)
 		failed(q, "an answer without X-Consul-Index: is consul.http the HTTP port of Consul?");
 	else
 		on_index(q, index);
@@ -227,9 +208,8 @@ ask(struct query *q)
 {
 	struct http_request r = { .method = HTTP_GET, .max_body = BODY_MAX };
 	struct buf path = { 0 };
-	int64_t now = loop_now_ms(q->w->loop);
+	int64_t wait_ms = blocking_ask(&q->b, loop_now_ms(q->w->loop), WAIT_MS);
 
-	q->blocking = q->index > 0 && !q->doubtful;
 	buf_puts(&path, "/v1/health/service/");
 	http_add_escaped(&path, q->service);
 	buf_puts(&path, "?stale&filter=");
@@ -238,15 +218,13 @@ ask(struct query *q)
 		buf_puts(&path, "&dc=");
 		http_add_escaped(&path, q->dc);
 	}
-	if (q->blocking)
-		buf_printf(&path, "&wait=%ds&index=%" PRIu64, WAIT_S, q->index);
+	if (wait_ms > 0)
+		buf_printf(&path, "&wait=%" PRId64 "s&index=%" PRIu64, wait_ms / 1000, q->b.index);
 	r.path = path.s;
-	r.timeout_ms = q->blocking ? BLOCKED_MS : PLAIN_MS;
-	q->asked_ms = now;
-	q->paid_ms = (q->paid_ms > now ? q->paid_ms : now) + PACE_MS;
+	r.timeout_ms = wait_ms > 0 ? BLOCKED_MS : PLAIN_MS;
 	q->n_queries++;
-	if (q->blocking && q->failures > 0)
-		loop_timer_start(&q->timer, SETTLED_MS);
+	if (wait_ms > 0 && q->b.failures > 0)
+		loop_timer_start(&q->timer, BLOCKING_SETTLED_MS);
 	if (http_ask(q->http, &r, on_answer, q) != 0) /* only while another one is out, which on_timer() sees to */
 		failed(q, "asked twice");
 	buf_free(&path);
@@ -383,9 +361,26 @@ wake_view(const struct wake *w, const char *name, struct wake_view *v)
 	} else if ((q = find_query(w, service, dc)) == NULL) {
 		v->why = "no wake-ups: more services than can be waited for";
 	} else {
-		v->state = q->failures > 0 ? WAKE_LOST : WAKE_WAITING;
-		v->why = q->failures > 0 ? q->why : NULL;
+		v->state = q->b.failures > 0 ? WAKE_LOST : WAKE_WAITING;
+		v->why = q->b.failures > 0 ? q->why : NULL;
 		v->queries = q->n_queries;
 		v->woken = q->n_woken;
 	}
+}
+
+bool
+wake_no_leader(const struct wake *w, size_t i, struct wake_no_leader *out)
+{
+	size_t k, n = 0;
+
+	for (k = 0; w != NULL && k < w->n; k++) {
+		const struct query *q = &w->queries[k];
+
+		if (q->b.no_leader_ms == 0 || n++ < i)
+			continue;
+		out->dc = q->dc;
+		out->since_ms = q->b.no_leader_ms;
+		return true;
+	}
+	return false;
 }

@@ -147,27 +147,89 @@ read_answer(const struct client *c, const struct command *cmd, int fd)
 	return code;
 }
 
+/* All of a file, or of standard input. NULL: said why. */
+static char *
+read_payload(const char *path, size_t *len)
+{
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	struct buf b = { 0 };
+	char piece[65536];
+	size_t n;
+
+	while (in != NULL && b.len <= CONTROL_PAYLOAD_MAX && (n = fread(piece, 1, sizeof piece, in)) > 0)
+		buf_add(&b, piece, n);
+	if (in == NULL || ferror(in))
+		fprintf(stderr, "c4ctl: cannot read %s: %s\n", path, strerror(errno));
+	else if (b.len > CONTROL_PAYLOAD_MAX)
+		fprintf(stderr, "c4ctl: %s is larger than %u MB\n", path, CONTROL_PAYLOAD_MAX >> 20);
+	if (in == NULL || ferror(in) || b.len > CONTROL_PAYLOAD_MAX) {
+		if (in != NULL && in != stdin)
+			fclose(in);
+		buf_free(&b);
+		return NULL;
+	}
+	if (in != stdin)
+		fclose(in);
+	*len = b.len;
+	return buf_take(&b);
+}
+
+static int
+run_local(const struct client *c, const struct command *cmd, int argc, char **argv)
+{
+	char error[640] = "", *text = NULL;
+	json_t *data = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (cmd->payload) {
+		text = read_payload(argv[0], &len);
+		if (text == NULL)
+			return EXIT_NO;
+	}
+	rc = cmd->local(argc, argv, text, len, &data, error, sizeof error);
+	if (data != NULL)
+		show(c, cmd, data);
+	if (error[0])
+		fprintf(stderr, "c4ctl: %s\n", error);
+	json_decref(data);
+	free(text);
+	return rc;
+}
+
 static int
 request(const struct client *c, const struct command *cmd, int argc, char **argv)
 {
 	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
 	json_t *req, *args;
-	char *text;
-	int fd = connect_to(c->socket), i;
+	char *text, *payload = NULL;
+	size_t len = 0;
+	int fd, i;
 	bool sent;
 
-	if (fd < 0)
+	if (cmd->payload) {
+		payload = read_payload(argv[0], &len);
+		if (payload == NULL)
+			return EXIT_NO;
+	}
+	fd = connect_to(c->socket);
+	if (fd < 0) {
+		free(payload);
 		return EXIT_UNREACHABLE;
+	}
 	args = json_array();
 	for (i = 0; i < argc; i++)
 		json_array_append_new(args, jsonx_text(argv[i]));
 	req = json_pack("{s:i,s:s,s:o}", "v", CONTROL_VERSION, "cmd", cmd->name, "args", args);
+	if (payload != NULL)
+		json_object_set_new(req, "payload", json_integer((json_int_t)len));
 	text = json_dumps(req, JSON_COMPACT);
 	json_decref(req);
 	if (!cmd->streams)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1);
+	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1) && send_all(fd, payload, len);
 	free(text);
+	free(payload);
 	/* Who is refused at once has an answer waiting all the same. */
 	if (!sent && errno != EPIPE && errno != ECONNRESET) {
 		fprintf(stderr, "c4ctl: cannot send to %s: %s\n", c->socket, strerror(errno));
@@ -253,7 +315,7 @@ c4ctl_main(int argc, char **argv)
 	do {
 		if (c.watch_s && c.format == FORMAT_PLAIN && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[2J", stdout);
-		rc = request(&c, cmd, argc, argv);
+		rc = cmd->local != NULL ? run_local(&c, cmd, argc, argv) : request(&c, cmd, argc, argv);
 		if (c.watch_s)
 			sleep((unsigned)c.watch_s);
 	} while (c.watch_s);

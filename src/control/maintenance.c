@@ -76,33 +76,34 @@ maintenance_has_come(bool on, const struct registration_view *v)
 	return !on && v->state == REG_REGISTERED;
 }
 
+/* Of the i-th registration. */
 static const struct check_view *
-find_check(const struct registrar *reg, const char *registration, const char *name, struct check_view *v)
+find_check(const struct registrar *reg, size_t i, const char *name, struct check_view *v)
 {
-	size_t i;
+	size_t k;
 
-	for (i = 0; i < registrar_checks(reg); i++) {
-		registrar_check_view(reg, i, v);
-		if (strcmp(v->registration, registration) == 0 && strcmp(v->name, name) == 0)
+	for (k = 0; k < registrar_checks(reg, i); k++) {
+		registrar_check_view(reg, i, k, v);
+		if (strcmp(v->name, name) == 0)
 			return v;
 	}
 	return NULL;
 }
 
 static bool
-check_has_come(const struct app *a, const struct word *w, const struct registration_view *v)
+check_has_come(const struct app *a, const struct word *w, size_t i, const struct registration_view *v)
 {
 	struct check_view c;
 
 	if ((v->state != REG_REGISTERED && v->state != REG_MAINTENANCE) || v->asserted_ms < w->asked_ms)
 		return false;
-	return w->on || find_check(a->registrar, v->name, w->check, &c) == NULL || c.agent == AGENT_NO_STATUS;
+	return w->on || find_check(a->registrar, i, w->check, &c) == NULL || c.agent == AGENT_NO_STATUS;
 }
 
 static bool
-has_come(const struct app *a, const struct word *w, const struct registration_view *v)
+has_come(const struct app *a, const struct word *w, size_t i, const struct registration_view *v)
 {
-	return is_not_there(v) || (w->check != NULL ? check_has_come(a, w, v) : maintenance_has_come(w->on, v));
+	return is_not_there(v) || (w->check != NULL ? check_has_come(a, w, i, v) : maintenance_has_come(w->on, v));
 }
 
 /* ---- the answer ---- */
@@ -147,7 +148,7 @@ look(const struct app *a, const struct word *w, struct outcome *out)
 		if (!is_meant(w, &v))
 			continue;
 		add_name(&out->meant, v.name, NULL, NULL);
-		if (!has_come(a, w, &v))
+		if (!has_come(a, w, i, &v))
 			add_name(&out->late, v.name, registration_state_name(v.state), v.why);
 		else if (is_not_there(&v))
 			add_name(&out->absent, v.name, registration_state_name(v.state), v.why);
@@ -195,15 +196,19 @@ maintenance_done(struct buf *b, const struct word *w, const struct outcome *out)
 }
 
 static bool
-has_no_check(const struct registrar *reg, const char *registration)
+has_no_check(const struct registrar *reg, const char *name)
 {
+	struct registration_view v;
 	struct check_view c;
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < registrar_checks(reg); i++) {
-		registrar_check_view(reg, i, &c);
-		if (strcmp(c.registration, registration) == 0 && !c.off)
-			return false;
+	for (i = 0; i < registrar_count(reg); i++) {
+		registrar_view(reg, i, &v);
+		for (k = 0; strcmp(v.name, name) == 0 && k < registrar_checks(reg, i); k++) {
+			registrar_check_view(reg, i, k, &c);
+			if (!c.off)
+				return false;
+		}
 	}
 	return true;
 }
@@ -393,12 +398,10 @@ ctl_maintenance(struct control_req *r)
 /* ---- check ---- */
 
 static bool
-find_registration(const struct registrar *reg, const char *name, struct registration_view *v)
+find_registration(const struct registrar *reg, const char *name, struct registration_view *v, size_t *at)
 {
-	size_t i;
-
-	for (i = 0; i < registrar_count(reg); i++) {
-		registrar_view(reg, i, v);
+	for (*at = 0; *at < registrar_count(reg); ++*at) {
+		registrar_view(reg, *at, v);
 		if (v->state != REG_LEAVING && show_registration_named(v, name))
 			return true;
 	}
@@ -413,12 +416,13 @@ ctl_check(struct control_req *r)
 	struct registration_view v;
 	struct check_view c;
 	struct before b;
+	size_t at;
 	bool on;
 
 	if (!parse_on(r, &on, "check on|off REGISTRATION CHECK") || !may_be_said(r, name, &b) ||
-	    !find_registration(a->registrar, name, &v)) /* may_be_said() said that there is one */
+	    !find_registration(a->registrar, name, &v, &at)) /* may_be_said() said that there is one */
 		return;
-	if (find_check(a->registrar, v.name, check, &c) == NULL) {
+	if (find_check(a->registrar, at, check, &c) == NULL) {
 		control_end(r, EXIT_NO, "%s has no check %s (c4ctl show checks %s)", v.name, check, v.name);
 		return;
 	}

@@ -589,6 +589,22 @@ render_messages(const json_t *rows, int64_t now_ms)
 		printf("%s\n", json_string_value(v));
 }
 
+/* As they are: texts, or objects on a line each. */
+void
+render_lines(const json_t *rows, int64_t now_ms)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(rows, i, v) {
+		if (json_is_string(v))
+			fwrite(json_string_value(v), 1, json_string_length(v), stdout);
+		else
+			json_dumpf(v, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
+}
+
 void
 render_done(const json_t *o, int64_t now_ms)
 {

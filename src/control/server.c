@@ -33,6 +33,7 @@ struct peer {
 	size_t n_reqs;
 	int64_t active_ms; /* of its last request, or of its coming */
 	bool closing; /* after what is queued has been sent */
+	struct control_req *filling; /* whose payload comes now; it is dispatched then */
 	struct loop_later doom;
 };
 
@@ -43,6 +44,8 @@ struct control_req {
 	const struct command *cmd;
 	json_t *args;
 	bool streaming;
+	char *payload; /* with a NUL behind */
+	size_t payload_len, payload_got;
 	/* waiting */
 	struct control_req *next_waiting;
 	bool waiting;
@@ -117,6 +120,30 @@ has_room(const struct peer *p)
 	    evbuffer_get_length(bufferevent_get_output(p->bev)) < OUTPUT_PAUSE;
 }
 
+bool
+control_gone(const struct control_req *r)
+{
+	return r->peer == NULL;
+}
+
+bool
+control_has_room(const struct control_req *r)
+{
+	return r->peer != NULL && evbuffer_get_length(bufferevent_get_output(r->peer->bev)) < OUTPUT_PAUSE;
+}
+
+static void
+unlink_waiting(struct control_req *r)
+{
+	struct control_req **p;
+
+	for (p = &r->ct->waiting; *p != NULL; p = &(*p)->next_waiting)
+		if (*p == r) {
+			*p = r->next_waiting;
+			break;
+		}
+}
+
 static void
 unlink_req(struct control_req *r)
 {
@@ -127,11 +154,7 @@ unlink_req(struct control_req *r)
 			*p = r->next;
 			break;
 		}
-	for (p = &r->ct->waiting; *p != NULL; p = &(*p)->next_waiting)
-		if (*p == r) {
-			*p = r->next_waiting;
-			break;
-		}
+	unlink_waiting(r);
 }
 
 static void log_line(void *arg, enum log_level level, const char *sub, const char *text);
@@ -147,6 +170,7 @@ free_req(struct control_req *r)
 		go_on(r->peer);
 	}
 	json_decref(r->args);
+	free(r->payload);
 	free(r->wait_arg);
 	free(r);
 }
@@ -185,6 +209,41 @@ const char *
 control_arg(const struct control_req *r, size_t i)
 {
 	return json_string_value(json_array_get(r->args, i));
+}
+
+const char *
+control_option(const struct control_req *r, size_t i, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; i < control_n_args(r); i++) {
+		const char *word = control_arg(r, i);
+
+		if (strncmp(word, name, len) == 0 && word[len] == '=')
+			return word + len + 1;
+		if (strcmp(word, name) == 0)
+			return control_arg(r, i + 1);
+	}
+	return NULL;
+}
+
+bool
+control_flag(const struct control_req *r, size_t i, const char *name)
+{
+	for (; i < control_n_args(r); i++)
+		if (strcmp(control_arg(r, i), name) == 0)
+			return true;
+	return false;
+}
+
+char *
+control_payload(struct control_req *r, size_t *len)
+{
+	char *p = r->payload;
+
+	*len = r->payload_len;
+	r->payload = NULL;
+	return p;
 }
 
 const char *
@@ -232,6 +291,14 @@ control_wait(struct control_req *r, int64_t deadline_ms, control_wait_cb *cb, vo
 	loop_timer_start(&r->ct->tick, WAIT_TICK_MS);
 }
 
+void
+control_unwait(struct control_req *r)
+{
+	unlink_waiting(r);
+	r->waiting = false;
+	r->wait_arg = NULL;
+}
+
 static void
 log_line(void *arg, enum log_level level, const char *sub, const char *text)
 {
@@ -272,7 +339,7 @@ drop(struct peer *p)
 	for (r = p->reqs; r != NULL; r = next) {
 		next = r->next;
 		r->peer = NULL;
-		if (r->streaming || r->waiting)
+		if (r->streaming || r->waiting || r == p->filling)
 			free_req(r);
 		/* others are with the worker and end by themselves */
 	}
@@ -294,6 +361,37 @@ refuse(struct peer *p, const char *why)
 	send_line(p, json_pack("{s:i,s:s}", "exit", EXIT_REFUSED, "error", why));
 	p->closing = true;
 	bufferevent_disable(p->bev, EV_READ);
+}
+
+/* What follows the line belongs to the request; false: refused. */
+static bool
+expect_payload(struct peer *p, struct control_req *r, json_int_t len)
+{
+	if (len < 0 || len > (json_int_t)CONTROL_PAYLOAD_MAX || (r->payload = malloc((size_t)len + 1)) == NULL) {
+		refuse(p, "the file is too large");
+		return false;
+	}
+	r->payload_len = (size_t)len;
+	r->payload[len] = '\0';
+	p->filling = r;
+	return true;
+}
+
+/* True: all of it is there, and the request has begun. */
+static bool
+fill(struct peer *p, struct evbuffer *in)
+{
+	struct control_req *r = p->filling;
+	int n = evbuffer_remove(in, r->payload + r->payload_got, r->payload_len - r->payload_got);
+
+	if (n > 0)
+		r->payload_got += (size_t)n;
+	p->active_ms = loop_now_ms(p->ct->app->loop);
+	if (r->payload_got < r->payload_len)
+		return false;
+	p->filling = NULL;
+	r->cmd->handle(r);
+	return true;
 }
 
 static void
@@ -333,7 +431,12 @@ dispatch(struct peer *p, const char *line, size_t len)
 		p->reqs = r;
 		p->n_reqs++;
 		p->active_ms = loop_now_ms(p->ct->app->loop);
-		cmd->handle(r);
+		if (cmd->payload && !expect_payload(p, r, json_integer_value(json_object_get(req, "payload"))))
+			free_req(r);
+		else if (p->filling == NULL || r->payload_len == 0) {
+			p->filling = NULL;
+			cmd->handle(r);
+		}
 	}
 	json_decref(req);
 }
@@ -348,6 +451,11 @@ on_read(struct bufferevent *bev, void *arg)
 	int n;
 
 	for (n = 0; n < FRAMES_PER_TURN && has_room(p); n++) {
+		if (p->filling != NULL) {
+			if (!fill(p, in))
+				return;
+			continue;
+		}
 		line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF);
 		if (line == NULL) {
 			if (evbuffer_get_length(in) >= CONTROL_LINE_MAX)

@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "consul/kv.h"
 #include "control/control.h"
 #include "kamailio/dslist.h"
 
@@ -409,6 +410,46 @@ service_problems(const struct app *a, const struct topo_service *s, json_t *list
 	}
 }
 
+/* DNS answers as if all were well then. `dc` "": the agent's own. */
+static void
+leader_problem(json_t *list, const char *dc, int64_t since_ms)
+{
+	char since[32];
+
+	text_format_time(since_ms, since);
+	show_problem(list, "start the servers that are down; consul operator raft list-peers -stale shows all of them",
+	    "Consul%s%s has no leader since %s: too few of its servers reach each other; what it lists is as it was then, and changes wait",
+	    dc[0] ? " in " : "", dc, since);
+}
+
+/* What those who ask Consul by HTTP found out: each datacenter once. */
+static void
+leader_problems(const struct app *a, json_t *list)
+{
+	struct wake_no_leader w, before;
+	struct kv_view v;
+	int64_t own_ms = 0;
+	size_t i, k;
+
+	for (i = 0; i < a->n_hosts; i++) {
+		if (kamhost_kv(a->hosts[i]) == NULL)
+			continue;
+		kv_view(kamhost_kv(a->hosts[i]), &v);
+		if (v.no_leader_ms != 0 && (own_ms == 0 || v.no_leader_ms < own_ms))
+			own_ms = v.no_leader_ms;
+	}
+	for (i = 0; wake_no_leader(a->wake, i, &w); i++) {
+		for (k = 0; k < i && wake_no_leader(a->wake, k, &before) && strcmp(before.dc, w.dc) != 0; k++)
+			;
+		if (w.dc[0] == '\0')
+			own_ms = own_ms == 0 || w.since_ms < own_ms ? w.since_ms : own_ms;
+		else if (k == i)
+			leader_problem(list, w.dc, w.since_ms);
+	}
+	if (own_ms != 0)
+		leader_problem(list, "", own_ms);
+}
+
 static json_t *
 status_targets(const struct app *a, json_t *list)
 {
@@ -484,6 +525,7 @@ show_status(const struct app *a)
 	if (sv.failing)
 		show_problem(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
 		    sv.why);
+	leader_problems(a, problems);
 	for (i = 0; i < t->n; i++)
 		service_problems(a, &t->services[i], problems, total);
 	json_object_set_new(o, "targets", status_targets(a, problems));
@@ -493,6 +535,7 @@ show_status(const struct app *a)
 	if (hv.why[0] != '\0')
 		show_problem(problems, "tries again by itself; correct http.listen if it is wrong", "http: %s", hv.why);
 	json_object_set_new(o, "registrations", show_registrar_status(a, problems, reminded));
+	show_routing_status(a, problems);
 	jsonx_set_bool(o, "healthy", json_array_size(problems) == 0);
 	json_object_set_new(o, "problems", problems);
 	json_object_set_new(o, "reminders", reminded);

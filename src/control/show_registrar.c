@@ -6,7 +6,7 @@
  *     "maintenance" "failed" "unreachable" "leaving"), agent (the worst of its checks there: "passing" "warning" "critical"; null:
  *     the agent does not have it), catalog (the same words, "missing" "unknown"), dns ("listed" "missing" "hidden" "unknown" "off"),
  *     since (of the state), why (null: all is well), note, maintenance (by c4d's operator), foreign_maintenance (by somebody else
- *     at Consul), reason, who, eid, asserted (the last time that the agent accepted it), puts, forgotten, failures
+ *     at Consul), maintenance_at_agent (the agent has one on), reason, who, eid, asserted (the last time that the agent accepted it), puts, forgotten, failures
  *   show checks: registration, check, check_id, type, ours (c4d makes it), off (c4ctl check off), status (by c4d's own word: the
  *     statuses, "off", or null), agent (at the agent, or null), output, since (of the status), checked (c4d's last result)
  *   show kv: prefix, used_by, keys, index, changed, answered, known, empty (since when Consul says so), held (and the last value is
@@ -38,8 +38,10 @@ maintenance_note(const struct registration_view *v, char *out, size_t size)
 
 	out[0] = '\0';
 	if (v->maintenance)
-		len = snprintf(out, size, "maintenance by %s%s%s; it ends by: c4ctl maintenance off %s", v->who, *v->reason ? ": " : "",
-		    v->reason, v->name);
+		len = snprintf(out, size, "maintenance by %s%s%s%s; it ends by: c4ctl maintenance off %s", v->who, *v->reason ? ": " : "",
+		    v->reason, v->maintenance_at_agent ? "" : ", which Consul's agent does not have yet", v->name);
+	else if (v->maintenance_at_agent && !v->foreign_maintenance)
+		len = snprintf(out, size, "c4d's maintenance is over, and Consul's agent still has it");
 	if (v->foreign_maintenance && (size_t)len < size)
 		snprintf(out + len, size - (size_t)len, "%smaintenance by somebody else at Consul%s%s; it ends by: consul maint -disable "
 		    "-service=%s", len > 0 ? "; " : "", !v->maintenance && *v->reason ? ": " : "", v->maintenance ? "" : v->reason, v->id);
@@ -66,6 +68,7 @@ show_registration(const struct registration_view *v)
 	jsonx_set_text(o, "note", note);
 	jsonx_set_bool(o, "maintenance", v->maintenance);
 	jsonx_set_bool(o, "foreign_maintenance", v->foreign_maintenance);
+	jsonx_set_bool(o, "maintenance_at_agent", v->maintenance_at_agent);
 	jsonx_set_text(o, "reason", or_null(v->reason));
 	jsonx_set_text(o, "who", or_null(v->who));
 	jsonx_set_text(o, "eid", or_null(v->eid));
@@ -163,20 +166,17 @@ ctl_show_checks(struct control_req *r)
 	struct registration_view rv;
 	struct check_view v;
 	bool found = false;
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < registrar_count(reg) && only != NULL; i++) {
+	for (i = 0; i < registrar_count(reg); i++) {
 		registrar_view(reg, i, &rv);
 		if (!show_registration_named(&rv, only))
 			continue;
-		only = rv.name;
 		found = true;
-		break;
-	}
-	for (i = 0; i < registrar_checks(reg); i++) {
-		registrar_check_view(reg, i, &v);
-		if (only == NULL || strcmp(only, v.registration) == 0)
+		for (k = 0; k < registrar_checks(reg, i); k++) {
+			registrar_check_view(reg, i, k, &v);
 			json_array_append_new(rows, show_check(&v));
+		}
 	}
 	show_reply_rows(r, rows, found, "registration");
 }
@@ -294,7 +294,7 @@ json_t *
 show_registrar_status(const struct app *a, json_t *problems, json_t *reminders)
 {
 	json_t *o = json_object();
-	size_t count[REG_LEAVING + 1] = { 0 }, i, n = registrar_count(a->registrar);
+	size_t count[REG_LEAVING + 1] = { 0 }, i, k, n = registrar_count(a->registrar);
 	struct registration_view v;
 	struct check_view c;
 
@@ -303,10 +303,11 @@ show_registrar_status(const struct app *a, json_t *problems, json_t *reminders)
 		count[v.state]++;
 		remind_of_maintenance(a, &v, reminders);
 	}
-	for (i = 0; i < registrar_checks(a->registrar); i++) {
-		registrar_check_view(a->registrar, i, &c);
-		remind_of_check(&c, reminders);
-	}
+	for (i = 0; i < n; i++)
+		for (k = 0; k < registrar_checks(a->registrar, i); k++) {
+			registrar_check_view(a->registrar, i, k, &c);
+			remind_of_check(&c, reminders);
+		}
 	registrar_problems(a->registrar, add_problem, problems);
 	kv_problems(a, problems);
 	jsonx_set_int(o, "count", (int64_t)n);

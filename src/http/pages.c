@@ -6,6 +6,12 @@
 #include "base/jsonx.h"
 #include "control/app.h"
 #include "control/control.h"
+#include "http/openapi.h"
+#include "http/rest.h"
+#include "http/uacreg.h"
+#include "routing/request.h"
+
+#define ROUTES_MAX 96 /* checked by the unit test of the pages */
 
 static void
 get_status(struct httpd_req *r, void *arg)
@@ -80,11 +86,48 @@ get_eid(struct httpd_req *r, void *arg)
 		httpd_reply_error(r, 404, "EID mismatch: no registration of this machine has the endpoint id that was expected");
 }
 
-const struct httpd_route pages_routes[] = {
+static void
+get_openapi(struct httpd_req *r, void *arg)
+{
+	const struct app *a = arg;
+
+	httpd_reply_json(r, 200, openapi_document(a->conf->routing_api));
+}
+
+static const struct httpd_route own_routes[] = {
+	{ HTTPD_POST, "/1.0/kamailio/routing", RT_REQUEST_MAX, kamapi_post_routing },
+	{ HTTPD_POST, "/kamailio/rtjson", RT_REQUEST_MAX, kamapi_post_routing },
+	{ HTTPD_POST, "/1.0/kamailio/rtjson", RT_REQUEST_MAX, kamapi_post_routing },
+	{ HTTPD_POST, "/1.0/kamailio/auth", RT_REQUEST_MAX, kamapi_post_auth },
+	{ HTTPD_POST, "/1.0/kamailio/cdr", RT_REQUEST_MAX, kamapi_post_cdr },
+	{ HTTPD_GET, "/1.0/kamailio/dbtext/uacreg", 0, uacreg_get },
 	{ HTTPD_GET, "/status", 0, get_status },
 	{ HTTPD_GET, "/health", 0, get_health },
 	{ HTTPD_GET, "/v1/topology", 0, get_topology },
 	{ HTTPD_GET, "/res_discovery_consul/check_eid", 0, get_eid },
 	{ HTTPD_GET, "/consul_check", 0, get_eid },
+	{ HTTPD_GET, "/api/v1/openapi.json", 0, get_openapi },
 	HTTPD_END,
 };
+
+static size_t
+append(struct httpd_route *to, size_t n, const struct httpd_route *from)
+{
+	for (; from->path != NULL; from++)
+		to[n++] = *from;
+	return n;
+}
+
+const struct httpd_route *
+pages_routes(void)
+{
+	static struct httpd_route all[ROUTES_MAX]; /* made once; the compiler can't join tables */
+	size_t n;
+
+	if (all[0].path == NULL) {
+		n = append(all, 0, own_routes);
+		n = append(all, n, rest_routes);
+		all[n] = (struct httpd_route)HTTPD_END;
+	}
+	return all;
+}

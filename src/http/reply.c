@@ -15,7 +15,7 @@ reply_error_text(const char *text, size_t *len)
 	json_t *o = json_object();
 	char *s;
 
-	jsonx_set_text(o, "error", text);
+	jsonx_set_text(o, "detail", text);
 	s = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	*len = s != NULL ? strlen(s) : 0;
@@ -53,6 +53,13 @@ httpd_reply_text(struct httpd_req *r, int status, const char *fmt, ...)
 	}
 	httpd_reply(r, status, "text/plain; charset=utf-8", s, (size_t)len);
 	free(s);
+}
+
+void
+httpd_reply_buf(struct httpd_req *r, int status, struct buf *json)
+{
+	httpd_reply(r, status, REPLY_JSON, json->s, json->len);
+	json->len = 0;
 }
 
 void

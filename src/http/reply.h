@@ -8,7 +8,7 @@
 
 #define REPLY_JSON "application/json"
 
-/* {"error":TEXT}. NULL and 0 when memory is out; the caller frees. */
+/* {"detail":TEXT}. NULL and 0 when memory is out; the caller frees. */
 char *reply_error_text(const char *text, size_t *len);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 #define BAD_MAX 32 /* so many are remembered */
 #define SHOWN 64   /* bytes of one in the log */
@@ -32,30 +33,6 @@ domains_list_clear(struct strlist *l)
 	memset(l, 0, sizeof *l);
 }
 
-/* Lower case, no dot at the end; false: it is no DNS name. */
-static bool
-make_name(char *s)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-	size_t len = strlen(s), label;
-	char *p;
-
-	if (len > 1 && s[len - 1] == '.')
-		s[--len] = '\0';
-	for (p = s; *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
-	for (p = s; len <= 253; p++) {
-		label = strspn(p, allowed);
-		p += label;
-		if (label < 1 || label > 63 || (*p != '\0' && *p != '.'))
-			return false;
-		if (*p == '\0')
-			return true;
-	}
-	return false;
-}
-
 struct collecting {
 	struct strlist names, bad;
 	size_t cap_names, cap_bad;
@@ -67,7 +44,7 @@ add_word(struct collecting *c, const char *word, size_t len)
 {
 	char *s = xstrndup(word, len);
 
-	if (make_name(s)) {
+	if (text_make_dns_name(s) == NULL) {
 		c->names.v = xgrow(c->names.v, c->names.n, &c->cap_names, sizeof *c->names.v);
 		c->names.v[c->names.n++] = s;
 	} else if (c->bad.n < BAD_MAX) {

@@ -13,7 +13,7 @@
 #include "consul/http.h"
 
 #define MACHINE_HEX 32
-#define ASK_MS 60000 /* while it is known */
+#define ASK_MS 10000 /* while it is known: an Asterisk that came back as another one vouches for nobody's past any longer */
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 10000
 #define JITTER_PERCENT 10
@@ -70,6 +70,7 @@ struct eid {
 	void *arg;
 	int64_t retry_ms;
 	bool told_why; /* logged since it answered last */
+	bool asked;    /* once, and it is known how that ended */
 	char text[EID_TEXT];
 	char why[400];
 };
@@ -83,6 +84,7 @@ ask_again(struct eid *e, int64_t in_ms)
 static void
 take_failure(struct eid *e, const char *why)
 {
+	e->asked = true;
 	snprintf(e->why, sizeof e->why, "%s", why);
 	if (!e->told_why)
 		log_warnx("eid", "Asterisk's entity id is not %s: %s", e->text[0] ? "confirmed; the known one stays" : "known", e->why);
@@ -100,6 +102,7 @@ take_eid(struct eid *e, const char *text)
 		log_notice("eid", "Asterisk's entity id is %s now; it was %s", text, e->text);
 	else if (other || e->told_why)
 		log_notice("eid", "Asterisk's entity id is %s", text);
+	e->asked = true;
 	e->told_why = false;
 	e->why[0] = '\0';
 	e->retry_ms = RETRY_MIN_MS;
@@ -190,6 +193,12 @@ const char *
 eid_text(const struct eid *e)
 {
 	return e->text;
+}
+
+bool
+eid_was_asked(const struct eid *e)
+{
+	return e->asked;
 }
 
 const char *

@@ -219,6 +219,24 @@ on_checks(void *arg, const struct http_answer *a)
 	worker_submit(r->worker, WORKER_URGENT, &job->job);
 }
 
+/* What is known is of another agent. */
+void
+reg_list_forget(struct registrar *r)
+{
+	line_drop(r->agent, &r->list_services);
+	line_drop(r->agent, &r->list_checks);
+	if (r->parsing != NULL)
+		r->parsing->r = NULL;
+	r->parsing = NULL;
+	free(r->services);
+	r->services = NULL;
+	agent_list_clear(&r->list);
+	r->listing = r->list_again = r->list_known = r->blind = false;
+	r->list_timeouts = 0;
+	r->list_ms = 0;
+	r->list_why[0] = '\0';
+}
+
 /* ---- life ---- */
 
 void

@@ -108,6 +108,8 @@ plan_present(const struct reg_want *w, struct reg_plan *p, struct reg_check_seen
 	}
 	if (w->maintenance && p->maintenance == REG_MAINT_NONE)
 		p->ops |= REG_OP_MAINT_ON;
+	if (w->maintenance && p->maintenance == REG_MAINT_OURS && w->notes != NULL && strcmp(p->notes, w->notes) != 0)
+		p->ops |= REG_OP_MAINT_NOTE;
 	if (!w->open)
 		return; /* what is there stays as it is until the first good checks, in maintenance if it is */
 	if (p->differs != NULL)

@@ -23,6 +23,7 @@ enum reg_op {
 	REG_OP_REMOVE = 8,     /* checks that are too many */
 	REG_OP_MAINT_OFF = 16,
 	REG_OP_LOOK = 32,      /* never planned: without a list, see whose it is before anything else */
+	REG_OP_MAINT_NOTE = 64, /* another reason for c4d's maintenance, which is on */
 };
 
 struct reg_want_check {
@@ -40,6 +41,7 @@ struct reg_want {
 	bool accepted;    /* the agent has taken it in this run, */
 	bool seen;        /* and a list has shown it since */
 	bool maintenance;
+	const char *notes; /* what Consul should keep as its reason; NULL: anything */
 	const struct reg_want_check *checks;
 	size_t n_checks;
 };

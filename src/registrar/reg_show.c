@@ -70,6 +70,7 @@ registrar_view(const struct registrar *r, size_t i, struct registration_view *v)
 	v->asserted_ms = reg->asserted_ms;
 	v->maintenance = reg->rec.maintenance;
 	v->foreign_maintenance = foreign;
+	v->maintenance_at_agent = reg->maint != REG_MAINT_NONE;
 	v->reason = reg->rec.reason ? reg->rec.reason : foreign ? reg->notes : "";
 	v->who = reg->rec.who ? reg->rec.who : "";
 	v->puts = reg->puts;
@@ -78,13 +79,9 @@ registrar_view(const struct registrar *r, size_t i, struct registration_view *v)
 }
 
 size_t
-registrar_checks(const struct registrar *r)
+registrar_checks(const struct registrar *r, size_t i)
 {
-	size_t i, n = 0;
-
-	for (i = 0; i < r->n; i++)
-		n += r->regs[i]->n_checks;
-	return n;
+	return r->regs[i]->n_checks;
 }
 
 static void
@@ -114,14 +111,10 @@ view_consuls(const struct reg_check *ck, struct check_view *v)
 }
 
 void
-registrar_check_view(const struct registrar *r, size_t i, struct check_view *v)
+registrar_check_view(const struct registrar *r, size_t i, size_t k, struct check_view *v)
 {
-	const struct reg_check *ck;
-	size_t k = 0;
+	const struct reg_check *ck = r->regs[i]->checks[k];
 
-	while (i >= r->regs[k]->n_checks)
-		i -= r->regs[k++]->n_checks;
-	ck = r->regs[k]->checks[i];
 	memset(v, 0, sizeof *v);
 	v->registration = ck->reg->name;
 	v->name = ck->conf->name;

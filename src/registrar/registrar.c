@@ -164,17 +164,18 @@ on_remembered(void *arg, const char *id, const struct store_registration *rec)
 
 /* ---- places ---- */
 
-static void
-read_machine(struct registrar *r)
+void
+registrar_read_machine(const struct conf *conf, char *hostname, size_t size, uint16_t *http_port)
 {
-	const char *colon = r->conf->listen.n > 0 ? strrchr(r->conf->listen.v[0], ':') : NULL;
+	const char *colon = conf->listen.n > 0 ? strrchr(conf->listen.v[0], ':') : NULL;
 	int64_t port = 0;
 
-	if (gethostname(r->hostname, sizeof r->hostname - 1) != 0)
-		snprintf(r->hostname, sizeof r->hostname, "localhost");
+	hostname[size - 1] = '\0';
+	if (gethostname(hostname, size - 1) != 0)
+		snprintf(hostname, size, "localhost");
 	if (colon == NULL || text_parse_int(colon + 1, 0, 65535, &port) != 0)
 		port = 0;
-	r->http_port = (uint16_t)port;
+	*http_port = (uint16_t)port;
 }
 
 static void
@@ -234,8 +235,8 @@ on_eid(void *arg)
 	place_all(r);
 }
 
-static bool
-needs_asterisk(const struct conf *conf)
+bool
+registrar_needs_asterisk(const struct conf *conf)
 {
 	size_t i;
 
@@ -275,7 +276,7 @@ make_fresh(struct registrar *r, const struct conf *conf, bool lines, struct fres
 			log_error("registrar", "consul.http: cannot use %s", conf->http);
 			goto fail;
 		}
-	if (needs_asterisk(conf) && eid_new(&f->asterisk, r->loop, r->worker, conf, on_eid, r) != 0) {
+	if (registrar_needs_asterisk(conf) && eid_new(&f->asterisk, r->loop, r->worker, conf, on_eid, r) != 0) {
 		log_error("registrar", "eid: asterisk: cannot use ari.url %s", conf->ari_url ? conf->ari_url : "(none)");
 		goto fail;
 	}
@@ -367,8 +368,9 @@ registrar_new(struct registrar **out, struct loop *loop, struct worker *worker, 
 	r->store = store;
 	r->conf = conf;
 	LIST_INIT(&r->events);
+	LIST_INIT(&r->olds);
 	eid_of_machine(machine_id, r->machine);
-	read_machine(r);
+	registrar_read_machine(conf, r->hostname, sizeof r->hostname, &r->http_port);
 	reg_list_init(r);
 	loop_timer_init(&r->deadline, loop, on_deadline, r);
 	loop_timer_init(&r->drain, loop, on_drain, r);
@@ -445,17 +447,37 @@ swap_sections(struct registrar *r, const struct conf *conf)
 	}
 }
 
+/* What the agent of before has says nothing of the present one. */
+static void
+forget_agent(struct registrar *r)
+{
+	size_t i;
+
+	reg_list_forget(r);
+	for (i = 0; i < r->n; i++) {
+		registration_forget(r->regs[i]);
+		r->regs[i]->judged = false;
+		r->regs[i]->op = 0; /* its job is asked again, and may have nothing to say any more */
+		if (r->regs[i]->conf != NULL)
+			r->regs[i]->ops |= REG_OP_PUT;
+	}
+}
+
 int
 registrar_set_conf(struct registrar *r, const struct conf *conf)
 {
+	bool moved = r->agent != NULL && strcmp(r->conf->http, conf->http) != 0;
 	struct fresh f;
 	size_t i;
 
 	if (make_fresh(r, conf, conf->n_registers > 0 || r->agent != NULL, &f) != 0)
 		return -EINVAL;
+	reg_old_leave(r, conf);
 	use_fresh(r, &f);
+	if (moved)
+		forget_agent(r);
 	r->conf = conf;
-	read_machine(r);
+	registrar_read_machine(conf, r->hostname, sizeof r->hostname, &r->http_port);
 	presence_drop_groups(r);
 	resolver_free(r->resolver);
 	r->resolver = NULL;
@@ -479,6 +501,7 @@ registrar_free(struct registrar *r)
 		registration_free(r->regs[--r->n]);
 	free(r->regs);
 	reg_event_drop_all(r);
+	reg_old_drop_all(r);
 	reg_list_fini(r);
 	line_free(r->urgent);
 	line_free(r->agent);
@@ -581,9 +604,11 @@ set_maintenance(struct registration *reg, bool on, const char *reason, const cha
 	registrar_store(reg);
 	free(reg->body);
 	reg->body = NULL;
-	reg->ops &= ~(unsigned)(REG_OP_MAINT_ON | REG_OP_MAINT_OFF);
+	reg->ops &= ~(unsigned)(REG_OP_MAINT_ON | REG_OP_MAINT_NOTE | REG_OP_MAINT_OFF);
 	if (on && reg->maint == REG_MAINT_NONE)
 		registration_need(reg, REG_OP_MAINT_ON, true);
+	else if (on && reg->maint == REG_MAINT_OURS)
+		registration_need(reg, REG_OP_MAINT_NOTE, true);
 	/* also when it is just being said that it is on */
 	if (!on && (reg->maint == REG_MAINT_OURS || reg->op == REG_OP_MAINT_ON))
 		registration_need(reg, REG_OP_MAINT_OFF, true);
@@ -632,7 +657,8 @@ set_check(struct registration *reg, struct reg_check *ck, bool on)
 		free(reg->extra[--reg->n_extra]);
 	store_off(reg);
 	registration_reshape(reg);
-	if (!on && reg->has && reg->n_extra < REG_EXTRA_MAX) {
+	/* also when it is just being registered with it */
+	if (!on && (reg->has || reg->op == REG_OP_PUT) && reg->n_extra < REG_EXTRA_MAX) {
 		reg->extra[reg->n_extra++] = xstrdup(ck->id);
 		registration_need(reg, REG_OP_REMOVE, true);
 	}

@@ -7,9 +7,12 @@
  *   registration.c  one registration: the one job that says to the agent what it should be
  *   reg_place.c     what it should be
  *   reg_check.c     one check of it: its probe, and telling the agent
+ *   reg_old.c       what the agent of before a reload still has
  *   presence.c      what the catalog and DNS say of it
  *   reg_show.c      views, problems
  *   reg_plan.c      pure: from the lists to what is to be done
+ *   reg_diff.c      pure: what a PUT would change, for people
+ *   dry.c           what all of it would do, for `c4d plan`: a look, with nothing of the above
  *   line.c          a connection and its queue
  */
 #ifndef REGISTRAR_REGISTRAR_INT_H
@@ -26,6 +29,9 @@
 
 #define REG_ASSERT_MS 10000
 #define REG_JITTER 5
+/* What Consul keeps of the maintenance of a stop. */
+#define REG_NOTES_STOPPING REG_MARK "it is about to stop"
+#define REG_NOTES_STOPPED REG_MARK "c4d is stopped"
 
 struct registration;
 
@@ -112,6 +118,9 @@ struct registration { /* owned by the registrar */
 	unsigned op;                      /* under way; 0: nothing */
 	char *extra[REG_EXTRA_MAX];       /* checks to be removed */
 	size_t n_extra;
+	char *removing;                   /* the one that is being removed; it may not be among them any more */
+	char *noted;                      /* the notes that the agent was told last for a maintenance that was on */
+	char *note_body;                  /* under way */
 	bool accepted, seen, has, foreign, unlisted, judged; /* judged: a list was applied */
 	enum reg_maintenance maint;
 	char *notes;                      /* of somebody else's maintenance */
@@ -192,6 +201,7 @@ struct registrar {
 	char list_why[300];
 	int64_t lost_ms;     /* monotonic, since when the agent is lost; 0: it is not */
 	LIST_HEAD(, reg_event) events; /* their order is the line's */
+	LIST_HEAD(, reg_old) olds;
 	size_t n_events;
 	/* the stop */
 	bool stopping, stopped;
@@ -206,6 +216,8 @@ struct registrar {
 void registrar_add(struct registrar *, struct registration *); /* behind the others */
 void registrar_forget(struct registration *); /* it has left: frees it */
 void registrar_stop_check(struct registrar *);
+void registrar_read_machine(const struct conf *, char *hostname, size_t, uint16_t *http_port);
+bool registrar_needs_asterisk(const struct conf *);
 bool registrar_knows_ids(const struct registrar *);
 void registrar_store(struct registration *);    /* gives what it is to the store */
 void registrar_remember(struct registration *); /* unless the store has it */
@@ -215,12 +227,17 @@ const char *registrar_lost_why(const struct registrar *);
 /* reg_list.c */
 void reg_list_init(struct registrar *);
 void reg_list_fini(struct registrar *);
+void reg_list_forget(struct registrar *); /* asked when it is asked for again */
 void registrar_list_soon(struct registrar *, int64_t delay_ms);
 void registrar_list_first(struct registrar *); /* now, and before what waits to be said */
 
 /* reg_event.c */
 void registrar_event(struct registrar *, const char *name, const struct registration *, const char *what);
 void reg_event_drop_all(struct registrar *);
+
+/* reg_old.c */
+void reg_old_leave(struct registrar *, const struct conf *now); /* before the old configuration goes */
+void reg_old_drop_all(struct registrar *);
 
 /* registration.c */
 struct registration *registration_new(struct registrar *, const char *name);

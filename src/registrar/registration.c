@@ -109,6 +109,8 @@ next_op(const struct registration *reg)
 		return 0;
 	if ((ops & REG_OP_REMOVE) && reg->n_extra > 0)
 		return REG_OP_REMOVE;
+	if ((ops & REG_OP_MAINT_NOTE) && reg->maint == REG_MAINT_OURS)
+		return REG_OP_MAINT_NOTE;
 	return ops & REG_OP_MAINT_OFF;
 }
 
@@ -124,20 +126,41 @@ registration_need(struct registration *reg, unsigned ops, bool first)
 		line_add(reg->r->agent, &reg->job);
 }
 
+/* What Consul is to keep of its maintenance. */
 static void
-add_reason(struct buf *b, const struct registration *reg)
+reason_of(const struct registration *reg, char text[REASON_MAX])
 {
-	char text[REASON_MAX];
-
 	if (!reg->rec.maintenance && reg->stop == REG_STOP_DRAIN)
-		snprintf(text, sizeof text, REG_MARK "it is about to stop");
+		snprintf(text, REASON_MAX, REG_NOTES_STOPPING);
 	else if (!reg->rec.maintenance)
-		snprintf(text, sizeof text, REG_MARK "c4d is stopped");
+		snprintf(text, REASON_MAX, REG_NOTES_STOPPED);
 	else
-		snprintf(text, sizeof text, REG_MARK "%s%s%s%s", reg->rec.reason && *reg->rec.reason ? reg->rec.reason : "maintenance",
+		snprintf(text, REASON_MAX, REG_MARK "%s%s%s%s", reg->rec.reason && *reg->rec.reason ? reg->rec.reason : "maintenance",
 		    reg->rec.who && *reg->rec.who ? " (" : "", reg->rec.who ? reg->rec.who : "",
 		    reg->rec.who && *reg->rec.who ? ")" : "");
-	http_add_escaped(b, text);
+}
+
+/*
+ * Of a maintenance that is on Consul takes no other reason, and off and on again it would be listed for a moment. So the check
+ * that it is gets told anew as what else it can be, one that only time could make critical, and it is that already.
+ */
+static char *
+maintenance_check(const struct registration *reg, const char *notes)
+{
+	char *id = xasprintf("_service_maintenance:%s", reg->id), *body;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "ID", jsonx_text(id));
+	jsonx_set_text(o, "Name", "Service Maintenance Mode");
+	if (json_object_set_new(o, "Notes", json_string(notes)) != 0) /* no UTF-8 */
+		jsonx_set_text(o, "Notes", notes);
+	jsonx_set_text(o, "ServiceID", reg->id);
+	jsonx_set_text(o, "TTL", "87600h");
+	jsonx_set_text(o, "Status", "critical");
+	body = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	free(id);
+	return body;
 }
 
 /*
@@ -155,6 +178,7 @@ job_ask(void *arg, struct line_request *q)
 {
 	struct registration *reg = arg;
 	unsigned op = next_op(reg);
+	char reason[REASON_MAX];
 
 	if (op == REG_OP_PUT && !registration_fresh_body(reg))
 		op = 0;
@@ -180,14 +204,26 @@ job_ask(void *arg, struct line_request *q)
 		break;
 	case REG_OP_REMOVE:
 		buf_puts(&q->path, "/v1/agent/check/deregister/");
-		http_add_escaped(&q->path, reg->extra[reg->n_extra - 1]);
+		free(reg->removing);
+		reg->removing = xstrdup(reg->extra[reg->n_extra - 1]);
+		http_add_escaped(&q->path, reg->removing);
+		break;
+	case REG_OP_MAINT_NOTE:
+		buf_puts(&q->path, "/v1/agent/check/register");
+		free(reg->noted);
+		reg->noted = xcalloc(1, REASON_MAX);
+		reason_of(reg, reg->noted);
+		free(reg->note_body);
+		reg->note_body = maintenance_check(reg, reg->noted);
+		q->body = reg->note_body;
 		break;
 	default:
 		buf_puts(&q->path, "/v1/agent/service/maintenance/");
 		http_add_escaped(&q->path, reg->id);
 		if (op == REG_OP_MAINT_ON) {
+			reason_of(reg, reason);
 			buf_puts(&q->path, "?enable=true&reason=");
-			add_reason(&q->path, reg);
+			http_add_escaped(&q->path, reason);
 		} else {
 			buf_puts(&q->path, "?enable=false");
 		}
@@ -280,6 +316,25 @@ on_maintenance(struct registration *reg, bool on)
 		reg->stop = REG_STOP_NO; /* it goes on in maintenance, as long as c4d does */
 }
 
+/* Others may have come meanwhile, and this one may have gone. */
+static void
+on_removed(struct registration *reg)
+{
+	size_t i;
+
+	for (i = 0; i < reg->n_extra; i++) {
+		if (reg->removing == NULL || strcmp(reg->extra[i], reg->removing) != 0)
+			continue;
+		free(reg->extra[i]);
+		reg->extra[i] = reg->extra[--reg->n_extra];
+		break;
+	}
+	free(reg->removing);
+	reg->removing = NULL;
+	if (reg->n_extra > 0)
+		reg->ops |= REG_OP_REMOVE;
+}
+
 static void
 on_accepted(struct registration *reg, unsigned op)
 {
@@ -296,10 +351,11 @@ on_accepted(struct registration *reg, unsigned op)
 		on_put(reg);
 		break;
 	case REG_OP_REMOVE:
-		if (reg->n_extra > 0) /* they may have been dropped meanwhile */
-			free(reg->extra[--reg->n_extra]);
-		if (reg->n_extra > 0)
-			reg->ops |= REG_OP_REMOVE;
+		on_removed(reg);
+		break;
+	case REG_OP_MAINT_NOTE:
+		log_notice("registrar", "%s: Consul has the new reason of its maintenance", reg->name);
+		registrar_list_soon(reg->r, LIST_AFTER_MS);
 		break;
 	default:
 		on_maintenance(reg, op == REG_OP_MAINT_ON);
@@ -400,7 +456,7 @@ job_done(void *arg, const struct http_answer *a)
 	} else if (line_unreachable(a->err)) {
 		reg->failures++;
 		line_add(r->agent, &reg->job);
-	} else if (a->err == 0 && (a->status == 200 || (op == REG_OP_LEAVE && a->status == 404))) {
+	} else if (a->err == 0 && (a->status == 200 || ((op == REG_OP_LEAVE || op == REG_OP_REMOVE) && a->status == 404))) {
 		on_accepted(reg, op);
 		if (op == REG_OP_LEAVE && reg->leaving) {
 			registrar_forget(reg);
@@ -495,7 +551,7 @@ apply_plan(struct registration *reg, const struct reg_plan *p)
 	}
 	reg->unlisted = p->unlisted;
 	take_extra(reg, p);
-	reg->ops &= ~(unsigned)(REG_OP_REMOVE | REG_OP_MAINT_ON | REG_OP_MAINT_OFF);
+	reg->ops &= ~(unsigned)(REG_OP_REMOVE | REG_OP_MAINT_ON | REG_OP_MAINT_NOTE | REG_OP_MAINT_OFF);
 	reg->ops |= p->ops;
 	if (p->unlisted) /* the clock sees to it; and its maintenance can't be seen */
 		reg->ops &= ~(unsigned)(REG_OP_PUT | REG_OP_MAINT_ON);
@@ -506,6 +562,14 @@ apply_plan(struct registration *reg, const struct reg_plan *p)
 	registration_need(reg, 0, p->forgotten);
 }
 
+/* NULL: any will do. What was told once and is not as it was told: Consul writes it in other words. */
+static const char *
+wanted_notes(const struct registration *reg, char text[REASON_MAX])
+{
+	reason_of(reg, text);
+	return reg->rec.maintenance && (reg->noted == NULL || strcmp(reg->noted, text) != 0) ? text : NULL;
+}
+
 void
 registration_apply(struct registration *reg, const struct agent_list *list, int64_t asked_ms)
 {
@@ -513,6 +577,7 @@ registration_apply(struct registration *reg, const struct agent_list *list, int6
 	struct reg_check_seen *seen;
 	struct reg_want w;
 	struct reg_plan p;
+	char reason[REASON_MAX];
 	bool gone = false;
 	size_t i;
 
@@ -537,6 +602,7 @@ registration_apply(struct registration *reg, const struct agent_list *list, int6
 		.accepted = reg->accepted,
 		.seen = reg->seen,
 		.maintenance = registration_wants_maintenance(reg),
+		.notes = wanted_notes(reg, reason),
 		.checks = checks,
 		.n_checks = reg->n_checks,
 	};
@@ -598,7 +664,8 @@ state_of(const struct registration *reg, const char **why)
 		*why = reg->refused;
 		return REG_FAILED;
 	}
-	if (!reg->accepted || reg->shape != reg->shape_put || (registration_wants_maintenance(reg) && reg->maint == REG_MAINT_NONE))
+	if (!reg->accepted || reg->shape != reg->shape_put || (registration_wants_maintenance(reg) && reg->maint == REG_MAINT_NONE) ||
+	    reg->n_extra > 0)
 		return REG_PENDING;
 	*why = reg->place_why;
 	if (reg->unlisted)
@@ -796,6 +863,9 @@ registration_free(struct registration *reg)
 	free(reg->address);
 	free(reg->eid);
 	free(reg->notes);
+	free(reg->removing);
+	free(reg->noted);
+	free(reg->note_body);
 	free(reg->body);
 	free(reg);
 }

@@ -192,6 +192,16 @@ db_apply(struct db *db, const struct ops *ops)
 	return mdb_txn_commit(txn);
 }
 
+/* A file from before may be larger than the configured size. */
+bool
+db_grow(struct db *db)
+{
+	if (db->size_bytes >= (int64_t)1 << 40 || mdb_env_set_mapsize(db->env, (size_t)db->size_bytes * 2) != 0)
+		return false;
+	db->size_bytes *= 2;
+	return true;
+}
+
 int64_t
 db_used(struct db *db)
 {

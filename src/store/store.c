@@ -104,28 +104,28 @@ db_reopen(struct store *st, char **aside)
 	return rc;
 }
 
+int
+store_make_writable(struct store *st, char **aside)
+{
+	return st->db.env == NULL || st->db.readonly ? db_reopen(st, aside) : 0;
+}
+
 static void
 commit_run(struct worker_job *wj)
 {
 	struct commit_job *job = CONTAINER_OF(wj, struct commit_job, job);
 	struct db *db = &job->st->db;
-	int rc = 0;
+	int rc;
 
 	if (job->inject) {
 		job->err = job->inject;
 		return;
 	}
-	if (db->env == NULL || db->readonly)
-		rc = db_reopen(job->st, &job->aside);
+	rc = store_make_writable(job->st, &job->aside);
 	if (rc == 0)
 		rc = db_apply(db, &job->ops);
-	while (rc == MDB_MAP_FULL && db->size_bytes < (int64_t)1 << 40) {
-		/* no transaction is open here; a file from before may be larger than the configured size */
-		if (mdb_env_set_mapsize(db->env, (size_t)db->size_bytes * 2) != 0)
-			break;
-		db->size_bytes *= 2;
+	while (rc == MDB_MAP_FULL && db_grow(db))
 		rc = db_apply(db, &job->ops);
-	}
 	job->err = store_err(rc);
 	if (rc != 0)
 		snprintf(job->text, sizeof job->text, "%s", mdb_strerror(rc));
@@ -206,6 +206,21 @@ note_aside(struct store *st, char *takes, const char *why)
 	st->set_aside = takes;
 }
 
+void
+store_note_aside(struct store *st, char *takes)
+{
+	note_aside(st, takes, "it could not be read when c4d started");
+}
+
+int
+store_take_failure(struct store *st)
+{
+	if (st->fail_n == 0)
+		return 0;
+	st->fail_n--;
+	return st->fail_err;
+}
+
 static void
 commit_done(struct worker_job *wj)
 {
@@ -215,7 +230,7 @@ commit_done(struct worker_job *wj)
 
 	st->busy = false;
 	if (job->aside != NULL)
-		note_aside(st, job->aside, "it could not be read when c4d started");
+		store_note_aside(st, job->aside);
 	if (job->err == 0) {
 		st->commits++;
 		st->used_bytes = job->used_bytes;
@@ -253,10 +268,7 @@ store_commit_now(struct store *st)
 	job->st = st;
 	job->ops = st->pending;
 	memset(&st->pending, 0, sizeof st->pending);
-	if (st->fail_n > 0) {
-		st->fail_n--;
-		job->inject = st->fail_err;
-	}
+	job->inject = store_take_failure(st);
 	st->busy = true;
 	worker_submit(st->worker, WORKER_NORMAL, &job->job);
 }

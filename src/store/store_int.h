@@ -62,7 +62,26 @@ struct store {
 	unsigned fail_n;
 };
 
+/*
+ * A transaction of its own, of what is not gathered with others (txn.c). `body` writes, on the worker's thread, and returns LMDB's code; it is
+ * called again when the map was too small and has grown. `done` runs from the loop and frees.
+ */
+struct store_txn {
+	struct worker_job job;
+	struct store *st;
+	int (*body)(struct store_txn *, MDB_txn *);
+	void (*done)(struct store_txn *, int err);
+	int err, inject;
+	char *aside;
+	int64_t used_bytes;
+};
+void store_txn_submit(struct store *, struct store_txn *);
+
 void store_commit_now(struct store *); /* what is pending, unless a commit is with the worker */
+/* On the worker's thread: the file can be written, as far as it is up to us; LMDB's code. *aside: store_note_aside(). */
+int store_make_writable(struct store *, char **aside);
+void store_note_aside(struct store *, char *takes);
+int store_take_failure(struct store *); /* what store_fail_next() wants of this commit */
 int64_t store_wall_ms(void);
 int store_err(int rc); /* LMDB's own codes become errno values here and nowhere else */
 
@@ -72,6 +91,7 @@ int db_open(struct db *, bool readonly);
 int db_open_new(struct db *); /* for writing; a file that it made and could not complete (a full disk) does not stay */
 int db_get(struct db *, enum table, const void *key, size_t klen, struct buf *out);
 int db_apply(struct db *, const struct ops *); /* one transaction */
+bool db_grow(struct db *); /* after MDB_MAP_FULL, with no transaction open: once more? */
 int64_t db_used(struct db *);
 
 #endif

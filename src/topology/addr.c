@@ -27,6 +27,14 @@ topo_addr_same_ip(const struct topo_addr *a, const struct topo_addr *b)
 	return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
+bool
+topo_addr_is_loopback(const struct topo_addr *a)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	return a->family == 4 ? a->ip[0] == 127 : a->family == 6 && memcmp(a->ip, one, sizeof one) == 0;
+}
+
 int
 topo_addr_parse_ip(const char *s, struct topo_addr *out)
 {

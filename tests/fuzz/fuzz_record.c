@@ -64,6 +64,41 @@ service(const uint8_t *val, size_t vlen)
 	buf_free(&v);
 }
 
+static void
+same(const char *a, const char *b)
+{
+	must((a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0));
+}
+
+static void
+registration(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen)
+{
+	struct store_registration a, b;
+	struct buf k = { 0 }, v = { 0 };
+	char *id, *again;
+	int rc = record_read_registration(key, klen, val, vlen, &id, &a);
+
+	must(rc == 0 || rc == -EBADMSG);
+	if (rc != 0)
+		return;
+	must(strlen(id) == klen && memcmp(id, key, klen) == 0);
+	must(record_registration_key(&k, id) && k.len == klen && memcmp(k.s, key, klen) == 0);
+	record_registration(&v, &a);
+	must(v.len <= vlen); /* texts end at a NUL that a foreign record may hold */
+	must(record_read_registration(k.s, k.len, v.s, v.len, &again, &b) == 0);
+	must(strcmp(id, again) == 0 && a.maintenance == b.maintenance && a.since_ms == b.since_ms &&
+	     a.maintenance_ms == b.maintenance_ms);
+	same(a.reason, b.reason);
+	same(a.who, b.who);
+	same(a.off, b.off);
+	free(id);
+	free(again);
+	record_registration_clear(&a);
+	record_registration_clear(&b);
+	buf_free(&k);
+	buf_free(&v);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -74,5 +109,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	klen = data[0] < size ? data[0] : size - 1;
 	instance(data + 1, klen, data + 1 + klen, size - 1 - klen);
 	service(data + 1, size - 1);
+	registration(data + 1, klen, data + 1 + klen, size - 1 - klen);
 	return 0;
 }

@@ -4,30 +4,19 @@ How c4d reaches Consul's HTTP port: https, unix socket, ACL tokens; all against 
 """
 import os
 import re
-import time
 
 import pytest
 
 from lab import Consul, HttpError, merge, until
 from lab.base import ROOT
 from lab.fake_consul_http import FakeConsulHttp, answer
+from lab.service import waits, wake
 from lab.tls import Ca, TlsConsul, UnixConsul
 
 
 def config(consul, **over):
 	return merge({"consul": {"dns": [consul.dns_addr], "wake": "index", "budget": 100}, "http": {"listen": []},
 		"services": {"router": {"interval": "10s"}}}, {"consul": over})
-
-
-def wake(c4d, service="router"):
-	return next(r for r in c4d.show("dns") if r["service"] == service)
-
-
-def waits(c4d, timeout=20):
-	"""Await that a blocking query is out."""
-	until(lambda: (w := wake(c4d))["wake"] == "waiting" and w["wake_queries"] > 1, timeout,
-		lambda: f"c4d waits at Consul's index: {wake(c4d)}\n{c4d.proc.log_tail()}")
-	time.sleep(0.2)  # what the wake-up at the start asked for is over
 
 
 def lost(c4d, why, timeout=20):
@@ -141,7 +130,7 @@ def test_renewed_certificates_need_no_restart(lab, make_c4d):
 	copy(later[0], cert)
 	copy(later[1], key)
 	copy(second.file, ca_file)
-	waits(c4d, 40)
+	waits(c4d, timeout=40)
 	sees_a_change(lab, consul, c4d)
 	assert c4d.starts == 1 and c4d.log().count("wake: back") == 2
 
@@ -158,7 +147,7 @@ def test_unix_socket(lab, make_c4d):
 	os.unlink(consul.socket)
 	lost(c4d, f"cannot connect to {consul.socket}: No such file or directory (does a Consul agent listen there?)")
 	consul.start()
-	waits(c4d, 40)
+	waits(c4d, timeout=40)
 	sees_a_change(lab, consul, c4d)
 
 
@@ -232,8 +221,8 @@ def test_readmes_policies_are_enough_and_no_more(lab, guarded, make_c4d):
 			consul.http(method, target, data, token=without)
 
 
-def test_dns_says_nothing_without_readmes_policy(lab, guarded, make_c4d):
-	"""Each of its two lines is needed: without one of them DNS denies that there is anything, and nothing is believed."""
+def test_dns_says_nothing_without_readmes_policy(lab, guarded):
+	"""Each of its two lines is needed: without one of them DNS denies that there is anything."""
 	consul, rules = guarded, readme_rules()
 	consul.register("router", lab.ip(), 5060)
 	assert consul.srv("router").srv and consul.srv("consul").srv
@@ -263,7 +252,7 @@ def test_a_token_is_rotated_in_mid_flight(lab, guarded, make_c4d):
 	consul.register("router", lab.ip(), 5060)
 	lost(c4d, "HTTP 403: ACL not found")
 	put(path, consul.make_token(rules))
-	waits(c4d, 40)
+	waits(c4d, timeout=40)
 	sees_a_change(lab, consul, c4d)
 	assert c4d.starts == 1
 

@@ -83,7 +83,7 @@ def test_registrations(agent, sid, sections, c4d):
 	rows = c4d.show("registrations")
 	assert [r["registration"] for r in rows] == ["sbc", "media"]
 	for r in rows:
-		fits(flags(dict(r), "maintenance", "foreign_maintenance"), REGISTRATION, set())
+		fits(flags(dict(r), "maintenance", "foreign_maintenance", "maintenance_at_agent"), REGISTRATION, set())
 	one = rows[0]
 	assert (one["id"], one["service"], one["address"], one["port"]) == \
 		(f"sbc-{sid}", f"s{sid}", sections["sbc"]["address"], 5060)
@@ -237,6 +237,8 @@ def test_maintenance(agent, sid, c4d):
 	# a better reason
 	assert c4d.ctl("maintenance", "on", "sbc", "--reason=disk").rc == 0
 	assert row(c4d, "sbc")["reason"] == "disk"
+	until(lambda: at_agent(agent, f"sbc-{sid}") == f"c4d: disk (uid {os.getuid()})", 2, lambda: str(at_agent(agent, f"sbc-{sid}")))
+	assert statuses(agent, f"sbc-{sid}")[f"{MAINT}sbc-{sid}"] == "critical"
 	# all of them, and as JSON
 	got = c4d.ctl("maintenance", "on", fmt="json")
 	assert got.rc == 0 and got.data["on"] and [r["state"] for r in got.data["registrations"]] == ["maintenance"] * 2
@@ -340,7 +342,7 @@ def test_check_off_and_on(agent, sid, lab, c4d):
 	own = f"sbc-{sid}:own"
 	got = c4d.ctl("check", "off", "sbc", "own")
 	assert got.rc == 0 and words(got) == "sbc has check own off, also over restarts, until c4ctl check on sbc own"
-	until(lambda: own not in checks(agent, f"sbc-{sid}"), 1, "the agent does not know it any more")
+	assert own not in checks(agent, f"sbc-{sid}"), "who hears that it is so may rely on it"
 	rows = {r["check"]: r for r in c4d.show("checks sbc")}
 	assert (rows["own"]["off"], rows["own"]["status"], rows["own"]["agent"]) == (True, "off", None)
 	assert not rows["theirs"]["off"]

@@ -117,10 +117,10 @@ def test_topology_is_that_of_c4ctl(c4d, service, at):
 @pytest.mark.parametrize("path", CHECK_PATHS)
 def test_eid_checks_are_strict(c4d, at, path):
 	assert ask(at, f"{path}?expected_eid=somebody%3Aelse").status == 404
-	assert "error" in ask(at, f"{path}?expected_eid=x").json
+	assert "detail" in ask(at, f"{path}?expected_eid=x").json
 	for wrong in ("", "?", "?expected_eid=", "?expected_eid", "?eid=x", "?expected_eid=a&expected_eid=a", "?Expected_eid=a"):
 		page = ask(at, path + wrong)
-		assert (page.status, "expected_eid" in page.json["error"]) == (400, True), wrong
+		assert (page.status, "expected_eid" in page.json["detail"]) == (400, True), wrong
 	for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
 		page = ask(at, f"{path}?expected_eid=x", method)
 		assert page.status == 405 and "GET" in page.headers["allow"].split(", "), method
@@ -129,7 +129,7 @@ def test_eid_checks_are_strict(c4d, at, path):
 def test_nothing_else_is_there(c4d, at):
 	for path in ("/", "/status/", "/Status", "/v1", "/v1/topology/x", "/index.html", "/../etc/passwd", "/status%00"):
 		page = ask(at, path)
-		assert page.status in (400, 404) and "error" in page.json, path
+		assert page.status in (400, 404) and "detail" in page.json, path
 	assert ask(at, f"http://{at[0]}:{at[1]}/status").status == 400
 	assert ask(at, "/%73tatus").status == 204
 

@@ -5,6 +5,8 @@ import urllib.parse
 import pytest
 
 from lab import Consul, holds, merge, until
+from lab.cluster import Cluster
+from lab.service import problems
 from lab.tables import Tables
 
 from test_tables import ATTRS, DOMAIN, VERSION, Box, domains, read
@@ -156,6 +158,26 @@ def test_what_consul_says_no_more(box, consul):
 	r.has_domains("x.example.org", "b.example.org", "c.example.org", "d.example.org")
 
 
+def test_without_a_leader(box, lab):
+	"""Consul answers no question about KV then: what was read stays, and `status` says why."""
+	cluster = Cluster(lab).start()
+	r = box(agent=cluster.agent)
+	r.put("/a.example.org")
+	r.sbc.start()
+	r.c4d.start()
+	r.has_domains("a.example.org")
+	assert not problems(r.c4d, "leader")
+	cluster.kill_servers(2)
+	until(lambda: problems(r.c4d, "Consul has no leader since 20"), 90, lambda: f"the loss is known\n{r.c4d.proc.log_tail()}")
+	assert problems(r.c4d, f"kv {PREFIX}: ")
+	r.keeps("a.example.org")
+	cluster.start_servers()
+	until(lambda: not problems(r.c4d, "leader") and not problems(r.c4d, "kv "), 40,
+		lambda: f"a leader is back\n{r.c4d.proc.log_tail()}")
+	r.put("/b.example.org")
+	r.has_domains("a.example.org", "b.example.org")
+
+
 def test_an_emptied_prefix_counts_in_the_end(box, consul):
 	"""After the empty_hold of its service, in which Consul said so; time in which the agent is away is no proof."""
 	r = box({"services": ["sbc"]}, services={"sbc": {"empty_hold": "6s"}})
@@ -184,7 +206,7 @@ def test_an_emptied_prefix_counts_in_the_end(box, consul):
 	r.keeps(ip, "b.example.org", seconds=4)
 
 
-def test_rights_taken_away(box, lab, make_c4d):
+def test_rights_taken_away(box, lab):
 	"""A token that may no longer list the keys sees an empty prefix: it is asked for one key, and then it is known."""
 	consul = Consul(lab, "acl", acl=True).start()
 	consul.allow_dns()

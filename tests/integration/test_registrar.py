@@ -5,7 +5,9 @@ agent, to c4d and to the service; and nothing that is not c4d's is touched.
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -15,6 +17,44 @@ from lab.fake_ari import FakeAri
 from lab.fake_consul_http import Endless, Hang, Slow, answer
 from lab.registrar import (FakeAgent, Switch, checks, has_state, is_gone, is_registered, registering, row, section, services,
 	statuses)
+
+
+class Relay:
+	"""Another address of an agent."""
+
+	def __init__(self, lab, agent):
+		self.to, self.served, self.ends = (agent.ip, agent.http_port), 0, []
+		ip = lab.ip()
+		self.listener = socket.create_server((ip, 0))
+		self.url = f"http://{ip}:{self.listener.getsockname()[1]}"
+		lab.cleanups.append(self.stop)
+		threading.Thread(target=self._run, daemon=True).start()
+
+	def _run(self):
+		try:
+			while True:
+				here = self.listener.accept()[0]
+				there = socket.create_connection(self.to)
+				self.ends += [here, there]
+				self.served += 1
+				for a, b in ((here, there), (there, here)):
+					threading.Thread(target=self._copy, args=(a, b), daemon=True).start()
+		except OSError:
+			pass
+
+	@staticmethod
+	def _copy(a, b):
+		try:
+			while data := a.recv(1 << 16):
+				b.sendall(data)
+			b.shutdown(socket.SHUT_WR)
+		except OSError:
+			pass
+
+	def stop(self):
+		for s in (self.listener, *self.ends):
+			s.close()
+
 
 CYCLE = 10.5  # of a list and of each registration's repetition, at most
 
@@ -325,6 +365,46 @@ def test_a_reload_changes_what_changed(lab, consul, make_c4d):
 	is_registered(consul, "sbc-id", 3)
 
 
+def test_a_reload_to_another_agent(lab, consul, make_c4d):
+	"""There first, and then not here any more; the same agent by another way is left as it is."""
+	other = Consul(lab, "other").start()
+	sections = {"sbc": section(checks={"run": Switch(lab).check()}), "rtp": section(port=2), "old": section(port=3)}
+	c4d = make_c4d(registering(consul, sections)).start()
+	for name in sections:
+		has_state(c4d, name, "registered")
+	seen = []
+	c4d.write(registering(other, merge(sections, {"old": None})))
+	c4d.reload()
+	until(lambda: seen.append((set(services(consul)), set(services(other)))) or services(consul) == {}, 10, lambda: str(seen[-1]))
+	assert all({"sbc-id", "rtp-id"} <= here | there for here, there in seen), "at one of them at any time"
+	until(lambda: set(services(other)) == {"sbc-id", "rtp-id"}, 5, lambda: str(services(other)))
+	holds(lambda: set(services(other)) == {"sbc-id", "rtp-id"} and services(consul) == {}, 1.5, "it stays so")
+	assert c4d.log().count("deregistered at the agent of before") == 3
+	# one agent, two addresses
+	relay = Relay(lab, other)
+	c4d.write(merge(registering(other, merge(sections, {"old": None})), {"consul": {"http": relay.url}}))
+	c4d.reload()
+	until(lambda: relay.served, 5, "it goes by the other way")
+	index = other.http("GET", "/v1/catalog/service/sbc")[0]["ModifyIndex"]
+	holds(lambda: set(services(other)) == {"sbc-id", "rtp-id"}, 3, "nothing is deregistered", every=0.05)
+	assert other.http("GET", "/v1/catalog/service/sbc")[0]["ModifyIndex"] == index
+	assert c4d.log().count("deregistered at the agent of before") == 3
+	relay.stop()
+
+
+def test_a_reload_when_the_agent_of_before_does_not_say_who_it_is(lab, make_c4d):
+	before, now = FakeAgent(lab), FakeAgent(lab)
+	before.lie = lambda q: answer(b"Permission denied", status="403 Forbidden") if q.path == "/v1/agent/self" else None
+	now.lie = lambda q: answer(b'{"Config":{"NodeID":"n2"}}') if q.path == "/v1/agent/self" else None
+	c4d = make_c4d(registering(before, {"sbc": section()})).start()
+	has_state(c4d, "sbc", "registered")
+	c4d.write(registering(now, {"sbc": section()}))
+	c4d.reload()
+	until(lambda: "sbc-id" in now.services, 5, "the new one has it")
+	c4d.wait_log(r"1 registrations may stay at the agent of before .*Permission denied.*consul services deregister -id=sbc-id")
+	assert "sbc-id" in before.services, "it may be the same one"
+
+
 def test_what_is_not_configured_any_more_goes_also_after_a_restart(consul, make_c4d):
 	c4d = make_c4d(registering(consul, {"sbc": section(on_stop="keep"), "rtp": section(port=2, on_stop="keep")})).start()
 	is_registered(consul, "sbc-id")
@@ -495,6 +575,73 @@ def test_what_has_no_check_of_c4ds_is_not_listed_for_a_moment(lab, make_c4d):
 		first = json.loads(fake.puts()[begin].body)
 		assert [(c["Status"], "TTL" in c) for c in first["Checks"]] == [("critical", True)]
 	has_state(c4d, "rtp", "maintenance")
+
+
+def test_another_reason_is_told_and_nobody_is_sent_meanwhile(lab, consul, make_c4d):
+	"""Consul takes no second reason by the way of the first, and off and on again would be a moment in DNS."""
+	c4d = make_c4d(registering(consul, {"sbc": section(checks={"run": Switch(lab).check()})})).start()
+	in_dns(consul, "sbc", ("10.0.0.1", 5060))
+	assert c4d.ctl("maintenance", "on", "sbc", "--reason", "disk").rc == 0
+	in_dns(consul, "sbc")
+	begin = consul.http("GET", "/v1/health/service/sbc")[0]["Checks"]
+	for reason in ("fan", "bigger & <more>", "x" * 200, "last"):
+		assert c4d.ctl("maintenance", "on", "sbc", f"--reason={reason}").rc == 0
+		until(lambda r=reason: maintenance_of(consul, "sbc-id").startswith(f"c4d: {r}"[:190]), 2,
+			lambda: f"the new reason: {maintenance_of(consul, 'sbc-id')}")
+		assert not consul.srv("sbc").srv
+	assert len(consul.http("GET", "/v1/health/service/sbc")[0]["Checks"]) == len(begin)
+	begin = len([x for x in c4d.log().splitlines() if "new reason" in x])
+	assert begin == 4
+	holds(lambda: maintenance_of(consul, "sbc-id").startswith("c4d: last") and not consul.srv("sbc").srv, CYCLE, "it stays", every=0.2)
+	assert len([x for x in c4d.log().splitlines() if "new reason" in x]) == begin, "told once"
+	# said while the agent can't hear it: by the list
+	consul.stop()
+	c4d.wait_log("is lost", 15)
+	c4d.ctl("maintenance", "on", "sbc", "--reason", "power")
+	consul.start()
+	until(lambda: (maintenance_of(consul, "sbc-id") or "").startswith("c4d: power"), CYCLE + 2, "the agent has it")
+	assert c4d.ctl("maintenance", "off", "sbc").rc == 0
+	assert maintenance_of(consul, "sbc-id") is None
+	in_dns(consul, "sbc", ("10.0.0.1", 5060))
+
+
+def test_what_the_agent_has_of_a_maintenance_is_shown(lab, make_c4d):
+	fake = FakeAgent(lab)
+	c4d = make_c4d(registering(fake, {"sbc": section()})).start()
+	has_state(c4d, "sbc", "registered")
+	assert row(c4d, "sbc")["maintenance_at_agent"] is False
+	fake.lie = lambda q: answer(b"no", status="500 Internal Server Error") if "/maintenance/" in q.path else None
+	assert c4d.ctl("maintenance", "on", "sbc").rc == 1
+	one = row(c4d, "sbc")
+	assert (one["maintenance"], one["maintenance_at_agent"]) == (True, False)
+	assert "which Consul's agent does not have yet" in one["note"] and "does not have yet" in " ".join(c4d.ctl("show", "registrations").out.split())
+	fake.lie = None
+	until(lambda: row(c4d, "sbc")["maintenance_at_agent"], CYCLE + 2, lambda: str(row(c4d, "sbc")))
+	assert "not have yet" not in row(c4d, "sbc")["note"]
+	fake.lie = lambda q: answer(b"no", status="500 Internal Server Error") if "/maintenance/" in q.path else None
+	assert c4d.ctl("maintenance", "off", "sbc").rc == 1
+	one = row(c4d, "sbc")
+	assert (one["maintenance"], one["maintenance_at_agent"]) == (False, True) and "still has it" in one["note"]
+	fake.lie = None
+	until(lambda: not row(c4d, "sbc")["maintenance_at_agent"], CYCLE + 2, lambda: str(row(c4d, "sbc")))
+
+
+def test_a_check_is_off_when_it_is_said_to_be(lab, make_c4d):
+	"""Not before its removal was taken, and none of several is lost when they are said at once."""
+	fake = FakeAgent(lab)
+	names = [f"c{i}" for i in range(5)]
+	c4d = make_c4d(registering(fake, {"sbc": section(checks={n: {"type": "ttl", "ttl": "1h", "status": "passing"} for n in names})})).start()
+	has_state(c4d, "sbc", "registered")
+	fake.lie = lambda q: time.sleep(0.1) if "/check/deregister/" in q.path else None
+	told = []
+	threads = [threading.Thread(target=lambda n=n: told.append((n, c4d.ctl("check", "off", "sbc", n).rc, f"sbc-id:{n}" in fake.checks)))
+		for n in names]
+	for t in threads:
+		t.start()
+	for t in threads:
+		t.join()
+	assert sorted(told) == [(n, 0, False) for n in names]
+	assert fake.checks == {} and len(fake.of("PUT", "/v1/agent/check/deregister/")) == 5, "each once"
 
 
 def test_maintenance_of_all(consul, make_c4d):

@@ -9,8 +9,10 @@ import time
 import pytest
 
 from lab import Consul, Sbc, base_config, holds, merge, until
+from lab.cluster import Cluster
 from lab.fake_consul_http import Close, Endless, FakeConsulHttp, Hang, Slow, answer
 from lab.rig import Rig
+from lab.service import problems, waits, wake
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -23,17 +25,6 @@ def sbc(lab):
 
 def woken_by(http, interval="10s", **more):
 	return merge({"consul": {"http": http, "wake": "index"}, "services": {"router": {"interval": interval}}}, more)
-
-
-def wake(c4d, service="router"):
-	return next(r for r in c4d.show("dns") if r["service"] == service)
-
-
-def waits(c4d, service="router", timeout=20):
-	"""Await that a blocking query is out."""
-	until(lambda: (w := wake(c4d, service))["wake"] == "waiting" and w["wake_queries"] > 1, timeout,
-		lambda: f"c4d waits at Consul's index: {wake(c4d, service)}\n{c4d.proc.log_tail()}")
-	time.sleep(0.2)  # what the wake-up at the start asked for is over
 
 
 def within(cond, limit, what):
@@ -195,6 +186,33 @@ def test_the_token_is_read_anew(lab, sbc, make_c4d):
 	within(lambda: third in sbc.listed(), 3, f"{third} is listed")
 
 
+def test_a_lost_leader_is_known(lab, sbc, make_c4d):
+	"""DNS answers as if all were well. c4d knows after a minute at most, and within seconds when a leader is back."""
+	cluster = Cluster(lab).start()
+	r = Rig(lab, cluster.agent, sbc, make_c4d, over=woken_by(cluster.agent.http_addr, interval="500ms"))
+	uris = [r.add() for _ in range(2)]
+	r.start(*uris)
+	waits(r.c4d)
+	assert not problems(r.c4d, "leader")
+	cluster.kill_servers(2)
+	until(lambda: problems(r.c4d, "leader"), 80, lambda: f"the loss is known: {wake(r.c4d)}\n{r.c4d.proc.log_tail()}")
+	problem, = problems(r.c4d, "leader")
+	assert "Consul has no leader since 20" in problem["problem"] and "changes wait" in problem["problem"]
+	assert "start the servers that are down" in problem["hint"]
+	assert wake(r.c4d)["wake_why"]
+	assert cluster.listed("router"), "DNS says nothing of it"
+	assert sbc.enabled() == set(uris)
+	got = r.c4d.ctl("status")
+	assert got.rc == 1 and "no leader" in got.out and max(map(len, got.out.splitlines())) <= 80
+	cluster.start_servers()
+	until(lambda: not problems(r.c4d, "leader"), 30, lambda: f"a leader is back: {wake(r.c4d)}\n{r.c4d.proc.log_tail()}")
+	waits(r.c4d, timeout=30)
+	assert r.c4d.log().count("wake: lost") <= 2
+	third = r.add()
+	within(lambda: third in sbc.listed(), 5, f"{third} is listed")
+	assert sbc.enabled() == {*uris, third}
+
+
 def test_one_connection_per_service(lab, consul, sbc, make_c4d):
 	fake = FakeConsulHttp(lab)
 	r = Rig(lab, consul, sbc, make_c4d, over=woken_by(fake.url, services={
@@ -220,6 +238,7 @@ LIES = {
 	"resets": (lambda q: Close(reset=True), 12),
 	"500": (lambda q: answer(b"No cluster leader", status="500 Internal Server Error"), 12),
 	"no index": (lambda q: answer(), 12),
+	"no leader": (lambda q: answer(index=q.index or 7, more="X-Consul-KnownLeader: false\r\n"), 12),
 	"index 0": (lambda q: answer(index=0), 12),
 	"index is text": (lambda q: answer(index="12x"), 12),
 	"index too large": (lambda q: answer(index=10 ** 30), 12),

@@ -66,8 +66,10 @@ class Cluster:
 		leader = self.leader()
 		return [s for s in self.servers if s is not leader and s.proc.alive()]
 
-	def kill_servers(self):
-		for s in self.servers:
+	def kill_servers(self, n=None):
+		"""All, or so many: the leader among them."""
+		first = [self.leader()] if n else []
+		for s in (first + [s for s in self.servers if s not in first])[:n]:
 			s.kill()
 
 	def start_servers(self, wipe=False, wait=True):

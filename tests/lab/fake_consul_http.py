@@ -40,7 +40,8 @@ class Endless:
 
 
 class Query:
-	def __init__(self, head):
+	def __init__(self, head, body=b""):
+		self.body = body
 		self.head = head.decode(errors="replace")
 		self.target = self.head.split(" ", 2)[1]
 		found = re.search(r"[?&]index=(\d+)", self.target)
@@ -57,6 +58,8 @@ def answer(body=b"[]", index=None, status="200 OK", more=""):
 
 
 class FakeConsulHttp:
+	query = Query  # what is made of a question's header and body
+
 	def __init__(self, lab, ip=None):
 		self.ip = ip or lab.ip()
 		self.port = lab.port(self.ip, 18500)
@@ -108,15 +111,21 @@ class FakeConsulHttp:
 
 	def _serve(self, s):
 		data = b""
+
+		def more(enough):
+			nonlocal data
+			while not enough(data):
+				got = s.recv(1 << 16)
+				if not got:
+					raise OSError
+				data += got
 		try:
 			while not self.ended:
-				while b"\r\n\r\n" not in data:
-					more = s.recv(65536)
-					if not more:
-						return
-					data += more
+				more(lambda d: b"\r\n\r\n" in d)
 				head, _, data = data.partition(b"\r\n\r\n")
-				q = Query(head)
+				length = int((re.search(rb"(?im)^Content-Length: *(\d+)", head) or [0, 0])[1])
+				more(lambda d, n=length: len(d) >= n)
+				q, data = self.query(head, data[:length]), data[length:]
 				self.queries.append(q)
 				if not self._answer(s, q):
 					return
@@ -133,7 +142,10 @@ class FakeConsulHttp:
 				self.moved.wait_for(lambda: q.index is None or self.index > q.index or self.lie or self.ended, 60)
 		if self.ended:
 			return False
-		what = self.lie(q) if self.lie else answer(index=self.index)
+		return self._send(s, self.lie(q) if self.lie else answer(index=self.index))
+
+	def _send(self, s, what):
+		"""Bytes or a lie. False: the connection is over."""
 		if isinstance(what, bytes):
 			s.sendall(what)
 			return True

@@ -7,7 +7,7 @@ import urllib.parse
 
 from .base import until
 from .c4d import merge
-from .fake_consul_http import Close, Endless, FakeConsulHttp, Hang, Query, Slow, answer
+from .fake_consul_http import FakeConsulHttp, Query, answer
 
 
 def registering(consul, sections, /, **over):
@@ -73,11 +73,11 @@ def is_gone(agent, sid, timeout=10, what=""):
 
 class Request(Query):
 	def __init__(self, head, body):
-		super().__init__(head)
-		self.method, self.body = head.split(b" ", 1)[0].decode(), body
+		super().__init__(head, body)
+		self.method = head.split(b" ", 1)[0].decode()
 		self.path = urllib.parse.unquote(self.target.split("?")[0])
 		self.tail = self.path.rpartition("/")[2]
-		self.at = 0.0
+		self.at = time.monotonic()
 
 
 class FakeAgent(FakeConsulHttp):
@@ -85,6 +85,8 @@ class FakeAgent(FakeConsulHttp):
 	An agent that keeps what it is told, in memory, and does what `lie` says: a function of the Request that returns
 	None (be honest), bytes, or one of fake_consul_http's classes.
 	"""
+
+	query = Request
 
 	def __init__(self, lab, ip=None):
 		self.services, self.checks = {}, {}
@@ -102,65 +104,12 @@ class FakeAgent(FakeConsulHttp):
 		"""The register requests, of one id or of all."""
 		return [q for q in self.of("PUT", "/v1/agent/service/register") if sid in (None, json.loads(q.body)["ID"])]
 
-	def _serve(self, s):
-		data = b""
-
-		def more(enough):
-			nonlocal data
-			while not enough(data):
-				got = s.recv(1 << 16)
-				if not got:
-					raise OSError
-				data += got
-		try:
-			while not self.ended:
-				more(lambda d: b"\r\n\r\n" in d)
-				head, _, data = data.partition(b"\r\n\r\n")
-				length = 0
-				for line in head.lower().split(b"\r\n"):
-					if line.startswith(b"content-length:"):
-						length = int(line.split(b":")[1])
-				more(lambda d, n=length: len(d) >= n)
-				q = Request(head, data[:length])
-				data = data[length:]
-				q.at = time.monotonic()
-				self.queries.append(q)
-				if not self._answer(s, q):
-					return
-		except OSError:
-			pass
-		finally:
-			self.socks.discard(s)
-			s.close()
-
 	def _answer(self, s, q):
 		what = self.lie(q) if self.lie else None
-		if what is None:
-			with self.lock:
-				s.sendall(self._honest(q))
-			return True
-		return self._lie(s, what)
-
-	def _lie(self, s, what):
-		if isinstance(what, bytes):
-			s.sendall(what)
-			return True
-		if isinstance(what, Hang):
-			with self.moved:
-				self.moved.wait_for(lambda: self.ended, 60)
-			return False
-		if isinstance(what, Slow):
-			for i in range(len(what.data)):
-				s.sendall(what.data[i:i + 1])
-				threading.Event().wait(what.each)
-			return True
-		if isinstance(what, Endless):
-			s.sendall(what.head)
-			while not self.ended:
-				s.sendall(what.again)
-		if isinstance(what, Close) and what.data:
-			s.sendall(what.data)
-		return False
+		if what is not None:
+			return self._send(s, what)
+		with self.lock:
+			return self._send(s, self._honest(q))
 
 	def _honest(self, q):
 		def said(value):

@@ -90,3 +90,22 @@ def more_rounds(c4d, n, name=None):
 def problems(c4d, text):
 	"""The problems of `c4ctl status` that say this."""
 	return [p for p in c4d.ctl("status", fmt="json").data["problems"] if text in p["problem"]]
+
+
+# ---- wake: index ----
+
+def wake(c4d, service="router"):
+	"""Of the service's first name, as `show dns` has it."""
+	return next(r for r in c4d.show("dns") if r["service"] == service)
+
+
+def waits(c4d, service="router", timeout=20):
+	"""Await that a blocking query is out, and that the rounds that the wake-up at the start asked for are over."""
+	until(lambda: (w := wake(c4d, service))["wake"] == "waiting" and w["wake_queries"] > 1, timeout,
+		lambda: f"c4d waits at Consul's index: {wake(c4d, service)}\n{c4d.proc.log_tail()}")
+	seen = []
+
+	def settled():
+		seen.append(wake(c4d, service)["wake_rounds"])
+		return seen[-2:-1] == seen[-1:]
+	until(settled, 5, lambda: f"no more rounds: {seen}", every=0.15)

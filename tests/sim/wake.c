@@ -14,7 +14,7 @@
 #define WAIT_US (60 * SIM_SECOND)
 #define FILTER "Service.ID%20%3D%3D%20%22-%22"
 
-enum fate { FATE_ANSWER, FATE_REFUSE, FATE_HANG, FATE_STATUS, FATE_NO_INDEX, FATE_EARLY };
+enum fate { FATE_ANSWER, FATE_REFUSE, FATE_HANG, FATE_STATUS, FATE_NO_INDEX, FATE_EARLY, FATE_NO_LEADER };
 
 /* The index of "service" or "service@dc". */
 struct index {
@@ -31,6 +31,7 @@ struct http { /* owned by c4d's wake */
 	bool waits;     /* for its index to move */
 	char name[160]; /* "service@dc" of the query */
 	uint64_t asked;
+	bool led;       /* there was a leader when it was asked: what the answer says, as Consul's does */
 	http_cb *cb;
 	void *arg;
 	char header[32];
@@ -100,7 +101,7 @@ http_fate(char *const *words, size_t n)
 		enum fate fate;
 	} fates[] = {
 		{ "ok", FATE_ANSWER }, { "refuse", FATE_REFUSE }, { "hang", FATE_HANG }, { "status", FATE_STATUS },
-		{ "no-index", FATE_NO_INDEX }, { "early", FATE_EARLY },
+		{ "no-index", FATE_NO_INDEX }, { "early", FATE_EARLY }, { "no-leader", FATE_NO_LEADER },
 	};
 	struct http *h;
 	size_t i;
@@ -118,7 +119,7 @@ http_fate(char *const *words, size_t n)
 			}
 		return NULL;
 	}
-	return "http ok, refuse, hang, status N, no-index or early";
+	return "http ok, refuse, hang, status N, no-index, early or no-leader";
 }
 
 /* ---- consul/http.h ---- */
@@ -227,7 +228,8 @@ http_ask(struct http *h, const struct http_request *r, http_cb *cb, void *arg)
 	h->busy = true;
 	h->cb = cb;
 	h->arg = arg;
-	h->waits = blocks && fate == FATE_ANSWER && index_of(h->name)->at <= h->asked;
+	h->led = fate != FATE_NO_LEADER;
+	h->waits = blocks && (fate == FATE_ANSWER || fate == FATE_NO_LEADER) && index_of(h->name)->at <= h->asked;
 	clock_start_us(&h->timer, fate == FATE_HANG ? r->timeout_ms * 1000 : h->waits ? WAIT_US : LATENCY_US);
 	return 0;
 }
@@ -248,6 +250,8 @@ http_busy(const struct http *h)
 const char *
 http_header(const struct http *h, const char *name)
 {
+	if (strcasecmp(name, "X-Consul-KnownLeader") == 0)
+		return h->led ? "true" : "false";
 	return strcasecmp(name, "X-Consul-Index") == 0 && fate != FATE_NO_INDEX ? h->header : NULL;
 }
 

@@ -1,126 +1,16 @@
 /*
- * ng_fx: a loop, and peers in it that take an rtpengine's place at a UDP port and answer, lie or keep
- * silent as told. Every wait is for a condition, with one guard that fails the test.
+ * ng_fx: peers in the loop that take an rtpengine's place at a UDP port and answer, lie or keep silent as told.
  */
 #ifndef NG_FX_H
 #define NG_FX_H
 
-#include <arpa/inet.h>
-#include <errno.h>
+#include "loop_fx.h"
+
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/log.h"
-#include "base/loop.h"
 #include "rtpengine/ng.h"
 
-#define FX static __attribute__((unused)) /* not every test program uses all of it */
-
-#define GUARD_MS 30000
-#define TICK_MS 2 /* how often a condition is looked at that no callback tells of */
 #define KEPT 16
-
-struct fx {
-	struct loop *loop;
-	struct loop_timer guard;
-	struct loop_timer tick;
-	bool guarded;
-	struct buf log; /* lines of notice and above, of "rtp" */
-};
-
-#define AWAIT(fx, condition) \
-	do { \
-		while (!(condition)) { \
-			if ((fx)->guarded) \
-				fail_msg("%s:%d: in vain: %s\nlog:\n%s", __FILE__, __LINE__, \
-				    #condition, (fx)->log.s ? (fx)->log.s : ""); \
-			assert_int_equal(loop_run((fx)->loop), 0); \
-		} \
-	} while (0)
-
-FX void
-fx_on_guard(void *arg)
-{
-	struct fx *fx = arg;
-
-	fx->guarded = true;
-}
-
-FX void
-fx_on_tick(void *arg)
-{
-	struct fx *fx = arg;
-
-	loop_stop(fx->loop);
-	loop_timer_start(&fx->tick, TICK_MS);
-}
-
-FX void
-fx_on_log(void *arg, enum log_level level, const char *sub, const char *text)
-{
-	struct fx *fx = arg;
-
-	assert_string_equal(sub, "rtp");
-	if (level <= LOG_L_NOTICE)
-		buf_printf(&fx->log, "%s\n", text);
-}
-
-static struct fx *fx_hooked; /* of a test that failed: it left its hook behind */
-
-FX void
-fx_init(struct fx *fx)
-{
-	if (fx_hooked != NULL)
-		log_unhook(fx_on_log, fx_hooked);
-	fx_hooked = fx;
-	memset(fx, 0, sizeof *fx);
-	assert_int_equal(loop_new(&fx->loop), 0);
-	loop_timer_init(&fx->guard, fx->loop, fx_on_guard, fx);
-	loop_timer_start(&fx->guard, GUARD_MS);
-	loop_timer_init(&fx->tick, fx->loop, fx_on_tick, fx);
-	loop_timer_start(&fx->tick, 0);
-	buf_puts(&fx->log, "");
-	log_hook(fx_on_log, fx);
-}
-
-FX void
-fx_fini(struct fx *fx)
-{
-	log_unhook(fx_on_log, fx);
-	fx_hooked = NULL;
-	loop_timer_fini(&fx->guard);
-	loop_timer_fini(&fx->tick);
-	loop_free(fx->loop);
-	buf_free(&fx->log);
-}
-
-/* For what must not happen. */
-FX void
-fx_pass(struct fx *fx, int64_t ms)
-{
-	int64_t end = loop_now_ms(fx->loop) + ms;
-
-	AWAIT(fx, loop_now_ms(fx->loop) >= end);
-}
-
-FX unsigned
-fx_lines(const struct fx *fx)
-{
-	const char *p;
-	unsigned n = 0;
-
-	for (p = fx->log.s; *p; p++)
-		n += *p == '\n';
-	return n;
-}
 
 /* ---- the peer ---- */
 
@@ -156,11 +46,7 @@ struct peer {
 FX void
 peer_close(struct peer *p)
 {
-	if (p->fd < 0)
-		return;
-	loop_io_fini(&p->io);
-	close(p->fd);
-	p->fd = -1;
+	fx_close(&p->io, &p->fd);
 }
 
 FX void
@@ -283,21 +169,8 @@ peer_ready(void *arg, int fd, int what)
 FX void
 peer_open(struct peer *p)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(p->addr.port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(p->addr.port) };
-	bool six = p->addr.family == 6;
-	struct sockaddr *sa = six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
-	socklen_t len = six ? sizeof in6 : sizeof in;
-
-	memcpy(&in.sin_addr, p->addr.ip, 4);
-	memcpy(&in6.sin6_addr, p->addr.ip, 16);
-	p->fd = socket(sa->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_true(p->fd >= 0);
-	assert_int_equal(bind(p->fd, sa, len), 0);
-	assert_int_equal(getsockname(p->fd, sa, &len), 0);
-	p->addr.port = ntohs(six ? in6.sin6_port : in.sin_port);
-	loop_io_init(&p->io, p->fx->loop, p->fd, peer_ready, p);
-	loop_io_want(&p->io, LOOP_READ);
+	p->fd = fx_socket(&p->addr, SOCK_DGRAM);
+	fx_watch(p->fx, &p->io, p->fd, peer_ready, p);
 }
 
 FX void

@@ -200,6 +200,43 @@ test_times_and_names(void **state)
 }
 
 static void
+test_dns_names(void **state)
+{
+	static const struct {
+		const char *text, *want; /* NULL: refused, for what */
+		const char *why;
+	} rows[] = {
+		{ "a", "a", NULL }, { "A.B-c_9.", "a.b-c_9", NULL }, { "1", "1", NULL }, { "_sip._udp.x", "_sip._udp.x", NULL },
+		{ "", NULL, "1 to 63" }, { ".", NULL, "1 to 63" }, { "a..b", NULL, "1 to 63" }, { "a..", NULL, "1 to 63" },
+		{ ".a", NULL, "1 to 63" }, { "a b", NULL, "only letters" }, { "a/b", NULL, "only letters" },
+		{ "\xc3\xa9", NULL, "only letters" }, { "a:1", NULL, "only letters" },
+	};
+	char text[300];
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		snprintf(text, sizeof text, "%s", rows[i].text);
+		why = text_make_dns_name(text);
+		if ((why == NULL) != (rows[i].why == NULL) || (why != NULL && strstr(why, rows[i].why) == NULL))
+			fail_msg("'%s': %s", rows[i].text, why ? why : "taken");
+		if (why == NULL)
+			assert_string_equal(text, rows[i].want);
+	}
+	/* a label of 63, a name of 253 and its dot */
+	for (i = 0; i < 254; i++)
+		text[i] = i % 64 == 63 || i == 253 ? '.' : 'x';
+	text[254] = '\0';
+	assert_null(text_make_dns_name(text));
+	assert_int_equal(strlen(text), 253);
+	text[253] = 'x';
+	assert_non_null(strstr(text_make_dns_name(text), "253 bytes"));
+	text[64] = '\0';
+	text[63] = 'x';
+	assert_non_null(strstr(text_make_dns_name(text), "1 to 63"));
+}
+
+static void
 test_buf(void **state)
 {
 	struct buf b = { 0 }, want = { 0 };
@@ -959,6 +996,7 @@ main(void)
 		cmocka_unit_test(test_format_duration),
 		cmocka_unit_test(test_sizes_and_numbers),
 		cmocka_unit_test(test_times_and_names),
+		cmocka_unit_test(test_dns_names),
 		cmocka_unit_test(test_buf),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test_setup_teardown(test_file_read, dir_setup, dir_teardown),

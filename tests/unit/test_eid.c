@@ -1,7 +1,7 @@
 /*
  * eid: the machine's, what is taken for Asterisk's, and the asking, of an ARI in the same loop.
  */
-#include "probe_fx.h"
+#include "loop_fx.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -269,7 +269,7 @@ test_freed_in_its_callback(void **state)
 	trial_fini(&t);
 }
 
-/* Each minute: a known one stays while it is not confirmed. */
+/* Every 10 s: a known one stays while it is not confirmed. */
 static void
 test_asked_again(void **state)
 {
@@ -280,12 +280,12 @@ test_asked_again(void **state)
 	AWAIT(&t.fx, t.calls == 1);
 	fx_pass(&t.fx, 100);
 	assert_int_equal(t.ari.asked, 1);
-	leap(&t.fx, 66);
+	leap(&t.fx, 11);
 	AWAIT(&t.fx, t.ari.asked == 2);
 	fx_pass(&t.fx, 50);
 	assert_int_equal(t.calls, 1);
 	t.ari.status = "503 Service Unavailable"; /* as while it starts */
-	leap(&t.fx, 66);
+	leap(&t.fx, 11);
 	AWAIT(&t.fx, eid_why(t.eid)[0] != '\0');
 	assert_string_equal(eid_text(t.eid), "12:34:56:78:9a:bc");
 	ASSERT_SAYS(t.fx.log.s, "is not confirmed; the known one stays: ");

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -125,7 +126,65 @@ post_body(struct httpd_req *r, void *arg)
 	httpd_reply_text(r, 200, "len=%zu sum=%lu|", len, sum);
 }
 
+static void
+any_item(struct httpd_req *r, void *arg)
+{
+	httpd_reply_text(r, 200, "%s id=%s|", httpd_path(r), or_none(httpd_id(r)));
+}
+
+static void
+put_item(struct httpd_req *r, void *arg)
+{
+	size_t len;
+	const char *body = httpd_body(r, &len);
+
+	httpd_reply_text(r, 200, "put id=%s body=%s|", or_none(httpd_id(r)), body);
+}
+
+static void
+get_fixed(struct httpd_req *r, void *arg)
+{
+	httpd_reply_text(r, 200, "fixed id=%s|", or_none(httpd_id(r)));
+}
+
+static void
+get_ip(struct httpd_req *r, void *arg)
+{
+	const struct topo_addr *a = httpd_peer_addr(r);
+
+	httpd_reply_text(r, 200, "family=%u ip=%u.%u port=%u|", a->family, a->ip[0], a->ip[3], a->port);
+}
+
+static struct buf hot; /* one for all answers, as a busy handler has it */
+
+static void
+post_hot(struct httpd_req *r, void *arg)
+{
+	buf_printf(&hot, "{\"n\":%u}", ++((struct env *)arg)->asked);
+	httpd_reply_header(r, "X-Hot", "yes");
+	httpd_reply_header(r, "X-Split", "a\r\nX-Evil: b");
+	httpd_reply_buf(r, 201, &hot);
+	assert_int_equal(hot.len, 0);
+}
+
+static void
+get_later_with_header(struct httpd_req *r, void *arg)
+{
+	httpd_reply_header(r, "Retry-After", "7");
+	get_later(r, arg);
+}
+
 static const struct httpd_route routes[] = {
+	{ HTTPD_GET, "/items", 0, any_item },
+	{ HTTPD_POST, "/items", 100, any_item },
+	{ HTTPD_GET, "/items/{id}", 0, any_item },
+	{ HTTPD_PUT, "/items/{id}", 100, put_item },
+	{ HTTPD_DELETE, "/items/{id}", 0, any_item },
+	{ HTTPD_GET, "/items/fixed", 0, get_fixed },
+	{ HTTPD_GET, "/only/{id}", 0, any_item },
+	{ HTTPD_GET, "/ip", 0, get_ip },
+	{ HTTPD_POST, "/hot", 100, post_hot },
+	{ HTTPD_GET, "/later_with_header", 0, get_later_with_header },
 	{ HTTPD_GET, "/status", 0, get_status },
 	{ HTTPD_GET, "/echo", 0, get_echo },
 	{ HTTPD_GET, "/peer", 0, get_peer },
@@ -346,7 +405,7 @@ assert_answer(struct env *e, const char *request, const char *status, const char
 	hang_up(c);
 }
 
-/* An error of ours: JSON with an "error", and nothing that tells of the server. */
+/* An error of ours: JSON with a "detail", and nothing that tells of the server. */
 static void
 assert_error(struct env *e, const char *request, const char *status)
 {
@@ -354,7 +413,7 @@ assert_error(struct env *e, const char *request, const char *status)
 	const char *body = strstr(got(c), "\r\n\r\n");
 	json_t *o = body ? json_loads(body + 4, 0, NULL) : NULL;
 
-	if (strncmp(got(c) + 9, status, 3) != 0 || json_string_value(json_object_get(o, "error")) == NULL ||
+	if (strncmp(got(c) + 9, status, 3) != 0 || json_string_value(json_object_get(o, "detail")) == NULL ||
 	    strstr(got(c), "application/json") == NULL || strstr(got(c), "Server:") != NULL || strcasestr(got(c), "html") != NULL)
 		fail_msg("%s\nexpected %s and an error in JSON, got\n%s", request, status, got(c));
 	json_decref(o);
@@ -505,6 +564,104 @@ methods_have_routes(void **state)
 	assert_int_equal(e->asked, 0);
 }
 
+#define ASK(method, target) method " " target " HTTP/1.1" CLOSE
+
+static void
+ids_are_one_segment(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, GET("/items/7"), "200", "/items/7 id=7|");
+	assert_answer(e, GET("/items/a%20b%3a"), "200", "id=a b:|");
+	assert_answer(e, GET("/items/7?x=/y"), "200", "id=7|");
+	assert_answer(e, GET("/items/%7bid%7D"), "200", "id={id}|");
+	assert_answer(e, GET("/items/fixed"), "200", "fixed id=(none)|");
+	assert_answer(e, GET("/items/fixed2"), "200", "id=fixed2|");
+	assert_answer(e, GET("/only/x"), "200", "id=x|");
+	assert_answer(e, ASK("DELETE", "/items/7"), "200", "id=7|");
+	assert_answer(e, "PUT /items/7 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody", "200", "put id=7 body=body|");
+	assert_error(e, GET("/items/7/"), "404");
+	assert_error(e, GET("/items/7/8"), "404");
+	assert_error(e, GET("/items/7%2f8"), "404");
+	assert_error(e, GET("/items/%2f"), "404");
+	assert_error(e, GET("/items//"), "404");
+	assert_error(e, GET("/items/a%00b"), "400");
+	assert_error(e, GET("/only"), "404");
+	assert_error(e, GET("/only/"), "404");
+	assert_error(e, GET("/item"), "404");
+	assert_error(e, GET("/itemsx/7"), "404");
+}
+
+static void
+collections_may_end_in_a_slash(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, GET("/items"), "200", "/items id=(none)|");
+	assert_answer(e, GET("/items/"), "200", "id=(none)|");
+	assert_answer(e, GET("/items/?a=1"), "200", "id=(none)|");
+	assert_answer(e, "POST /items/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", "200", "id=(none)|");
+	assert_answer(e, ASK("PUT", "/items/"), "405", "Allow: GET, HEAD, POST\r\n");
+	assert_error(e, GET("/items//"), "404");
+	assert_error(e, GET("/json/"), "404"); /* that is none */
+}
+
+static void
+what_is_allowed_is_said(void **state)
+{
+	struct env *e = *state;
+
+	assert_answer(e, ASK("POST", "/items/7"), "405", "Allow: GET, HEAD, PUT, DELETE\r\n");
+	assert_answer(e, ASK("PATCH", "/items/7"), "405", "Allow: GET, HEAD, PUT, DELETE\r\n");
+	assert_answer(e, ASK("DELETE", "/items"), "405", "Allow: GET, HEAD, POST\r\n");
+	assert_answer(e, ASK("DELETE", "/items/fixed"), "405", "Allow: GET, HEAD\r\n"); /* the exact one is meant */
+	assert_answer(e, ASK("DELETE", "/only/x"), "405", "Allow: GET, HEAD\r\n");
+}
+
+/* A browser says which page makes it ask: another server's must not make it change anything here. */
+static void
+pages_of_others_only_read(void **state)
+{
+	static const struct { const char *host, *origin; bool fine; } cases[] = {
+		{ "127.0.0.1:9600", "http://127.0.0.1:9600", true },
+		{ "[::1]:9600", "http://[::1]:9600", true },
+		{ "localhost:9600", "http://LOCALHOST:9600", true },
+		{ "10.0.0.1", "https://10.0.0.1", true },
+		{ "127.0.0.1:9600", "http://127.0.0.1:9601", false },
+		{ "127.0.0.1:9600", "http://127.0.0.1", false },
+		{ "127.0.0.1:9600", "http://evil.example", false },
+		{ "127.0.0.1:9600", "http://evil.example/127.0.0.1:9600", false },
+		{ "127.0.0.1:9600", "null", false },
+		{ "127.0.0.1:9600", "", false },
+		{ "evil.example:9600", "http://evil.example:9600", false }, /* a name that its owner has turned to us meanwhile */
+		{ "localhost.evil.example", "http://localhost.evil.example", false },
+		{ "127.0.0.1.evil.example", "http://127.0.0.1.evil.example", false },
+		{ "[", "http://[", false },
+		{ "[]", "http://[]", false },
+		{ "", "http://", false },
+	};
+	static const char *const asks[] = { "POST /body", "PUT /items/7", "DELETE /items/7", "GET /items/7" };
+	struct env *e = *state;
+	char text[700], name[256] = "";
+	size_t i, m;
+
+	for (i = 0; i < NELEM(cases); i++)
+		for (m = 0; m < NELEM(asks); m++) {
+			snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nConnection: close\r\n\r\n", asks[m], cases[i].host,
+			    cases[i].origin);
+			if (cases[i].fine || m == 3)
+				assert_answer(e, text, "200", "");
+			else
+				assert_error(e, text, "403");
+		}
+	assert_int_equal(gethostname(name, sizeof name - 1), 0);
+	snprintf(text, sizeof text, "POST /body HTTP/1.1\r\nHost: %s:1\r\nOrigin: http://%s:1\r\nConnection: close\r\n\r\n", name, name);
+	assert_answer(e, text, "200", "len=0");
+	/* who is no browser may call us what he likes */
+	assert_answer(e, "POST /body HTTP/1.1\r\nHost: c4d.service.consul\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n", "200", "len=0");
+	assert_answer(e, "POST /body HTTP/1.0\r\n\r\n", "200", "len=0");
+}
+
 static void
 head_is_get_without_a_body(void **state)
 {
@@ -605,6 +762,59 @@ headers_and_peers_are_told(void **state)
 }
 
 static void
+the_peer_s_address_is_told(void **state)
+{
+	struct env *e = *state;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof sin;
+	struct client *c = client(e);
+	char text[64];
+
+	assert_int_equal(getsockname(c->fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(text, sizeof text, "family=4 ip=127.1 port=%u|", ntohs(sin.sin_port));
+	say(c, "GET /ip HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, text);
+	say(c, GET("/ip"));
+	until_ended(c);
+	assert_non_null(strstr(strstr(got(c), text) + 1, text));
+}
+
+static void
+answers_come_out_of_one_buffer(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+	const char *p;
+
+	say(c, "POST /hot HTTP/1.1\r\nHost: h\r\n\r\nPOST /hot HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "{\"n\":2}");
+	p = strstr(got(c), "\r\n\r\n{\"n\":1}");
+	assert_non_null(p);
+	assert_non_null(strstr(p + 4, "\r\n\r\n{\"n\":2}"));
+	assert_non_null(strstr(got(c), "201"));
+	assert_non_null(strstr(got(c), "Content-Type: application/json\r\n"));
+	assert_non_null(strstr(got(c), "X-Hot: yes\r\n"));
+	assert_null(strstr(got(c), "X-Evil"));
+	buf_free(&hot);
+	memset(&hot, 0, sizeof hot);
+}
+
+static void
+answers_are_dated(void **state)
+{
+	struct env *e = *state;
+	struct client *c = ask(e, GET("/json"));
+	const char *p = strstr(got(c), "\r\nDate: ");
+	struct tm tm = { 0 };
+
+	assert_non_null(p);
+	assert_non_null(strptime(p + 8, "%a, %d %b %Y %H:%M:%S GMT\r\n", &tm));
+	assert_in_range(timegm(&tm), time(NULL) - 2, time(NULL));
+	assert_null(strstr(p + 8, "Date: "));
+	hang_up(c);
+}
+
+static void
 post(struct env *e, const char *path, size_t len, const char *status, const char *text)
 {
 	struct buf b = { 0 };
@@ -638,13 +848,49 @@ bodies_have_a_cap_of_the_route(void **state)
 	post(e, "/body", 1, "200", "len=1 sum=1|");
 	post(e, "/body", 70000, "200", "len=70000 sum=70000|");
 	post(e, "/body", BODY_MAX, "200", "len=100000 sum=100000|");
-	post(e, "/body", BODY_MAX + 1, "413", "\"error\"");
-	post(e, "/body", 3000000, "413", "\"error\"");
+	post(e, "/body", BODY_MAX + 1, "413", "\"detail\"");
+	post(e, "/body", 3000000, "413", "\"detail\"");
 	post(e, "/small", 10, "200", "len=10");
-	post(e, "/small", 11, "413", "\"error\"");
-	post(e, "/small", 50000, "413", "\"error\"");
+	post(e, "/small", 11, "413", "\"detail\"");
+	post(e, "/small", 50000, "413", "\"detail\"");
 	assert_error(e, "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413");
 	assert_error(e, "GET /status HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", "413");
+}
+
+/* One that looks for an answer only when he has said all that he has to say: he is heard out. */
+static void
+who_sends_too_much_sees_why(void **state)
+{
+	static const char *const paths[] = { "/small", "/body" }; /* too long for the route, and for any */
+	static char chunk[16384];
+	struct env *e = *state;
+	size_t i, sent;
+	ssize_t n;
+
+	limit(e, (struct httpd_limits){ .sweep_ms = 100 });
+	for (i = 0; i < NELEM(paths); i++) {
+		struct client *c = client(e);
+		size_t size = i == 0 ? BODY_MAX : 8u << 20;
+		char text[256];
+
+		loop_io_want(&c->io, 0);
+		snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", paths[i], size);
+		say(c, text);
+		for (sent = 0; sent < size; sent += (size_t)n) {
+			n = send(c->fd, chunk, size - sent < sizeof chunk ? size - sent : sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (n < 0 && errno != EAGAIN)
+				fail_msg("%s: cut off after %zu bytes: %s", paths[i], sent, strerror(errno));
+			if (n < 0)
+				n = 0;
+			pass(e, 0);
+		}
+		loop_io_want(&c->io, LOOP_READ);
+		until_ended(c);
+		if (strstr(got(c), "HTTP/1.1 413") == NULL || strstr(got(c), "\"detail\"") == NULL)
+			fail_msg("%s: expected 413, got %s", paths[i], got(c));
+		hang_up(c);
+	}
+	assert_answer(e, GET("/status"), "204", "");
 }
 
 static void
@@ -990,7 +1236,7 @@ late_answers_are_504(void **state)
 	c = client(e);
 	say(c, "GET /later?a=1 HTTP/1.1\r\nHost: h\r\nX-Word: w\r\n\r\n");
 	until_text(c, "504");
-	until_text(c, "\"error\"");
+	until_text(c, "\"detail\"");
 	assert_int_equal(e->n_later, 1);
 	say(c, "GET /echo?a=after HTTP/1.1\r\nHost: h\r\n\r\n");
 	until_text(c, "a=after");
@@ -1004,6 +1250,27 @@ late_answers_are_504(void **state)
 	say(c, GET("/echo?a=end"));
 	until_ended(c);
 	assert_null(strstr(got(c), "too late"));
+}
+
+static void
+headers_go_with_their_answer(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e);
+
+	say(c, "GET /later_with_header HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 1);
+	httpd_reply_error(e->later[0], 503, "later");
+	e->n_later = 0;
+	until_text(c, "later");
+	assert_non_null(strstr(got(c), "Retry-After: 7\r\n"));
+	hang_up(c);
+	limit(e, (struct httpd_limits){ .deadline_ms = 100 });
+	c = client(e);
+	say(c, "GET /later_with_header HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_text(c, "504");
+	assert_null(strstr(got(c), "Retry-After"));
+	httpd_reply_header(e->later[0], "X-Late", "1"); /* by tear_down() the rest */
 }
 
 static void
@@ -1049,7 +1316,7 @@ a_stop_says_503(void **state)
 		until_ended(c[i]);
 	for (i = 0; i < 2; i++) {
 		assert_non_null(strstr(got(c[i]), "HTTP/1.1 503"));
-		assert_non_null(strstr(got(c[i]), "\"error\""));
+		assert_non_null(strstr(got(c[i]), "\"detail\""));
 	}
 	assert_int_equal(c[2]->in.len, 0);
 	httpd_reply_text(e->later[0], 200, "after all"); /* by tear_down() the other one */
@@ -1275,13 +1542,21 @@ main(void)
 		T(routes_are_exact),
 		T(absolute_urls_are_refused),
 		T(methods_have_routes),
+		T(ids_are_one_segment),
+		T(collections_may_end_in_a_slash),
+		T(what_is_allowed_is_said),
+		T(pages_of_others_only_read),
 		T(head_is_get_without_a_body),
 		T(old_http_works),
 		T(no_answer_tells_of_us),
 		T(queries_are_decoded),
 		T(decoding_ends_where_the_text_does),
 		T(headers_and_peers_are_told),
+		T(the_peer_s_address_is_told),
+		T(answers_come_out_of_one_buffer),
+		T(answers_are_dated),
 		T(bodies_have_a_cap_of_the_route),
+		T(who_sends_too_much_sees_why),
 		T(chunks_count_too),
 		T(ambiguous_requests_are_refused),
 		T(bodies_are_no_requests),
@@ -1299,6 +1574,7 @@ main(void)
 		T(expecting_clients_are_told_to_go_on),
 		T(answers_may_come_later),
 		T(late_answers_are_504),
+		T(headers_go_with_their_answer),
 		T(a_peer_may_go_meanwhile),
 		T(a_stop_says_503),
 		T(a_stop_may_come_any_time),

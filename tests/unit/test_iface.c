@@ -2,7 +2,7 @@
  * iface: this machine's loopback, the choice among addresses by the kernel's messages as they are, places in texts, and news by a
  * socket that takes netlink's place.
  */
-#include "probe_fx.h"
+#include "loop_fx.h"
 
 #include <fcntl.h>
 #include <linux/if_addr.h>

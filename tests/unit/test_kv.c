@@ -376,6 +376,12 @@ has_asked(struct env *e)
 	return e->asked >= e->want;
 }
 
+static bool
+has_passed(struct env *e)
+{
+	return e->want-- == 0;
+}
+
 static void
 on_value(void *arg, const struct kv_pair *pairs, size_t n)
 {
@@ -668,11 +674,14 @@ errors_change_nothing(void **state)
 		if (strstr(v.why, rows[i].why) == NULL || strstr(e.warned, rows[i].why) == NULL)
 			fail_msg("%s: %s", rows[i].body, v.why);
 		holds_value(&e, 1, "a=1|");
+		assert_int_equal(v.no_leader_ms != 0, i == 0);
 		e.no_index = false;
 		set(&e, 200, 9, A1);
 		run_until(&e, is_parked);
 		holds_value(&e, 1, "a=1|"); /* after a loss it asks first, and waits then */
 		assert_int_equal(e.plain, 2);
+		kv_view(e.kv, &v);
+		assert_true(v.no_leader_ms == 0);
 		if (i == 0)
 			run_until(&e, is_well);
 		end(&e);
@@ -785,12 +794,12 @@ static void
 freed_at_any_time(void **state)
 {
 	struct env e;
-	unsigned turns;
+	unsigned ms;
 
-	for (turns = 0; turns < 12; turns++) {
+	for (ms = 0; ms < 12; ms++) {
 		begin(&e, 0, 200, 7, A1);
-		e.want = turns / 4;
-		run_until(&e, has_asked);
+		e.want = ms;
+		run_until(&e, has_passed);
 		end(&e);
 	}
 }
@@ -799,7 +808,8 @@ static void
 another_configuration_another_agent(void **state)
 {
 	struct env e, other;
-	struct kv *kv;
+	struct conf *conf;
+	char text[128];
 
 	begin(&e, 0, 200, 7, A1);
 	run_until(&e, is_parked);
@@ -814,22 +824,15 @@ another_configuration_another_agent(void **state)
 	listen_here(&other);
 	other.asked = other.plain = 0;
 	set(&other, 200, 3, A2);
-	{
-		char text[128];
-		struct conf *conf;
-
-		snprintf(text, sizeof text, "consul: { http: \"%s\" }\n", other.url);
-		assert_int_equal(conf_load_text(&conf, "t.yml", text, strlen(text), on_error, NULL), 0);
-		assert_int_equal(kv_set_conf(e.kv, conf, HOLD_MS), 0);
-		conf_free(conf);
-	}
-	kv = e.kv;
+	snprintf(text, sizeof text, "consul: { http: \"%s\" }\n", other.url);
+	assert_int_equal(conf_load_text(&conf, "t.yml", text, strlen(text), on_error, NULL), 0);
+	assert_int_equal(kv_set_conf(e.kv, conf, HOLD_MS), 0);
+	conf_free(conf);
 	holds_value(&e, 1, "a=1|");
 	e.want = 2;
 	run_until(&e, was_called);
 	holds_value(&e, 2, "a=2|");
 	assert_int_equal(other.plain, 1);
-	assert_ptr_equal(kv, e.kv);
 	kv_free(e.kv);
 	e.kv = NULL;
 	drop_conn(&other);

@@ -2,7 +2,7 @@
  * probe: its rhythm and its score, and each kind against peers in the same loop that answer, lie, keep silent and go away. The
  * real Kamailio and rtpengine are in test_probes.py.
  */
-#include "probe_fx.h"
+#include "loop_fx.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -293,9 +293,7 @@ sip_hang_up(struct sip_peer *p)
 {
 	if (p->conn < 0)
 		return;
-	loop_io_fini(&p->conn_io);
-	close(p->conn);
-	p->conn = -1;
+	fx_close(&p->conn_io, &p->conn);
 	loop_timer_stop(&p->timer);
 	buf_free(&p->out);
 	p->sent = 0;
@@ -340,45 +338,21 @@ sip_on_accept(void *arg, int fd, int what)
 
 	sip_hang_up(p);
 	p->conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_true(p->conn >= 0);
-	loop_io_init(&p->conn_io, p->fx->loop, p->conn, sip_on_stream, p);
-	loop_io_want(&p->conn_io, LOOP_READ);
+	fx_watch(p->fx, &p->conn_io, p->conn, sip_on_stream, p);
 }
 
 static void
 sip_close(struct sip_peer *p)
 {
 	sip_hang_up(p);
-	if (p->fd < 0)
-		return;
-	loop_io_fini(&p->io);
-	close(p->fd);
-	p->fd = -1;
+	fx_close(&p->io, &p->fd);
 }
 
-/* The first time at any port, which it keeps. */
 static void
 sip_open(struct sip_peer *p)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(p->addr.port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(p->addr.port) };
-	bool six = p->addr.family == 6;
-	struct sockaddr *sa = six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
-	socklen_t len = six ? sizeof in6 : sizeof in;
-	int one = 1;
-
-	memcpy(&in.sin_addr, p->addr.ip, 4);
-	memcpy(&in6.sin6_addr, p->addr.ip, 16);
-	p->fd = socket(sa->sa_family, (p->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_true(p->fd >= 0);
-	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	assert_int_equal(bind(p->fd, sa, len), 0);
-	if (p->tcp)
-		assert_int_equal(listen(p->fd, 8), 0);
-	assert_int_equal(getsockname(p->fd, sa, &len), 0);
-	p->addr.port = ntohs(six ? in6.sin6_port : in.sin_port);
-	loop_io_init(&p->io, p->fx->loop, p->fd, p->tcp ? sip_on_accept : sip_on_datagram, p);
-	loop_io_want(&p->io, LOOP_READ);
+	p->fd = fx_socket(&p->addr, p->tcp ? SOCK_STREAM : SOCK_DGRAM);
+	fx_watch(p->fx, &p->io, p->fd, p->tcp ? sip_on_accept : sip_on_datagram, p);
 }
 
 static void
@@ -769,23 +743,13 @@ ng_on_datagram(void *arg, int fd, int what)
 static void
 ng_init(struct ng_peer *p, struct fx *fx)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof in;
+	struct topo_addr addr;
 
-	p->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(p->fd, (struct sockaddr *)&in, len), 0);
-	assert_int_equal(getsockname(p->fd, (struct sockaddr *)&in, &len), 0);
-	snprintf(p->at, sizeof p->at, "127.0.0.1:%u", ntohs(in.sin_port));
+	assert_int_equal(topo_addr_parse_ip("127.0.0.1", &addr), 0);
+	p->fd = fx_socket(&addr, SOCK_DGRAM);
+	topo_addr_format(&addr, p->at);
 	p->body = "d6:result4:ponge";
-	loop_io_init(&p->io, fx->loop, p->fd, ng_on_datagram, p);
-	loop_io_want(&p->io, LOOP_READ);
-}
-
-static void
-ng_close(struct ng_peer *p)
-{
-	loop_io_fini(&p->io);
-	close(p->fd);
+	fx_watch(fx, &p->io, p->fd, ng_on_datagram, p);
 }
 
 static void
@@ -810,7 +774,7 @@ test_ng(void **state)
 	AWAIT(&t.fx, strstr(t.output, "error, bay") != NULL);
 	peer.body = "d6:result2:oke";
 	AWAIT(&t.fx, strstr(t.output, "no pong (is that rtpengine?)") != NULL);
-	ng_close(&peer);
+	fx_close(&peer.io, &peer.fd);
 	AWAIT(&t.fx, strstr(t.output, "refused") != NULL);
 	ASSERT_SAYS(t.output, "listen-ng");
 	trial_fini(&t);
@@ -834,16 +798,6 @@ struct kam_peer {
 	struct kam_conn conns[KEPT];
 	unsigned accepted;
 };
-
-static void
-kam_hang_up(struct kam_conn *c)
-{
-	if (c->fd < 0)
-		return;
-	loop_io_fini(&c->io);
-	close(c->fd);
-	c->fd = -1;
-}
 
 static void
 put_named(struct buf *b, const char *name, const char *value)
@@ -892,7 +846,7 @@ kam_on_conn(void *arg, int fd, int what)
 	ssize_t n = recv(fd, in, sizeof in, MSG_DONTWAIT);
 
 	if (n <= 0) {
-		kam_hang_up(c);
+		fx_close(&c->io, &c->fd);
 		return;
 	}
 	if (c->peer->silent)
@@ -908,12 +862,10 @@ kam_on_accept(void *arg, int fd, int what)
 	struct kam_peer *p = arg;
 	struct kam_conn *c = &p->conns[p->accepted++ % KEPT];
 
-	kam_hang_up(c);
+	fx_close(&c->io, &c->fd);
 	c->peer = p;
 	c->fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	assert_true(c->fd >= 0);
-	loop_io_init(&c->io, p->fx->loop, c->fd, kam_on_conn, c);
-	loop_io_want(&c->io, LOOP_READ);
+	fx_watch(p->fx, &c->io, c->fd, kam_on_conn, c);
 }
 
 static void
@@ -922,12 +874,8 @@ kam_close(struct kam_peer *p)
 	size_t i;
 
 	for (i = 0; i < KEPT; i++)
-		kam_hang_up(&p->conns[i]);
-	if (p->fd < 0)
-		return;
-	loop_io_fini(&p->io);
-	close(p->fd);
-	p->fd = -1;
+		fx_close(&p->conns[i].io, &p->conns[i].fd);
+	fx_close(&p->io, &p->fd);
 }
 
 static void
@@ -940,8 +888,7 @@ kam_open(struct kam_peer *p)
 	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(p->fd, (struct sockaddr *)&un, sizeof un), 0);
 	assert_int_equal(listen(p->fd, 8), 0);
-	loop_io_init(&p->io, p->fx->loop, p->fd, kam_on_accept, p);
-	loop_io_want(&p->io, LOOP_READ);
+	fx_watch(p->fx, &p->io, p->fd, kam_on_accept, p);
 }
 
 /* Not there yet. */

@@ -260,6 +260,40 @@ maintenance(void **state)
 	}
 }
 
+/* Another reason is told, of a maintenance that is c4d's and is to stay. */
+static void
+the_reason_of_a_maintenance(void **state)
+{
+	static const struct {
+		bool want;
+		const char *have, *notes;
+		unsigned ops;
+	} rows[] = {
+		{ true, REG_MARK "disk", REG_MARK "disk", 0 },
+		{ true, REG_MARK "disk", REG_MARK "fan", REG_OP_MAINT_NOTE },
+		{ true, REG_MARK "disk", NULL, 0 },
+		{ true, "somebody's", REG_MARK "fan", 0 },
+		{ false, REG_MARK "disk", REG_MARK "fan", REG_OP_MAINT_OFF },
+	};
+	struct reg_want w = plain;
+	char checks[2048];
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		snprintf(checks, sizeof checks, "{" GOOD_CHECKS ",\"_service_maintenance:vm1\":{\"CheckID\":\"_service_maintenance:vm1\","
+		    "\"Status\":\"critical\",\"ServiceID\":\"vm1\",\"Notes\":\"%s\"}}", rows[i].have);
+		w.maintenance = rows[i].want;
+		w.notes = rows[i].notes;
+		run(&w, GOOD_SERVICES, checks);
+		if (plan.ops != rows[i].ops)
+			fail_msg("row %zu: ops %u", i, plan.ops);
+	}
+	w.maintenance = true; /* nothing is on: that says it, too */
+	w.notes = REG_MARK "fan";
+	run(&w, GOOD_SERVICES, "{" GOOD_CHECKS "}");
+	assert_int_equal(plan.ops, REG_OP_MAINT_ON);
+}
+
 static void
 another_machines_is_left_alone(void **state)
 {
@@ -327,6 +361,7 @@ main(void)
 		cmocka_unit_test_teardown(many_too_many_go_in_portions, clear),
 		cmocka_unit_test_teardown(what_was_told_is_told_again_when_it_is_not_so, clear),
 		cmocka_unit_test_teardown(maintenance, clear),
+		cmocka_unit_test_teardown(the_reason_of_a_maintenance, clear),
 		cmocka_unit_test_teardown(another_machines_is_left_alone, clear),
 		cmocka_unit_test_teardown(what_leaves_is_deregistered_once, clear),
 		cmocka_unit_test_teardown(what_waits_leaves_what_is_there_as_it_is, clear),

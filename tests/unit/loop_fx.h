@@ -1,9 +1,9 @@
 /*
- * probe_fx: a loop for tests of what the registrar stands on. Every wait is for a condition, with one guard that fails the
- * test; all log lines of notice and above are kept.
+ * loop_fx: a loop for tests of what lives in it. Every wait is for a condition, with one guard that fails the test; all log
+ * lines of notice and above are kept.
  */
-#ifndef PROBE_FX_H
-#define PROBE_FX_H
+#ifndef LOOP_FX_H
+#define LOOP_FX_H
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,16 +20,17 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/text.h"
+#include "topology/addr.h"
 
 #define FX static __attribute__((unused)) /* not every test program uses all of it */
 #define GUARD_MS 30000
-#define TICK_MS 2 /* how often a condition is looked at */
+#define TICK_MS 2 /* how often a condition is looked at that no callback tells of */
 
 struct fx {
 	struct loop *loop;
 	struct loop_timer guard, tick;
 	bool guarded;
-	struct buf log;
+	struct buf log; /* "SUBSYSTEM: TEXT\n" */
 };
 
 #define AWAIT(fx, condition) \
@@ -109,6 +110,62 @@ fx_pass(struct fx *fx, int64_t ms)
 	int64_t end = loop_now_ms(fx->loop) + ms;
 
 	AWAIT(fx, loop_now_ms(fx->loop) >= end);
+}
+
+FX unsigned
+fx_lines(const struct fx *fx)
+{
+	const char *p;
+	unsigned n = 0;
+
+	for (p = fx->log.s; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+/* ---- sockets of peers in the same loop ---- */
+
+FX void
+fx_watch(struct fx *fx, struct loop_io *io, int fd, loop_io_cb *cb, void *arg)
+{
+	assert_true(fd >= 0);
+	loop_io_init(io, fx->loop, fd, cb, arg);
+	loop_io_want(io, LOOP_READ);
+}
+
+/* One of -1 is closed already. */
+FX void
+fx_close(struct loop_io *io, int *fd)
+{
+	if (*fd < 0)
+		return;
+	loop_io_fini(io);
+	close(*fd);
+	*fd = -1;
+}
+
+/* Bound to this address; the first time, when it has no port yet, to any, which it keeps. Of a stream, it listens. */
+FX int
+fx_socket(struct topo_addr *addr, int type)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(addr->port) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(addr->port) };
+	bool six = addr->family == 6;
+	struct sockaddr *sa = six ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
+	socklen_t len = six ? sizeof in6 : sizeof in;
+	int one = 1, fd = socket(sa->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	memcpy(&in.sin_addr, addr->ip, 4);
+	memcpy(&in6.sin6_addr, addr->ip, 16);
+	assert_true(fd >= 0);
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	assert_int_equal(bind(fd, sa, len), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, sa, &len), 0);
+	addr->port = ntohs(six ? in6.sin6_port : in.sin_port);
+	return fd;
 }
 
 #endif

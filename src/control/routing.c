@@ -1,0 +1,289 @@
+/* c4ctl routing load, routing check, show routing. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "consul/kv.h"
+#include "control/control.h"
+
+static json_t *
+show_counts(const struct rt_data *data)
+{
+	json_t *o = json_object();
+	size_t i;
+
+	for (i = 0; i < RT_TABLES; i++)
+		jsonx_set_int(o, rt_schemas[i].name, data != NULL ? (int64_t)data->t[i].n : 0);
+	return o;
+}
+
+/* ---- routing check: by c4ctl itself ---- */
+
+struct checked {
+	json_t *errors;
+	size_t n;
+};
+
+static void
+on_error(void *arg, const char *path, const char *text)
+{
+	struct checked *c = arg;
+	json_t *o = json_object();
+
+	jsonx_set_text(o, "path", path);
+	jsonx_set_text(o, "text", text);
+	json_array_append_new(c->errors, o);
+	c->n++;
+}
+
+static void
+free_rows(struct rt_row **rows, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		rt_row_unref(rows[i]);
+	free(rows);
+}
+
+int
+routing_check(int argc, char **argv, const char *text, size_t len, json_t **out, char *error, size_t size)
+{
+	struct checked c = { .errors = json_array() };
+	struct rt_data *data = NULL;
+	struct rt_row **cdrs = NULL;
+	size_t n_cdrs = 0;
+	json_t *o = json_object();
+
+	if (rt_document_parse(&data, text, len, &cdrs, &n_cdrs, on_error, &c) == 0) {
+		json_object_set_new(o, "rows", show_counts(data));
+		jsonx_set_int(json_object_get(o, "rows"), "cdrs", (int64_t)n_cdrs);
+	} else {
+		snprintf(error, size, "%s: %zu %s; nothing would be loaded", argv[0], c.n, c.n == 1 ? "error" : "errors");
+	}
+	json_object_set_new(o, "errors", c.errors);
+	*out = o;
+	free_rows(cdrs, n_cdrs);
+	rt_data_unref(data);
+	return c.n > 0 ? EXIT_CONFIG : EXIT_DONE;
+}
+
+/* ---- routing load ---- */
+
+static void
+on_loaded(void *arg, int err, const json_t *messages)
+{
+	struct control_req *r = arg;
+	const struct app *a = control_app(r);
+	struct routing_view v;
+	json_t *o = json_object();
+
+	routing_view(a->routing, &v);
+	json_object_set_new(o, "errors", messages != NULL ? json_deep_copy(messages) : json_array());
+	if (err == 0) {
+		jsonx_set_int(o, "version", (int64_t)v.version);
+		json_object_set_new(o, "rows", show_counts(routing_data(a->routing)));
+	}
+	control_data(r, o);
+	if (err == 0)
+		control_end(r, EXIT_DONE, NULL);
+	else if (err == -EINVAL)
+		control_end(r, EXIT_CONFIG, "the document is not right; nothing was changed");
+	else if (err == -EPERM)
+		control_end(r, EXIT_REFUSED, "%s rules here: change it there, or take %s out of the configuration",
+		    a->conf->routing_file != NULL ? a->conf->routing_file : "Consul's KV",
+		    a->conf->routing_file != NULL ? "routing.file" : "routing.kv");
+	else if (err == -ECANCELED)
+		control_end(r, EXIT_UNREACHABLE, "c4d is stopping; nothing was changed");
+	else
+		control_end(r, EXIT_NO, "it could not be stored: %s; nothing was changed", strerror(-err));
+}
+
+void
+ctl_routing_load(struct control_req *r)
+{
+	const struct app *a = control_app(r);
+	char who[64], *text;
+	size_t len;
+
+	text = control_payload(r, &len);
+	if (text == NULL) {
+		control_end(r, EXIT_USAGE, "no document came with the request");
+		return;
+	}
+	snprintf(who, sizeof who, "c4ctl, %s", control_peer(r));
+	routing_load(a->routing, text, len, who, on_loaded, r);
+}
+
+/* ---- show routing ---- */
+
+static void
+show_api(const struct app *a, json_t *o)
+{
+	struct kamapi_view k;
+	json_t *api = json_object();
+
+	kamapi_view(a->kamapi, &k);
+	jsonx_set_int(api, "decisions", (int64_t)k.decisions);
+	jsonx_set_int(api, "routed", (int64_t)k.routed);
+	jsonx_set_int(api, "unrouted", (int64_t)k.unrouted);
+	jsonx_set_int(api, "auths", (int64_t)k.auths);
+	jsonx_set_int(api, "authenticated", (int64_t)k.authenticated);
+	jsonx_set_int(api, "cdrs", (int64_t)k.cdrs);
+	jsonx_set_int(api, "refused", (int64_t)k.refused);
+	json_object_set_new(o, "requests", api);
+}
+
+static void
+show_cdrs(const struct app *a, json_t *o)
+{
+	struct cdr_view v;
+	json_t *c = json_object();
+
+	cdrs_view(routing_cdrs(a->routing), &v);
+	jsonx_set_int(c, "count", (int64_t)v.count);
+	jsonx_set_int(c, "oldest", (int64_t)v.oldest);
+	jsonx_set_int(c, "newest", (int64_t)v.newest);
+	jsonx_set_int(c, "stored", (int64_t)v.stored);
+	jsonx_set_int(c, "refused", (int64_t)v.refused);
+	jsonx_set_bool(c, "forwarding", v.forwarding);
+	jsonx_set_int(c, "forwarded", (int64_t)v.forwarded);
+	jsonx_set_int(c, "behind", (int64_t)v.behind);
+	jsonx_set_time(c, "behind_since", v.behind_ms);
+	jsonx_set_text(c, "why", v.why);
+	json_object_set_new(o, "cdr", c);
+}
+
+static json_t *
+show_routing(const struct app *a)
+{
+	const struct rt_data *data = routing_data(a->routing);
+	struct routing_view v;
+	json_t *o = json_object();
+
+	routing_view(a->routing, &v);
+	jsonx_set_text(o, "source", v.source);
+	jsonx_set_text(o, "from", a->conf->routing_file != NULL ? a->conf->routing_file : a->conf->routing_kv != NULL ?
+	    a->conf->routing_kv : a->conf->routing_api ? "c4ctl routing load, REST" : "c4ctl routing load");
+	jsonx_set_int(o, "version", (int64_t)v.version);
+	jsonx_set_time(o, "loaded", v.loaded_ms);
+	jsonx_set_bool(o, "loading", v.loading);
+	jsonx_set_bool(o, "stored", v.stored);
+	jsonx_set_bool(o, "served", data != NULL);
+	json_object_set_new(o, "rows", show_counts(data));
+	jsonx_set_text(o, "why", v.why);
+	jsonx_set_time(o, "since", v.why_ms * (v.why[0] != '\0'));
+	jsonx_set_int(o, "n_errors", (int64_t)v.errors);
+	json_object_set_new(o, "errors", v.messages != NULL ? json_deep_copy(v.messages) : json_array());
+	show_api(a, o);
+	show_cdrs(a, o);
+	return o;
+}
+
+void
+ctl_show_routing(struct control_req *r)
+{
+	control_data(r, show_routing(control_app(r)));
+	control_end(r, EXIT_DONE, NULL);
+}
+
+void
+show_routing_status(const struct app *a, json_t *problems)
+{
+	struct routing_view v;
+	struct cdr_view c;
+
+	routing_view(a->routing, &v);
+	cdrs_view(routing_cdrs(a->routing), &c);
+	if (v.why[0] != '\0')
+		show_problem(problems, "c4ctl show routing lists what is wrong; mend it there", "routing data: %s; the last good data is served",
+		    v.why);
+	if (v.kv != NULL) {
+		struct kv_view k;
+
+		kv_view(v.kv, &k);
+		if (k.why[0] != '\0')
+			show_problem(problems, "c4ctl show kv; the last good data is served", "routing data: kv %s: %s", k.prefix, k.why);
+	}
+	if (routing_data(a->routing) != NULL && !v.stored)
+		show_problem(problems, "see the store's trouble", "routing data: what is served is not stored; a restart reads it anew");
+	if (c.why[0] != '\0')
+		show_problem(problems, "c4ctl show routing", "CDRs: forwarding stands, %llu wait: %s", (unsigned long long)c.behind, c.why);
+}
+
+/* ---- for people ---- */
+
+static void
+print_rows(const json_t *rows)
+{
+	const char *key;
+	const json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)rows, key, v)
+		printf("  %-24s %10" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
+}
+
+static void
+print_errors(const json_t *errors)
+{
+	const char *path;
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(errors, i, e) {
+		path = jsonx_get_text(e, "path");
+		printf("%s%s%s\n", path, path != NULL && *path ? ": " : "", jsonx_get_text(e, "text"));
+	}
+}
+
+void
+render_routing_load(const json_t *data, int64_t now_ms)
+{
+	const json_t *rows = json_object_get(data, "rows");
+
+	print_errors(json_object_get(data, "errors"));
+	if (rows == NULL)
+		return;
+	if (json_object_get(data, "version") != NULL)
+		printf("served: version %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(data, "version")));
+	else
+		printf("all is right\n");
+	print_rows(rows);
+}
+
+static json_int_t
+num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+void
+render_routing(const json_t *data, int64_t now_ms)
+{
+	const json_t *api = json_object_get(data, "requests"), *cdr = json_object_get(data, "cdr");
+	const char *why = jsonx_get_text(data, "why"), *cdr_why = jsonx_get_text(cdr, "why");
+
+	if (json_is_true(json_object_get(data, "served")))
+		printf("version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"), jsonx_get_text(data, "source"),
+		    jsonx_get_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
+	else
+		printf("no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
+	print_rows(json_object_get(data, "rows"));
+	printf("requests: %" JSON_INTEGER_FORMAT " decisions (%" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without), %"
+	    JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr, %" JSON_INTEGER_FORMAT " refused\n", num(api, "decisions"),
+	    num(api, "routed"), num(api, "unrouted"), num(api, "auths"), num(api, "cdrs"), num(api, "refused"));
+	printf("CDRs: %" JSON_INTEGER_FORMAT " stored here (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT ")", num(cdr, "count"),
+	    num(cdr, "oldest"), num(cdr, "newest"));
+	if (json_is_true(json_object_get(cdr, "forwarding")))
+		printf(", %" JSON_INTEGER_FORMAT " not yet forwarded", num(cdr, "behind"));
+	printf("\n");
+	if (cdr_why != NULL && *cdr_why)
+		printf("forwarding: %s\n", cdr_why);
+	if (why != NULL && *why) {
+		printf("WRONG since %s: %s\n", jsonx_get_text(data, "since"), why);
+		print_errors(json_object_get(data, "errors"));
+		printf("The last good data is served.\n");
+	}
+}

@@ -1,0 +1,242 @@
+/*
+ * fuzz_routing_request: any bytes as a body of Kamailio's routing question, against a fixed document. What is refused has its JSON;
+ * what is answered is JSON, leads to places of the data only, and nothing in it can leave its place in a SIP header.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fuzz.h"
+#include "routing/request.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+#define T "\"tenant_uuid\":\"2c34c282-433e-4bb8-8d56-fec14ff7e1e9\""
+static const char document[] =
+    "{\"tenants\":[{\"uuid\":\"2c34c282-433e-4bb8-8d56-fec14ff7e1e9\",\"name\":\"t\"}],\"domains\":[{\"id\":1," T ",\"domain\":\"a.example\"}],"
+    "\"carriers\":[{\"id\":1," T ",\"name\":\"c\"}],\"normalization_profiles\":[{\"id\":1," T ",\"name\":\"n\",\"always_intl_prefix_plus\":true}],"
+    "\"normalization_rules\":[{\"id\":1,\"profile_id\":1,\"rule_type\":1,\"match_regex\":\"^0(.*)$\",\"replace_regex\":\"39\\\\1\"},"
+    "{\"id\":2,\"profile_id\":1,\"rule_type\":2,\"match_regex\":\"9\",\"replace_regex\":\"99\"}],"
+    "\"ipbxs\":[{\"id\":1," T ",\"domain_id\":1,\"ip_fqdn\":\"10.0.0.1\",\"ip_address\":\"10.0.0.1\",\"username\":\"u\",\"password\":\"p\",\"realm\":\"r\",\"normalization_profile_id\":1},"
+    "{\"id\":2," T ",\"domain_id\":1,\"ip_fqdn\":\"2001:db8::1\"},{\"id\":3," T ",\"domain_id\":1,\"ip_fqdn\":\"service:pbx\"}],"
+    "\"carrier_trunks\":[{\"id\":1," T ",\"carrier_id\":1,\"name\":\"t\",\"sip_proxy\":\"10.9.0.1\",\"ip_address\":\"10.9.0.1\",\"normalization_profile_id\":1}],"
+    "\"dids\":[{\"id\":1," T ",\"ipbx_id\":1,\"did_regex\":\"^39040\"},{\"id\":2," T ",\"ipbx_id\":2,\"did_regex\":\"^3[0-8]+$\"},{\"id\":3," T ",\"ipbx_id\":3,\"did_regex\":\"^7\"}],"
+    "\"routing_rules\":[{\"id\":1,\"prefix\":\"1\",\"carrier_trunk_id\":1,\"ipbx_id\":2},{\"id\":2,\"prefix\":\"\",\"destination\":\"service:pbx\"}],"
+    "\"routing_groups\":[{\"id\":1," T ",\"routing_rule_id\":2}]}"; /* a row in each table */
+
+static struct rt_data *data;
+static struct rt_decision decision;
+
+static uint64_t
+draw(void *arg)
+{
+	static uint64_t n;
+
+	(void)arg;
+	return n++ * 0x9e3779b97f4a7c15u;
+}
+
+static size_t
+expand(void *arg, const char *service, struct rt_place *out, size_t max)
+{
+	(void)arg;
+	must(strcmp(service, "pbx") == 0 && max >= 2);
+	snprintf(out[0].host, sizeof out[0].host, "10.1.0.1");
+	snprintf(out[1].host, sizeof out[1].host, "[2001:db8::2]");
+	out[0].port = out[1].port = 5060;
+	return 2;
+}
+
+static bool
+dead(void *arg, const char *host, uint16_t port)
+{
+	(void)arg;
+	return port == 5060 && strcmp(host, "10.1.0.1") == 0;
+}
+
+static void
+wrong(void *arg, const char *path, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s: %s\n", path, text);
+	abort();
+}
+
+static void
+say(void *arg, int level, const char *text)
+{
+	(void)arg;
+	must(level >= 0 && level <= 1 && text != NULL);
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	must(rt_document_parse(&data, document, sizeof document - 1, NULL, NULL, wrong, NULL) == 0);
+	return 0;
+}
+
+static const char *
+text_of(const json_t *obj, const char *key)
+{
+	const char *s = json_string_value(json_object_get(obj, key));
+
+	must(s != NULL);
+	return s;
+}
+
+/* Between < and >. */
+static void
+check_uri(const char *uri)
+{
+	must(uri[0] != '\0');
+	for (; *uri != '\0'; uri++)
+		must(*uri > 0x20 && *uri < 0x7f && strchr("<>\"\\`", *uri) == NULL);
+}
+
+/* Nothing, tokens, or one quoted string up to its end; what follows it is given back. */
+static const char *
+skip_display(const char *s)
+{
+	if (*s != '"') {
+		while (*s != '\0' && *s != '<') {
+			must(*s != '"' && *s != ',' && *s != ';' && *s != '\\' && *s != '>' && *s != ':' && *s != '@');
+			s++;
+		}
+		return s;
+	}
+	for (s++; *s != '"'; s++) {
+		must(*s != '\0' && *s != '\r' && *s != '\n');
+		if (*s == '\\')
+			must(*++s != '\0');
+	}
+	return s + 1;
+}
+
+static void
+check_address(const json_t *address)
+{
+	const char *display = text_of(address, "display");
+
+	must(*skip_display(display) == '\0');
+	must(strpbrk(display, "\r\n") == NULL);
+	check_uri(text_of(address, "uri"));
+}
+
+/* P-Asserted-Identity: "Name" <uri>CRLF, and that is all. */
+static void
+check_extra(const char *extra)
+{
+	static const char header[] = "P-Asserted-Identity: ";
+	size_t len = strlen(extra);
+	char *uri;
+
+	must(strncmp(extra, header, sizeof header - 1) == 0);
+	must(len > 3 && strcmp(extra + len - 3, ">\r\n") == 0 && strcspn(extra, "\r\n") == len - 2);
+	extra = skip_display(extra + sizeof header - 1);
+	extra += *extra == ' ';
+	must(*extra == '<');
+	uri = strndup(extra + 1, strlen(extra) - 4);
+	must(uri != NULL);
+	check_uri(uri);
+	free(uri);
+}
+
+static void
+check_route(const json_t *route)
+{
+	static const char *const places[] = { "sip:10.0.0.1:5060", "sip:[2001:db8::1]:5060", "sip:10.1.0.1:5060", "sip:[2001:db8::2]:5060", "sip:10.9.0.1:5060" };
+	const char *dst = text_of(route, "dst_uri");
+	const json_t *headers = json_object_get(route, "headers");
+	size_t i;
+
+	for (i = 0; i < sizeof places / sizeof places[0] && strcmp(places[i], dst) != 0; i++)
+		;
+	must(i < sizeof places / sizeof places[0]);
+	check_address(json_object_get(headers, "from"));
+	check_address(json_object_get(headers, "to"));
+	check_extra(text_of(headers, "extra"));
+}
+
+static void
+check_answer(const struct rt_request *rq, const char *text, size_t len)
+{
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *rtjson, *routes;
+	size_t i;
+
+	must(json != NULL);
+	must(json_is_object(json_object_get(json, "auth")) == rq->auth);
+	rtjson = json_object_get(json, "rtjson");
+	routes = json_object_get(rtjson, "routes");
+	must(json_is_true(json_object_get(rtjson, "success")) == (json_array_size(routes) > 0));
+	for (i = 0; i < json_array_size(routes); i++)
+		check_route(json_array_get(routes, i));
+	/* known to be dead: never first, but alone */
+	if (json_array_size(routes) > 1)
+		must(strcmp(text_of(json_array_get(routes, 0), "dst_uri"), "sip:10.1.0.1:5060") != 0);
+	json_decref(json);
+}
+
+static void
+ask(const char *body, size_t size)
+{
+	struct rt_env env = { .now_s = 1795435200, .random = draw, .expand = expand, .dead = dead, .trace = say, .fr_timer_ms = 5000, .fr_inv_timer_ms = 30000 };
+	struct buf out = { 0 };
+	struct rt_request rq;
+	struct rt_detail detail;
+	json_t *keep;
+	size_t first;
+
+	if (rt_request_parse(&rq, RT_ASK_ROUTING, body, size, &keep, &detail) != 0) {
+		must(detail.status == 422 ? json_array_size(detail.detail) > 0 : detail.status == 400 && json_is_string(detail.detail));
+		json_decref(detail.detail);
+		return;
+	}
+	rt_decide(data, &rq, &env, &decision);
+	rt_answer_routing(data, &rq, &decision, &env, &out);
+	check_answer(&rq, out.s, out.len);
+	/* who listens changes nothing */
+	first = decision.n;
+	env.trace = NULL;
+	rt_decide(data, &rq, &env, &decision);
+	must(decision.n == first);
+	buf_free(&out);
+	json_decref(keep);
+}
+
+static void
+ask_auth(const char *body, size_t size)
+{
+	struct rt_walk walk = { 0, false };
+	struct buf out = { 0 };
+	struct rt_request rq;
+	struct rt_detail detail;
+	struct rt_auth auth;
+	const char *stored = NULL;
+	json_t *keep, *json;
+	size_t asked = 0;
+
+	if (rt_request_parse(&rq, RT_ASK_AUTH, body, size, &keep, &detail) != 0) {
+		json_decref(detail.detail);
+		return;
+	}
+	while (rt_authenticate(data, &rq, &walk, false, &auth, &stored) == -EAGAIN)
+		must(stored != NULL && asked++ < 3);
+	rt_answer_auth(data, &rq, &auth, &out);
+	json = json_loadb(out.s, out.len, JSON_REJECT_DUPLICATES, NULL);
+	must(json_is_boolean(json_object_get(json, "success")));
+	json_decref(json);
+	json_decref(keep);
+	buf_free(&out);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	ask((const char *)bytes, size);
+	ask_auth((const char *)bytes, size);
+	return 0;
+}

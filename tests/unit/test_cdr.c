@@ -1,0 +1,1020 @@
+/*
+ * cdr: what is told is stored, together and in order; lists, imports, retention; forwarding loses nothing whatever the receiver does.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "routing/cdr.h"
+#include "store_fx.h"
+
+#define TENANT "3f2a7c1e-0000-4000-8000-000000000001"
+#define OTHER "3f2a7c1e-0000-4000-8000-000000000002"
+
+/* ---- rows ---- */
+
+static void
+no_report(void *arg, const char *path, const char *text)
+{
+	fail_msg("%s: %s", path, text);
+}
+
+static struct rt_row *
+row_of(int64_t id, const char *tenant, const char *call_id)
+{
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "tenant_uuid", tenant, "from_uri", "sip:a@example.org", "to_uri",
+	    "sip:+33123@example.net", "call_id", call_id, "call_start", "2026-11-21T03:40:00", "duration", 12);
+	struct rt_row *row;
+
+	if (id != RT_NULL)
+		json_object_set_new(o, "id", json_integer(id));
+	assert_int_equal(rt_row_parse(&row, RT_CDRS, o, NULL, RT_ROW_NO_ID, "", no_report, NULL), 0);
+	json_decref(o);
+	return row;
+}
+
+/* ---- the body ---- */
+
+static struct rt_data *
+data_of_two(void)
+{
+	static const char text[] = "{\"tenants\":[{\"uuid\":\"" TENANT "\",\"name\":\"one\"},{\"uuid\":\"" OTHER "\",\"name\":\"two\"}]}";
+	struct rt_data *d;
+
+	assert_int_equal(rt_document_parse(&d, text, sizeof text - 1, NULL, NULL, no_report, NULL), 0);
+	return d;
+}
+
+/* "key=value" pairs over a good body; values are JSON. NULL text: left out. */
+static char *
+body_with(const char *key, const char *value)
+{
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "tenant_uuid", TENANT, "event", "sip-routing", "from_uri", "sip:a@h", "to_uri",
+	    "sip:b@h", "source_ip", "192.0.2.1", "unknown", "x");
+	char *text;
+
+	if (key != NULL && value == NULL)
+		json_object_del(o, key);
+	else if (key != NULL)
+		json_object_set_new(o, key, json_loads(value, JSON_DECODE_ANY, NULL));
+	text = json_dumps(o, 0);
+	json_decref(o);
+	return text;
+}
+
+static void
+bodies_become_rows(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		int column;
+		const char *want; /* JSON */
+	} rows[] = {
+		{ NULL, NULL, CDR_TENANT, "\"" TENANT "\"" },
+		{ "tenant_uuid", "\"3F2A7C1E-0000-4000-8000-000000000002\"", CDR_TENANT, "\"" OTHER "\"" },
+		{ NULL, NULL, CDR_ID, "null" },
+		{ "id", "77", CDR_ID, "null" },
+		{ "source_ip", "\"\"", CDR_SOURCE_IP, "null" },
+		{ "source_ip", "\"2001:db8::1\"", CDR_SOURCE_IP, "\"2001:db8::1\"" },
+		{ "source_port", "\"5062\"", CDR_SOURCE_PORT, "5062" },
+		{ "source_port", "5062", CDR_SOURCE_PORT, "5062" },
+		{ "source_port", "\"\"", CDR_SOURCE_PORT, "null" },
+		{ "ipbx_id", "0", CDR_IPBX, "null" },
+		{ "ipbx_id", "\"0\"", CDR_IPBX, "null" },
+		{ "ipbx_id", "\"12\"", CDR_IPBX, "12" },
+		{ "carrier_trunk_id", "9", CDR_TRUNK, "9" },
+		{ "carrier_trunk_id", "null", CDR_TRUNK, "null" },
+		{ "duration", "\"65\"", CDR_DURATION, "65" },
+		{ "duration", "0", CDR_DURATION, "0" },
+		{ "call_id", "\"abc@h\"", CDR_CALL_ID, "\"abc@h\"" },
+		{ "call_start", "\"2026-11-21T03:40:00\"", CDR_START, "\"2026-11-21T03:40:00+00:00\"" },
+		{ "call_start", "\"2026-11-21T05:40:00+02:00\"", CDR_START, "\"2026-11-21T03:40:00+00:00\"" },
+		{ "call_start", "1795232400", CDR_START, "\"2026-11-21T03:40:00+00:00\"" },
+		{ "call_start", "\"1795232400\"", CDR_START, "\"2026-11-21T03:40:00+00:00\"" },
+		{ "call_start", "1795232400.0", CDR_START, "\"2026-11-21T03:40:00+00:00\"" },
+		{ "call_start", "null", CDR_START, "null" },
+		{ "call_start", "\"\"", CDR_START, "null" },
+	};
+	struct rt_data *d = data_of_two();
+	struct rt_detail detail;
+	struct rt_row *row;
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		char *body = body_with(rows[i].key, rows[i].value), *got;
+		json_t *o;
+
+		assert_int_equal(cdr_parse(&row, d, body, strlen(body), &detail), 0);
+		o = rt_row_json(row, 0);
+		got = json_dumps(json_object_get(o, rt_schemas[RT_CDRS].cols[rows[i].column].name), JSON_ENCODE_ANY);
+		if (strcmp(got, rows[i].want) != 0)
+			fail_msg("row %zu: %s gives %s, not %s", i, body, got, rows[i].want);
+		json_decref(o);
+		free(got);
+		free(body);
+		rt_row_unref(row);
+	}
+	rt_data_unref(d);
+}
+
+/* Defect 7 of the original: its router knows only tenant_id, and its CDRs were refused. */
+static void
+a_tenant_is_found_by_its_number_too(void **state)
+{
+	struct rt_data *d = data_of_two();
+	int64_t number = rt_index_tenant_number(d->index, OTHER);
+	static const struct {
+		const char *before, *after;
+	} texts[] = { { "\"tenant_id\":", "" }, { "\"tenant_id\":\"", "\"" }, { "\"tenant_uuid\":\"\",\"tenant_id\":", "" } };
+	static const char *const unknown[] = {
+		"{\"tenant_id\":0,\"from_uri\":\"a\",\"to_uri\":\"b\"}", "{\"from_uri\":\"a\",\"to_uri\":\"b\"}",
+		"{\"tenant_uuid\":\"" TENANT "x\",\"from_uri\":\"a\",\"to_uri\":\"b\"}",
+		"{\"tenant_uuid\":\"3f2a7c1e-0000-4000-8000-000000000009\",\"from_uri\":\"a\",\"to_uri\":\"b\"}",
+		"{\"tenant_uuid\":[],\"from_uri\":\"a\",\"to_uri\":\"b\"}",
+	};
+	static const char by_uuid[] = "{\"tenant_id\":\"" OTHER "\",\"from_uri\":\"a\",\"to_uri\":\"b\"}";
+	struct rt_detail detail;
+	struct rt_row *row;
+	char body[200];
+	size_t i;
+
+	assert_true(number > 0);
+	for (i = 0; i < NELEM(texts); i++) {
+		snprintf(body, sizeof body, "{%s%lld%s,\"from_uri\":\"a\",\"to_uri\":\"b\"}", texts[i].before, (long long)number,
+		    texts[i].after);
+		assert_int_equal(cdr_parse(&row, d, body, strlen(body), &detail), 0);
+		assert_string_equal(row->v[CDR_TENANT].s, OTHER);
+		rt_row_unref(row);
+	}
+	assert_int_equal(cdr_parse(&row, d, by_uuid, strlen(by_uuid), &detail), 0);
+	assert_string_equal(row->v[CDR_TENANT].s, OTHER);
+	rt_row_unref(row);
+	for (i = 0; i < NELEM(unknown); i++)
+		assert_int_equal(cdr_parse(&row, d, unknown[i], strlen(unknown[i]), &detail), -ENOENT);
+	assert_int_equal(cdr_parse(&row, NULL, by_uuid, strlen(by_uuid), &detail), -ENOENT);
+	rt_data_unref(d);
+}
+
+static void
+what_is_wrong_with_a_body_is_said(void **state)
+{
+	static const struct {
+		const char *body;
+		int status;
+		const char *part; /* of the detail */
+	} rows[] = {
+		{ "", 400, "\"" },
+		{ "[]", 400, "object" },
+		{ "{\"a\":1,\"a\":2}", 400, "\"" },
+		{ "{\"from_uri\":\"\xff\"}", 400, "\"" },
+		{ "{\"from_uri\":\"a\\u0000b\"}", 400, "\"" },
+		{ "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 400, "deep" },
+		{ "{}", 422, "[{\"loc\":[\"body\",\"from_uri\"],\"msg\":\"field required\",\"type\":\"value_error.missing\"},"
+			     "{\"loc\":[\"body\",\"to_uri\"],\"msg\":\"field required\",\"type\":\"value_error.missing\"}]" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":null}", 422, "to_uri" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":7}", 422, "to_uri" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\\r\\nX: y\"}", 422, "to_uri" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"source_ip\":\"300.1.1.1\"}", 422, "source_ip" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"source_port\":70000}", 422, "source_port" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"duration\":\"long\"}", 422, "duration" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"duration\":-1}", 422, "duration" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"call_start\":\"yesterday\"}", 422, "call_start" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"call_start\":1e300}", 422, "call_start" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"call_start\":{}}", 422, "call_start" },
+		{ "{\"from_uri\":\"a\",\"to_uri\":\"b\",\"ipbx_id\":\"x\"}", 422, "ipbx_id" },
+	};
+	struct rt_data *d = data_of_two();
+	struct rt_detail detail;
+	struct rt_row *row;
+	char *long_body, *text;
+	size_t i;
+
+	for (i = 0; i < NELEM(rows); i++) {
+		int rc = cdr_parse(&row, d, rows[i].body, strlen(rows[i].body), &detail);
+
+		if (rc != -EINVAL || detail.status != rows[i].status)
+			fail_msg("%s: %d, status %d", rows[i].body, rc, detail.status);
+		text = json_dumps(detail.detail, JSON_ENCODE_ANY | JSON_COMPACT);
+		if (strstr(text, rows[i].part) == NULL)
+			fail_msg("%s: %s does not say %s", rows[i].body, text, rows[i].part);
+		free(text);
+		json_decref(detail.detail);
+	}
+	long_body = xcalloc(1, 1000);
+	strcpy(long_body, "{\"to_uri\":\"b\",\"from_uri\":\"");
+	memset(long_body + strlen(long_body), 'a', 513);
+	strcat(long_body, "\"}");
+	assert_int_equal(cdr_parse(&row, d, long_body, strlen(long_body), &detail), -EINVAL);
+	assert_int_equal(detail.status, 422);
+	json_decref(detail.detail);
+	free(long_body);
+	rt_data_unref(d);
+}
+
+static void
+csv_is_quoted_where_it_must(void **state)
+{
+	struct rt_row *row = row_of(5, TENANT, "a,\"b\"");
+	struct buf b = { 0 };
+
+	cdr_csv_header(&b);
+	cdr_csv(row, &b);
+	assert_string_equal(b.s,
+	    "id,tenant_uuid,ipbx_id,carrier_trunk_id,source_ip,source_port,from_uri,to_uri,call_id,call_start,duration\r\n"
+	    "5," TENANT ",,,,,sip:a@example.org,sip:+33123@example.net,\"a,\"\"b\"\"\",2026-11-21T03:40:00+00:00,12\r\n");
+	buf_free(&b);
+	rt_row_unref(row);
+}
+
+/* ---- the store ---- */
+
+struct cx {
+	struct fx *f;
+	struct conf conf;
+	struct cdrs *c;
+	/* of callbacks */
+	unsigned told;
+	int err;
+	struct buf said; /* "ID:CALL " */
+};
+
+static void
+cx_open(struct cx *x)
+{
+	fx_start(x->f);
+	assert_int_equal(cdrs_new(&x->c, x->f->loop, x->f->worker, x->f->st, &x->conf), 0);
+}
+
+static void
+cx_start(struct cx *x, struct fx *f)
+{
+	memset(x, 0, sizeof *x);
+	x->f = f;
+	x->conf.cdr_keep_ms = DAY_MS;
+	x->conf.cdr_max = 100000;
+	cx_open(x);
+}
+
+static void
+cx_close(struct cx *x)
+{
+	cdrs_free(x->c);
+	fx_stop(x->f);
+}
+
+static void
+cx_stop(struct cx *x)
+{
+	cx_close(x);
+	buf_free(&x->said);
+}
+
+static void
+cx_forget(struct cx *x)
+{
+	buf_free(&x->said);
+	memset(&x->said, 0, sizeof x->said);
+	x->told = 0;
+}
+
+static void
+say_row(struct cx *x, const struct rt_row *row)
+{
+	buf_printf(&x->said, "%lld:%s ", (long long)rt_row_id(row), row->v[CDR_CALL_ID].s);
+}
+
+static void
+on_added(void *arg, int err, const struct rt_row *row)
+{
+	struct cx *x = arg;
+
+	x->told++;
+	x->err = err;
+	if (err == 0)
+		say_row(x, row);
+	else
+		assert_null(row);
+}
+
+static int
+add_of(struct cx *x, const char *tenant, const char *call)
+{
+	struct rt_row *row = row_of(RT_NULL, tenant, call);
+	int err = cdrs_add(x->c, row, on_added, x);
+
+	rt_row_unref(row);
+	return err;
+}
+
+static void
+add(struct cx *x, const char *call)
+{
+	assert_int_equal(add_of(x, TENANT, call), 0);
+}
+
+struct count {
+	struct cx *x;
+	unsigned n;
+};
+
+static bool
+told_so_many(void *arg)
+{
+	const struct count *c = arg;
+
+	return c->x->told >= c->n;
+}
+
+static void
+await_told(struct cx *x, unsigned n)
+{
+	struct count c = { x, n };
+
+	fx_await(x->f, told_so_many, &c);
+	assert_int_equal(x->told, n);
+}
+
+static void
+on_list(void *arg, int err, struct rt_row **rows, size_t n)
+{
+	struct cx *x = arg;
+	size_t i;
+
+	x->told++;
+	x->err = err;
+	for (i = 0; i < n; i++)
+		say_row(x, rows[i]);
+}
+
+static void
+assert_lists(struct cx *x, struct cdr_query q, const char *want)
+{
+	cx_forget(x);
+	cdrs_list(x->c, &q, on_list, x);
+	assert_int_equal(x->told, 0);
+	await_told(x, 1);
+	assert_int_equal(x->err, 0);
+	assert_string_equal(x->said.s ? x->said.s : "", want);
+	cx_forget(x);
+}
+#define ALL (struct cdr_query){ .limit = 100 }
+
+static void
+what_is_told_is_stored_with_its_id(void **state)
+{
+	struct cx x;
+	struct cdr_view v;
+
+	cx_start(&x, *state);
+	add(&x, "a");
+	add(&x, "b");
+	assert_int_equal(x.told, 0);
+	cdrs_view(x.c, &v);
+	assert_int_equal(v.waiting, 2);
+	await_told(&x, 2);
+	assert_string_equal(x.said.s, "1:a 2:b ");
+	cx_close(&x);
+	cx_open(&x);
+	add(&x, "c"); /* before it is known what the file holds */
+	await_told(&x, 3);
+	assert_string_equal(x.said.s, "1:a 2:b 3:c ");
+	assert_lists(&x, ALL, "1:a 2:b 3:c ");
+	cdrs_view(x.c, &v);
+	assert_true(v.stored == 1 && v.newest == 3 && v.oldest == 1 && v.count == 3 && v.waiting == 0 && !v.failing);
+	cx_stop(&x);
+	assert_string_equal(fx_logged(*state), "");
+}
+
+/* A commit for each would be 2,000 of them. */
+static void
+what_comes_together_is_committed_together(void **state)
+{
+	struct cx x;
+	struct store_view before, after;
+	int i;
+
+	cx_start(&x, *state);
+	add(&x, "first");
+	await_told(&x, 1);
+	store_view(x.f->st, &before);
+	for (i = 0; i < 2000; i++)
+		add(&x, "x");
+	await_told(&x, 2001);
+	store_view(x.f->st, &after);
+	assert_in_range(after.commits - before.commits, 1, 3);
+	cx_stop(&x);
+}
+
+static void
+too_many_are_refused(void **state)
+{
+	struct cx x;
+	struct cdr_view v;
+	int i;
+
+	cx_start(&x, *state);
+	for (i = 0; i < 10000; i++)
+		add(&x, "x");
+	assert_int_equal(add_of(&x, TENANT, "x"), -EBUSY);
+	cdrs_view(x.c, &v);
+	assert_true(v.refused == 1 && v.waiting == 10000);
+	await_told(&x, 10000);
+	assert_int_equal(add_of(&x, TENANT, "x"), 0);
+	await_told(&x, 10001);
+	cx_stop(&x);
+}
+
+static void
+a_full_disk_refuses_them_and_is_over_with_it(void **state)
+{
+	struct cx x;
+	struct cdr_view v;
+
+	cx_start(&x, *state);
+	add(&x, "a");
+	await_told(&x, 1);
+	store_fail_next(x.f->st, -ENOSPC, 2);
+	add(&x, "lost");
+	await_told(&x, 2);
+	assert_int_equal(x.err, -ENOSPC);
+	add(&x, "lost too");
+	await_told(&x, 3);
+	assert_int_equal(x.err, -ENOSPC);
+	cdrs_view(x.c, &v);
+	assert_true(v.failing && v.refused == 2 && v.stored == 1);
+	assert_non_null(strstr(fx_logged(x.f), "error cdr: cannot store CDRs: No space left on device"));
+	assert_null(strstr(strstr(fx_logged(x.f), "cannot store") + 1, "cannot store"));
+	add(&x, "b");
+	await_told(&x, 4);
+	assert_int_equal(x.err, 0);
+	assert_string_equal(x.said.s, "1:a 2:b ");
+	assert_non_null(strstr(fx_logged(x.f), "notice cdr: stores again; 2 CDRs were refused meanwhile"));
+	assert_lists(&x, ALL, "1:a 2:b ");
+	cx_stop(&x);
+}
+
+static void
+what_waits_at_the_end_is_stored_without_a_word(void **state)
+{
+	struct cx x;
+	int i;
+
+	cx_start(&x, *state);
+	add(&x, "a");
+	await_told(&x, 1);
+	add(&x, "b");
+	fx_await(x.f, told_so_many, &(struct count){ &x, 1 }); /* on its way, perhaps */
+	for (i = 0; i < 3; i++)
+		add(&x, "c");
+	cdrs_list(x.c, &ALL, on_list, &x);
+	x.told = 0;
+	cdrs_free(x.c);
+	assert_int_equal(x.told, 1); /* the list */
+	assert_int_equal(x.err, -ECANCELED);
+	fx_stop(x.f);
+	assert_int_equal(x.told, 1);
+	cx_open(&x);
+	assert_lists(&x, ALL, "1:a 2:b 3:c 4:c 5:c ");
+	cx_stop(&x);
+}
+
+static void
+lists_are_narrowed(void **state)
+{
+	struct cx x;
+
+	cx_start(&x, *state);
+	add(&x, "a");
+	assert_int_equal(add_of(&x, OTHER, "b"), 0);
+	add(&x, "c");
+	assert_int_equal(add_of(&x, OTHER, "b"), 0);
+	add(&x, "e");
+	await_told(&x, 5);
+#define Q(...) ((struct cdr_query){ __VA_ARGS__ })
+	assert_lists(&x, Q(.limit = 2), "1:a 2:b ");
+	assert_lists(&x, Q(.limit = 2, .after = 2), "3:c 4:b ");
+	assert_lists(&x, Q(.limit = 9, .after = 5), "");
+	assert_lists(&x, Q(.limit = 9, .after = UINT64_MAX), "");
+	assert_lists(&x, Q(.limit = 2, .newest = true), "5:e 4:b ");
+	assert_lists(&x, Q(.limit = 9, .newest = true, .after = 3), "5:e 4:b ");
+	assert_lists(&x, Q(.limit = 9, .tenant_uuid = "3F2A7C1E-0000-4000-8000-000000000002"), "2:b 4:b ");
+	assert_lists(&x, Q(.limit = 1, .tenant_uuid = TENANT, .newest = true), "5:e ");
+	assert_lists(&x, Q(.limit = 9, .call_id = "c"), "3:c ");
+	assert_lists(&x, Q(.limit = 9, .call_id = "B"), "");
+	assert_lists(&x, Q(.limit = 2, .skip = 1, .tenant_uuid = TENANT), "3:c 5:e ");
+	assert_lists(&x, Q(.limit = 2, .skip = 9), "");
+	cx_stop(&x);
+}
+
+/* A list goes over more rows than the worker reads at once. */
+static void
+long_lists_come_whole(void **state)
+{
+	struct cx x;
+	int i;
+
+	cx_start(&x, *state);
+	add(&x, "first");
+	for (i = 0; i < 3500; i++)
+		add(&x, "x");
+	add(&x, "last");
+	await_told(&x, 3502);
+	assert_lists(&x, Q(.limit = 5, .call_id = "last"), "3502:last ");
+	assert_lists(&x, Q(.limit = 5, .call_id = "first", .newest = true), "1:first ");
+	assert_lists(&x, Q(.limit = 3, .skip = 3499), "3500:x 3501:x 3502:last ");
+	cx_stop(&x);
+}
+
+static void
+on_imported(void *arg, int err, uint64_t id)
+{
+	struct cx *x = arg;
+
+	x->told++;
+	x->err = err;
+	buf_printf(&x->said, "%llu ", (unsigned long long)id);
+}
+
+static void
+import(struct cx *x, int64_t a, const char *call_a, int64_t b, const char *call_b)
+{
+	struct rt_row **rows = xcalloc(2, sizeof *rows);
+
+	rows[0] = row_of(a, TENANT, call_a);
+	rows[1] = row_of(b, TENANT, call_b);
+	cx_forget(x);
+	cdrs_import(x->c, rows, 2, on_imported, x);
+	assert_int_equal(x->told, 0);
+	await_told(x, 1);
+}
+
+static void
+imports_are_all_or_nothing(void **state)
+{
+	struct cx x;
+
+	cx_start(&x, *state);
+	import(&x, 10, "j", 4, "d");
+	assert_int_equal(x.err, 0);
+	assert_lists(&x, ALL, "4:d 10:j ");
+	import(&x, 10, "j", RT_NULL, "k");
+	assert_int_equal(x.err, 0);
+	import(&x, 20, "t", 4, "other");
+	assert_int_equal(x.err, -EEXIST);
+	assert_string_equal(x.said.s, "4 ");
+	assert_lists(&x, ALL, "4:d 10:j 11:k ");
+	add(&x, "l");
+	await_told(&x, 1);
+	assert_string_equal(x.said.s, "12:l ");
+	assert_string_equal(fx_logged(x.f), "");
+	cx_stop(&x);
+}
+
+static bool
+is_trimmed(void *arg)
+{
+	struct cx *x = arg;
+	struct cdr_view v;
+
+	cdrs_view(x->c, &v);
+	return v.count == (size_t)x->conf.cdr_max;
+}
+
+/* A lower routing.cdr.max takes effect although nothing comes, in bounded steps. */
+static void
+old_ones_go_without_new_ones(void **state)
+{
+	struct cx x;
+	int i;
+
+	cx_start(&x, *state);
+	for (i = 0; i < 2600; i++)
+		add(&x, "x");
+	await_told(&x, 2600);
+	x.conf.cdr_max = 5;
+	cdrs_set_conf(x.c, &x.conf);
+	fx_await(x.f, is_trimmed, &x);
+	assert_lists(&x, ALL, "2596:x 2597:x 2598:x 2599:x 2600:x ");
+	cx_stop(&x);
+}
+
+/* ---- forwarding: a receiver in the same loop ---- */
+
+struct receiver {
+	struct fx *f;
+	int fd;
+	uint16_t port;
+	struct loop_io io;
+	struct bufferevent *peers[64];
+	size_t n_peers;
+	unsigned requests;
+	unsigned fail_first;  /* so many get `fail_with` */
+	int fail_with;        /* a status; 0: the connection is closed instead */
+	int64_t never;        /* this id is always refused */
+	unsigned taken[5000]; /* receipts by id */
+	int64_t order[5000];
+	size_t n_order;
+	bool bad;
+};
+
+static void
+answer(struct receiver *r, struct bufferevent *bev, const char *body, size_t len)
+{
+	json_t *o = json_loadb(body, len, 0, NULL);
+	int64_t id = json_integer_value(json_object_get(o, "id"));
+	const char *tenant = json_string_value(json_object_get(o, "tenant_uuid"));
+	int status = 200;
+
+	if (id < 1 || id >= 5000 || tenant == NULL || json_object_get(o, "to_uri") == NULL)
+		r->bad = true;
+	json_decref(o);
+	r->requests++;
+	if (r->fail_first > 0) {
+		r->fail_first--;
+		status = r->fail_with;
+	} else if (id == r->never) {
+		status = 422;
+	} else {
+		r->taken[id]++;
+		r->order[r->n_order++] = id;
+	}
+	if (status == 0)
+		shutdown(bufferevent_getfd(bev), SHUT_RDWR);
+	else
+		evbuffer_add_printf(bufferevent_get_output(bev), "HTTP/1.1 %d X\r\nContent-Length: 4\r\n\r\nwhy!", status);
+}
+
+static void
+on_peer_read(struct bufferevent *bev, void *arg)
+{
+	struct receiver *r = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	char *text = (char *)evbuffer_pullup(in, -1), *end, *length;
+	size_t have = evbuffer_get_length(in), head, len;
+
+	end = memmem(text, have, "\r\n\r\n", 4);
+	if (end == NULL)
+		return;
+	head = (size_t)(end - text) + 4;
+	length = memmem(text, head, "Content-Length: ", 16);
+	r->bad |= length == NULL || memcmp(text, "POST /in/cdr HTTP/1.1\r\n", 23) != 0 ||
+	    memmem(text, head, "Content-Type: application/json\r\n", 32) == NULL;
+	len = length ? (size_t)atoi(length + 16) : 0;
+	if (have < head + len)
+		return;
+	answer(r, bev, text + head, len);
+	evbuffer_drain(in, head + len);
+}
+
+static void
+on_connection(void *arg, int fd, int what)
+{
+	struct receiver *r = arg;
+	int s = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct bufferevent *bev;
+
+	if (s < 0)
+		return;
+	bev = loop_bufferevent(r->f->loop, s);
+	assert_non_null(bev);
+	assert_true(r->n_peers < NELEM(r->peers));
+	r->peers[r->n_peers++] = bev;
+	bufferevent_setcb(bev, on_peer_read, NULL, NULL, r);
+	bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+static int
+listen_on(uint16_t *port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof in;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+/* Bound, but nobody listens yet. */
+static void
+receiver_new(struct receiver *r)
+{
+	memset(r, 0, sizeof *r);
+	r->fd = listen_on(&r->port);
+}
+
+static void
+receiver_open(struct receiver *r, struct fx *f)
+{
+	r->f = f;
+	assert_int_equal(listen(r->fd, 64), 0);
+	loop_io_init(&r->io, f->loop, r->fd, on_connection, r);
+	loop_io_want(&r->io, LOOP_READ);
+}
+
+/* Before its loop ends. */
+static void
+receiver_close(struct receiver *r)
+{
+	loop_io_fini(&r->io);
+	while (r->n_peers > 0)
+		bufferevent_free(r->peers[--r->n_peers]);
+}
+
+static void
+cx_forward_to(struct cx *x, struct fx *f, const struct receiver *r)
+{
+	memset(x, 0, sizeof *x);
+	x->f = f;
+	x->conf.cdr_keep_ms = DAY_MS;
+	x->conf.cdr_max = 100000;
+	x->conf.cdr_forward = xasprintf("http://127.0.0.1:%u/in/cdr", r->port);
+	cx_open(x);
+}
+
+static bool
+is_forwarded(void *arg)
+{
+	struct cdr_view v;
+
+	cdrs_view(((struct cx *)arg)->c, &v);
+	return v.count > 0 && v.behind == 0;
+}
+
+static void
+assert_all_taken(const struct receiver *r, int64_t from, int64_t to, unsigned times_max)
+{
+	int64_t id;
+
+	assert_false(r->bad);
+	for (id = from; id <= to; id++)
+		if (r->taken[id] < 1 || r->taken[id] > times_max)
+			fail_msg("CDR %lld was taken %u times", (long long)id, r->taken[id]);
+}
+
+static void
+cx_end(struct cx *x, struct receiver *r)
+{
+	cdrs_free(x->c);
+	receiver_close(r);
+	fx_stop(x->f);
+	close(r->fd);
+	free(x->conf.cdr_forward);
+	buf_free(&x->said);
+}
+
+static void
+all_are_forwarded_once_and_the_cursor_is_kept(void **state)
+{
+	struct receiver r;
+	struct cdr_view v;
+	struct cx x;
+	int i;
+
+	receiver_new(&r);
+	cx_forward_to(&x, *state, &r);
+	receiver_open(&r, x.f);
+	for (i = 0; i < 1000; i++)
+		add(&x, "x");
+	await_told(&x, 1000);
+	fx_await(x.f, is_forwarded, &x);
+	assert_all_taken(&r, 1, 1000, 1);
+	assert_in_range(r.n_peers, 1, 8);
+	assert_in_range(r.order[0], 1, 8); /* in order, as far as connections side by side can tell */
+	assert_in_range(r.order[999], 990, 1000);
+	cdrs_view(x.c, &v);
+	assert_true(v.forwarding && v.forwarded == 1000 && v.why[0] == '\0' && v.behind_ms == 0);
+	/* another start sends none of them again */
+	cdrs_free(x.c);
+	receiver_close(&r);
+	fx_stop(x.f);
+	cx_open(&x);
+	receiver_open(&r, x.f);
+	cx_forget(&x);
+	add(&x, "y");
+	await_told(&x, 1);
+	fx_await(x.f, is_forwarded, &x);
+	assert_int_equal(r.requests, 1001);
+	assert_all_taken(&r, 1, 1001, 1);
+	assert_string_equal(fx_logged(x.f), "");
+	cx_end(&x, &r);
+}
+
+static bool
+is_standing_still(void *arg)
+{
+	struct cdr_view v;
+
+	cdrs_view(((struct cx *)arg)->c, &v);
+	return v.why[0] != '\0';
+}
+
+static bool
+has_said_so(void *arg)
+{
+	return strstr(fx_logged(arg), "forwarding does not go on") != NULL;
+}
+
+static void
+a_receiver_that_is_away_gets_all_when_it_is_back(void **state)
+{
+	struct receiver r;
+	struct cdr_view v;
+	struct cx x;
+	int i;
+
+	receiver_new(&r);
+	cx_forward_to(&x, *state, &r);
+	for (i = 0; i < 300; i++)
+		add(&x, "x");
+	await_told(&x, 300); /* nobody waits for the receiver */
+	fx_await(x.f, is_standing_still, &x);
+	fx_await(x.f, has_said_so, x.f);
+	cdrs_view(x.c, &v);
+	assert_non_null(strstr(v.why, "127.0.0.1"));
+	assert_null(strstr(v.why, "/in/cdr")); /* a path may hold a secret */
+	assert_null(strstr(fx_logged(x.f), "/in/cdr"));
+	assert_int_equal(v.behind, 300);
+	assert_true(v.behind_ms > 1700000000000);
+	receiver_open(&r, x.f);
+	fx_await(x.f, is_forwarded, &x);
+	assert_all_taken(&r, 1, 300, 1);
+	cdrs_view(x.c, &v);
+	assert_string_equal(v.why, "");
+	assert_non_null(strstr(fx_logged(x.f), "notice cdr: forwarding goes on"));
+	cx_end(&x, &r);
+}
+
+static void
+refused_and_broken_ones_are_sent_again(void **state)
+{
+	static const int statuses[] = { 503, 500, 404, 429, 0 };
+	size_t i;
+
+	for (i = 0; i < NELEM(statuses); i++) {
+		struct receiver r;
+		struct cx x;
+		int k;
+
+		receiver_new(&r);
+		cx_forward_to(&x, *state, &r);
+		receiver_open(&r, x.f);
+		r.fail_first = 5;
+		r.fail_with = statuses[i];
+		for (k = 0; k < 20; k++)
+			add(&x, "x");
+		await_told(&x, 20);
+		fx_await(x.f, is_forwarded, &x);
+		assert_all_taken(&r, 20 * (int64_t)i + 1, 20 * ((int64_t)i + 1), 1);
+		assert_int_equal(r.requests, 25);
+		cx_end(&x, &r);
+	}
+}
+
+struct taken {
+	const struct receiver *r;
+	size_t n;
+};
+
+static bool
+has_taken(void *arg)
+{
+	const struct taken *t = arg;
+
+	return t->r->n_order >= t->n;
+}
+
+/* The others of the window go; the cursor does not, and says which one it is. */
+static void
+one_that_is_always_refused_is_named_and_kept(void **state)
+{
+	struct receiver r;
+	struct cdr_view v;
+	struct cx x;
+	int i;
+
+	receiver_new(&r);
+	r.never = 3;
+	cx_forward_to(&x, *state, &r);
+	receiver_open(&r, x.f);
+	for (i = 0; i < 10; i++)
+		add(&x, "x");
+	await_told(&x, 10);
+	fx_await(x.f, has_taken, &(struct taken){ &r, 9 });
+	fx_await(x.f, has_said_so, x.f);
+	cdrs_view(x.c, &v);
+	assert_non_null(strstr(v.why, "CDR 3 is not taken: HTTP 422: why!"));
+	assert_true(v.behind == 8 && v.count == 10);
+	r.never = 0;
+	fx_await(x.f, is_forwarded, &x);
+	assert_all_taken(&r, 1, 10, 1);
+	cx_end(&x, &r);
+}
+
+static bool
+is_lost(void *arg)
+{
+	struct cdr_view v;
+
+	cdrs_view(((struct cx *)arg)->c, &v);
+	return v.lost == 7;
+}
+
+static void
+only_the_maximum_deletes_what_is_not_forwarded(void **state)
+{
+	struct receiver r;
+	struct cx x;
+	int i;
+
+	receiver_new(&r);
+	cx_forward_to(&x, *state, &r);
+	for (i = 0; i < 10; i++)
+		add(&x, "x");
+	await_told(&x, 10);
+	x.conf.cdr_keep_ms = -1000;
+	cdrs_set_conf(x.c, &x.conf);
+	add(&x, "x");
+	await_told(&x, 11);
+	assert_lists(&x, Q(.limit = 2), "1:x 2:x ");
+	x.conf.cdr_max = 4;
+	cdrs_set_conf(x.c, &x.conf);
+	fx_await(x.f, is_lost, &x);
+	assert_non_null(strstr(fx_logged(x.f), "CDRs that were not yet forwarded are deleted"));
+	receiver_open(&r, x.f);
+	cx_end(&x, &r);
+}
+
+/* Another URL goes on where the last one was. */
+static void
+a_new_url_goes_on_at_the_cursor(void **state)
+{
+	struct receiver r, other;
+	struct cx x;
+	char *old;
+
+	receiver_new(&r);
+	receiver_new(&other);
+	cx_forward_to(&x, *state, &r);
+	receiver_open(&r, x.f);
+	add(&x, "a");
+	await_told(&x, 1);
+	fx_await(x.f, is_forwarded, &x);
+	receiver_open(&other, x.f);
+	old = x.conf.cdr_forward;
+	x.conf.cdr_forward = xasprintf("http://127.0.0.1:%u/in/cdr", other.port);
+	cdrs_set_conf(x.c, &x.conf);
+	add(&x, "b");
+	await_told(&x, 2);
+	fx_await(x.f, is_forwarded, &x);
+	assert_int_equal(r.requests, 1);
+	assert_int_equal(other.requests, 1);
+	assert_int_equal(other.taken[2], 1);
+	free(x.conf.cdr_forward);
+	x.conf.cdr_forward = NULL;
+	cdrs_set_conf(x.c, &x.conf);
+	add(&x, "c");
+	await_told(&x, 3);
+	x.conf.cdr_forward = old;
+	cdrs_set_conf(x.c, &x.conf);
+	fx_await(x.f, is_forwarded, &x);
+	assert_int_equal(r.taken[3], 1);
+	receiver_close(&other);
+	close(other.fd);
+	cx_end(&x, &r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
+		cmocka_unit_test(bodies_become_rows),
+		cmocka_unit_test(a_tenant_is_found_by_its_number_too),
+		cmocka_unit_test(what_is_wrong_with_a_body_is_said),
+		cmocka_unit_test(csv_is_quoted_where_it_must),
+		T(what_is_told_is_stored_with_its_id),
+		T(what_comes_together_is_committed_together),
+		T(too_many_are_refused),
+		T(a_full_disk_refuses_them_and_is_over_with_it),
+		T(what_waits_at_the_end_is_stored_without_a_word),
+		T(lists_are_narrowed),
+		T(long_lists_come_whole),
+		T(imports_are_all_or_nothing),
+		T(old_ones_go_without_new_ones),
+		T(all_are_forwarded_once_and_the_cursor_is_kept),
+		T(a_receiver_that_is_away_gets_all_when_it_is_back),
+		T(refused_and_broken_ones_are_sent_again),
+		T(one_that_is_always_refused_is_named_and_kept),
+		T(only_the_maximum_deletes_what_is_not_forwarded),
+		T(a_new_url_goes_on_at_the_cursor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
