@@ -7,6 +7,10 @@
 
 #include "http/httpd.h"
 
+#define REST_LIMIT 100       /* rows of a list, unless it says otherwise, */
+#define REST_LIMIT_MAX 1000
+#define REST_OFFSET_MAX (INT64_C(1) << 40)
+
 extern const struct httpd_route rest_routes[]; /* ends with a route without a path; Kamailio's routes go before them */
 
 #endif

@@ -25,6 +25,9 @@ struct rt_uri {
 bool rt_uri_split(const char *uri, struct rt_uri *out);
 /* A name, an IPv4 address, or an IPv6 one in brackets. */
 bool rt_uri_is_host(const char *s, size_t len);
+bool rt_uri_is_ipv6(const char *s, size_t len); /* without brackets */
+/* A user without its %XX; not longer. `out` holds user.len bytes. */
+size_t rt_uri_unescape(struct rt_slice user, char *out);
 /*
  * NULL: what we make of it is well-formed. Else why not: characters that would end the URI in its header (white space, quotes, angle brackets, their
  * like, also as %0d), or a host that is none. A From without a user is used as it is, hence must be well-formed itself; a To without one only

@@ -18,13 +18,13 @@
 #include "consul/token.h"
 #include "topology/addr.h"
 
-#define ASKERS 4         /* connections to wazo-auth */
-#define QUESTIONS_MAX 64 /* that wait or are under way */
-#define KNOWN_MAX 1000   /* tokens, */
+#define ASKERS 4           /* connections to wazo-auth */
+#define QUESTIONS_MAX 64   /* that wait or are under way */
+#define KNOWN_MAX 1000     /* tokens, */
 #define TENANTS_MAX 100000 /* and tenants of them all, are kept */
 #define VALID_MS 10000
-#define REFUSED_MS 1000  /* also when wazo-auth could not be asked */
-#define ASK_MS 3000      /* for one of the two questions */
+#define REFUSED_MS 1000    /* also when wazo-auth could not be asked */
+#define ASK_MS 3000        /* for one of the two questions */
 #define TOKEN_LEN_MAX 1024
 #define BODY_MAX (4u << 20) /* bytes of an answer: ACCESS_TENANTS_MAX tenants as wazo-auth shows them */
 #define LOG "access"
@@ -33,8 +33,8 @@
 #define BAD_TOKEN "The provided token is not valid"
 #define BAD_TENANT "The provided token is not valid for the tenant of the Wazo-Tenant header"
 #define NOT_OPEN                                                                                                               \
-	"this c4d listens not only on loopback, so its REST interface wants a token: set routing.token_file (or routing.auth_url) " \
-	"in its configuration"
+	"this c4d listens not only on loopback, so its REST interface wants a token: set routing.token_file (or "               \
+	"routing.auth_url) in its configuration"
 #define CANNOT_ASK "the authentication service (routing.auth_url) cannot be asked now, so nobody is let in"
 #define CANNOT_READ "the file of routing.token_file cannot be read, so nobody is let in; c4d's log says why"
 
@@ -318,8 +318,8 @@ on_failure(struct asker *l, const struct http_answer *answer, const char *what)
 
 	snprintf(why, sizeof why, "HTTP %d", answer->status);
 	if (!a->said)
-		log_warnx(LOG, "%s cannot be asked about a token (%s): %s; REST requests are refused until it can", a->auth_url, what,
-		    answer->err != 0 ? answer->why : answer->status == 200 ? "the answer is none that wazo-auth gives" : why);
+		log_warnx(LOG, "%s cannot be asked about a token (%s): %s; REST requests are refused until it can", a->auth_url,
+		    what, answer->err != 0 ? answer->why : answer->status == 200 ? "the answer is none that wazo-auth gives" : why);
 	a->said = true;
 	asker_end(l, KNOWN_FAILED);
 	if (answer->err != 0)
@@ -507,7 +507,7 @@ on_file(void *arg, int err, const char *text, bool is_new)
 	struct waiter *w;
 
 	if (err != 0 && !a->said)
-		log_warnx(LOG, "cannot use the token in %s: %s; REST requests are refused until it can be read (routing.token_file)",
+		log_warnx(LOG, "cannot use the token in %s: %s; REST requests are refused until it can (routing.token_file)",
 		    token_path(a->file), err == -EINVAL ? "it holds no token (one word)" : strerror(-err));
 	else if (err == 0 && a->said)
 		log_notice(LOG, "the token in %s can be used again", token_path(a->file));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/rest.h"
 #include "routing/schema.h"
 
 #define JSON_TYPE "application/json"
@@ -71,7 +72,29 @@ add_parameter(json_t *operation, const char *name, const char *in, bool required
 		json_object_set_new(operation, "parameters", all);
 	}
 	json_array_append_new(all,
-	    json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "in", in, "required", required, "description", text, "schema", schema));
+	    json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "in", in, "required", required, "description", text,
+	        "schema", schema));
+}
+
+static void
+add_required(json_t *schema, json_t *takes)
+{
+	if (json_array_size(takes) > 0)
+		json_object_set(schema, "required", takes);
+	json_decref(takes);
+}
+
+static json_t *
+uuid_schema(void)
+{
+	return json_pack("{s:s,s:s}", "type", "string", "format", "uuid");
+}
+
+static json_t *
+number_schema(int64_t min, int64_t max, int64_t def)
+{
+	return json_pack("{s:s,s:I,s:I,s:I}", "type", "integer", "minimum", (json_int_t)min, "maximum", (json_int_t)max, "default",
+	    (json_int_t)def);
 }
 
 /* ---- schemas of rows ---- */
@@ -135,10 +158,7 @@ row_schema(enum rt_table table, enum view view)
 	json_object_set_new(o, "properties", properties);
 	if (view != VIEW_ROW)
 		json_object_set_new(o, "additionalProperties", json_false());
-	if (json_array_size(required) > 0)
-		json_object_set_new(o, "required", required);
-	else
-		json_decref(required);
+	add_required(o, required);
 	return o;
 }
 
@@ -168,13 +188,20 @@ add_schemas(json_t *schemas, enum rt_table table)
 		json_object_set_new(schemas, full, row_schema(table, (enum view)view));
 	}
 	snprintf(full, sizeof full, "%sList", name);
-	json_object_set_new(schemas, full, json_pack("{s:s,s:{s:{s:s,s:o}},s:[s]}", "type", "object", "properties", "items", "type", "array",
-	    "items", ref_to(name, ""), "required", "items"));
+	json_object_set_new(schemas, full, json_pack("{s:s,s:{s:{s:s,s:o}},s:[s]}", "type", "object",
+	    "properties", "items", "type", "array", "items", ref_to(name, ""), "required", "items"));
 }
 
 /* ---- paths of a resource ---- */
 
-enum answers { ANSWER_404 = 1, ANSWER_409 = 2, ANSWER_422 = 4, ANSWER_400 = 8, ANSWER_403 = 16 };
+enum answers {
+	ANSWER_404 = 1,
+	ANSWER_409 = 2,
+	ANSWER_422 = 4,
+	ANSWER_400 = 8,
+	ANSWER_403 = 16,
+	ANSWERS_OF_CHANGE = ANSWER_403 | ANSWER_404 | ANSWER_409 | ANSWER_422,
+};
 
 static json_t *
 rest_operation(enum rt_table table, const char *verb, const char *summary, const char *answer, unsigned also)
@@ -187,9 +214,10 @@ rest_operation(enum rt_table table, const char *verb, const char *summary, const
 		{ 0, "401", "X-Auth-Token is missing or not valid", "Error" },
 		{ ANSWER_403, "403", "not allowed: of a tenant that is none of the token's", "Error" },
 		{ ANSWER_404, "404", "no such row, or the REST interface is off (routing.api)", "Error" },
-		{ ANSWER_409, "409", "the row collides with another, is in use, or the data comes from routing.file or routing.kv", "Conflict" },
+		{ ANSWER_409, "409", "the row collides with another, or is in use; or the data is not to be changed here",
+		    "Conflict" },
 		{ ANSWER_422, "422", "what was sent is wrong: each thing with its place", "ValidationError" },
-		{ 0, "503", "not now: the data is being loaded, could not be stored, or the authentication service can't be asked", "Error" },
+		{ 0, "503", "not now: while loading, when nothing can be stored, or nobody be asked about the token", "Error" },
 	};
 	char id[96], name[64], text[160];
 	json_t *o;
@@ -200,7 +228,7 @@ rest_operation(enum rt_table table, const char *verb, const char *summary, const
 	snprintf(text, sizeof text, "%s: %s", rt_schemas[table].title, summary);
 	o = operation_new(id, rt_schemas[table].name, text);
 	json_object_set_new(o, "security", json_pack("[{s:[]},{}]", "token"));
-	add_parameter(o, "Wazo-Tenant", "header", false, "one of the token's tenants: only its rows", json_pack("{s:s,s:s}", "type", "string", "format", "uuid"));
+	add_parameter(o, "Wazo-Tenant", "header", false, "one of the token's tenants: only its rows", uuid_schema());
 	add_answer(o, "200", rt_schemas[table].title, ref_to(name, answer));
 	for (i = 0; i < NELEM(others); i++)
 		if (others[i].flag == 0 || (also & others[i].flag))
@@ -211,7 +239,7 @@ rest_operation(enum rt_table table, const char *verb, const char *summary, const
 static json_t *
 key_schema(enum rt_table table)
 {
-	return table == RT_TENANTS ? json_pack("{s:s,s:s}", "type", "string", "format", "uuid") :
+	return table == RT_TENANTS ? uuid_schema() :
 	    json_pack("{s:s,s:s,s:i}", "type", "integer", "format", "int64", "minimum", 1);
 }
 
@@ -225,6 +253,8 @@ add_of_one(json_t *paths, const char *path, const char *method, enum rt_table ta
 static void
 add_resource(json_t *paths, enum rt_table table)
 {
+	const char *summary = table == RT_CDRS ? "add one; it is stored when this is answered, and not changed or deleted by REST" :
+	    table == RT_TENANTS ? "add one" : "add one; its id is the highest + 1";
 	char path[96], one[104], name[64];
 	json_t *o;
 
@@ -232,94 +262,92 @@ add_resource(json_t *paths, enum rt_table table)
 	snprintf(path, sizeof path, "/1.0/%s", rt_schemas[table].path);
 	snprintf(one, sizeof one, "%s/{id}", path);
 	o = rest_operation(table, "list", "some of them, in the order of their keys", "List", ANSWER_404 | ANSWER_422);
-	add_parameter(o, "offset", "query", false, "so many are left out", json_pack("{s:s,s:i,s:i}", "type", "integer", "minimum", 0, "default", 0));
-	add_parameter(o, "limit", "query", false, "at most so many",
-	    json_pack("{s:s,s:i,s:i,s:i}", "type", "integer", "minimum", 1, "maximum", 1000, "default", 100));
+	add_parameter(o, "offset", "query", false, "so many are left out", number_schema(0, REST_OFFSET_MAX, 0));
+	add_parameter(o, "limit", "query", false, "at most so many", number_schema(1, REST_LIMIT_MAX, REST_LIMIT));
 	add_operation(paths, path, "get", o);
-	o = rest_operation(table, "create", table == RT_CDRS ? "add one; it is stored when this is answered. CDRs are neither changed nor deleted" :
-	    "add one; its id is the highest + 1", "", ANSWER_400 | ANSWER_403 | ANSWER_404 | ANSWER_409 | ANSWER_422);
+	o = rest_operation(table, "create", summary, "", ANSWER_400 | ANSWERS_OF_CHANGE);
 	add_body(o, ref_to(name, "Create"));
 	add_operation(paths, path, "post", o);
 	add_of_one(paths, one, "get", table, rest_operation(table, "get", "one of them", "", ANSWER_404 | ANSWER_422));
 	if (table == RT_CDRS)
 		return;
-	o = rest_operation(table, "update", "change what the body names", "", ANSWER_400 | ANSWER_403 | ANSWER_404 | ANSWER_409 | ANSWER_422);
+	o = rest_operation(table, "update", "change what the body names", "", ANSWER_400 | ANSWERS_OF_CHANGE);
 	add_body(o, ref_to(name, "Update"));
 	add_of_one(paths, one, "put", table, o);
 	add_of_one(paths, one, "delete", table,
-	    rest_operation(table, "delete", "delete it; what it was is answered", "", ANSWER_403 | ANSWER_404 | ANSWER_409 | ANSWER_422));
+	    rest_operation(table, "delete", "delete it; what it was is answered", "", ANSWERS_OF_CHANGE));
 }
 
 /* ---- Kamailio's questions, and the daemon itself ---- */
 
-struct field {
-	const char *name, *type;
-	bool required, nullable;
+/* Fields of an object: NAME:TYPE, with '!' when it must be there, '?' when it may be null. TYPE "any": number, text or truth. */
+static const struct {
+	const char *name, *fields;
+} objects[] = {
+	{ "RoutingRequest", "event:string? auth:any? source_ip:string? source_port:any? domain:string? username:string? "
+	    "call_id:string? from_name:string!? from_uri:string! from_tag:string? to_uri:string! to_name:string? to_tag:string?" },
+	{ "RoutingAnswer", "auth:object!? rtjson:object!" },
+	{ "AuthRequest", "source_ip:string? source_port:any? domain:string? username:string? password:string?" },
+	{ "AuthAnswer", "success:boolean! tenant_uuid:string!? tenant_id:integer! ipbx_id:integer! carrier_trunk_id:integer! "
+	    "domain:string!? username:string!? password_ha1:string!?" },
+	{ "KamailioCDR", "event:string? tenant_uuid:string? tenant_id:any? source_ip:string? source_port:any? call_id:string? "
+	    "from_uri:string! to_uri:string! call_start:string? duration:any?" },
+	{ "KamailioCDRAnswer", "success:boolean! cdr:object?" },
+	{ "Table", "content:string!" },
+	{ "Health", "status:string! generation:integer! problems:array!" },
 };
 
 static json_t *
-object_schema(const struct field *fields)
+object_schema(const char *fields)
 {
 	json_t *properties = json_object(), *required = json_array(), *o = json_pack("{s:s}", "type", "object");
+	char name[32], type[16];
+	bool any;
+	int used;
 
-	for (; fields->name != NULL; fields++) {
-		json_t *p = fields->type[0] != '#' ? json_pack("{s:s}", "type", fields->type) : ref_to(fields->type + 1, "");
+	for (; sscanf(fields, " %31[a-z_0-9]:%15[a-z]%n", name, type, &used) == 2; fields += strcspn(fields, " ")) {
+		json_t *p = json_object();
 
-		if (strcmp(fields->type, "array") == 0)
+		fields += used;
+		any = strcmp(type, "any") == 0;
+		if (!any)
+			json_object_set_new(p, "type", json_string(type));
+		if (strcmp(type, "array") == 0)
 			json_object_set_new(p, "items", json_object());
-		if (fields->nullable)
+		if (*fields == '!') {
+			json_array_append_new(required, json_string(name));
+			fields++;
+		}
+		if (*fields == '?' && !any) /* any may be null */
 			json_object_set_new(p, "nullable", json_true());
-		json_object_set_new(properties, fields->name, p);
-		if (fields->required)
-			json_array_append_new(required, json_string(fields->name));
+		json_object_set_new(properties, name, p);
 	}
 	json_object_set_new(o, "properties", properties);
-	if (json_array_size(required) > 0)
-		json_object_set_new(o, "required", required);
-	else
-		json_decref(required);
+	add_required(o, required);
 	return o;
 }
 
-static const struct {
-	const char *name;
-	struct field fields[16];
-} objects[] = {
-	{ "RoutingRequest", { { "event", "string", false, true }, { "auth", "boolean", false, true }, { "source_ip", "string", false, true },
-	    { "source_port", "integer", false, true }, { "domain", "string", false, true }, { "username", "string", false, true },
-	    { "call_id", "string", false, true }, { "from_name", "string", true, true }, { "from_uri", "string", true, false },
-	    { "from_tag", "string", false, true }, { "to_uri", "string", true, false }, { "to_name", "string", false, true },
-	    { "to_tag", "string", false, true }, { NULL } } },
-	{ "RoutingAnswer", { { "auth", "object", true, true }, { "rtjson", "object", true, false }, { NULL } } },
-	{ "AuthRequest", { { "source_ip", "string", false, true }, { "source_port", "integer", false, true }, { "domain", "string", false, true },
-	    { "username", "string", false, true }, { "password", "string", false, true }, { NULL } } },
-	{ "AuthAnswer", { { "success", "boolean", true, false }, { "tenant_uuid", "string", false, true }, { "tenant_id", "integer", false, false },
-	    { "ipbx_id", "integer", false, true }, { "carrier_trunk_id", "integer", false, true }, { "domain", "string", false, true },
-	    { "username", "string", false, true }, { "password_ha1", "string", false, true }, { NULL } } },
-	{ "KamailioCDR", { { "event", "string", false, true }, { "tenant_uuid", "string", false, true }, { "tenant_id", "integer", false, true },
-	    { "source_ip", "string", false, true }, { "source_port", "integer", false, true }, { "call_id", "string", false, true },
-	    { "from_uri", "string", true, false }, { "to_uri", "string", true, false }, { "call_start", "string", false, true },
-	    { "duration", "integer", false, true }, { NULL } } },
-	{ "KamailioCDRAnswer", { { "success", "boolean", true, false }, { "cdr", "object", false, true }, { NULL } } },
-	{ "Table", { { "content", "string", true, false }, { NULL } } },
-	{ "Health", { { "status", "string", true, false }, { "generation", "integer", true, false }, { "problems", "array", true, false },
-	    { NULL } } },
-};
+/* Errors are {"detail": TEXT}, of a 422 an array; a row that collides with another is told in more detail. */
+static const char errors[] =
+    "{'Error': {'type': 'object', 'properties': {'detail': {'type': 'string'}}, 'required': ['detail']},"
+    "'ValidationError': {'type': 'object', 'properties': {'detail': {'type': 'array', 'items': {'type': 'object', 'properties': {"
+    "'loc': {'type': 'array', 'items': {'type': 'string'}}, 'msg': {'type': 'string'}, 'type': {'type': 'string'}},"
+    "'required': ['loc', 'msg', 'type']}}}, 'required': ['detail']},"
+    "'Conflict': {'type': 'object', 'properties': {'error_id': {'type': 'string'}, 'message': {'type': 'string'},"
+    "'resource': {'type': 'string'}, 'timestamp': {'type': 'number'}, 'details': {'type': 'object'},"
+    "'detail': {'type': 'string'}}}}";
 
-/* In place of {"detail": [...]}, other errors have a text. */
-static void
-add_errors(json_t *schemas)
+static json_t *
+errors_new(void)
 {
-	json_object_set_new(schemas, "Error",
-	    json_pack("{s:s,s:{s:{s:s}},s:[s]}", "type", "object", "properties", "detail", "type", "string", "required", "detail"));
-	json_object_set_new(schemas, "ValidationError",
-	    json_pack("{s:s,s:{s:{s:s,s:{s:s,s:{s:{s:s,s:{s:s}},s:{s:s},s:{s:s}},s:[s,s,s]}}},s:[s]}", "type", "object", "properties", "detail",
-	    "type", "array", "items", "type", "object", "properties", "loc", "type", "array", "items", "type", "string", "msg", "type", "string",
-	    "type", "type", "string", "required", "loc", "msg", "type", "required", "detail"));
-	json_object_set_new(schemas, "Conflict",
-	    json_pack("{s:s,s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}", "type", "object", "properties", "error_id", "type", "string",
-	    "message", "type", "string", "resource", "type", "string", "timestamp", "type", "number", "details", "type", "object", "detail", "type",
-	    "string"));
+	char *text = xstrdup(errors), *p;
+	json_t *o;
+
+	for (p = text; (p = strchr(p, '\'')) != NULL;)
+		*p = '"';
+	o = json_loads(text, 0, NULL);
+	free(text);
+	return o;
 }
 
 static void
@@ -359,11 +387,10 @@ add_own(json_t *paths)
 json_t *
 openapi_document(bool rest)
 {
-	json_t *paths = json_object(), *schemas = json_object(), *components = json_object();
+	json_t *paths = json_object(), *schemas = errors_new(), *components = json_object(), *info, *token;
 	size_t i;
 	int t;
 
-	add_errors(schemas);
 	for (i = 0; i < NELEM(objects); i++)
 		json_object_set_new(schemas, objects[i].name, object_schema(objects[i].fields));
 	add_own(paths);
@@ -372,10 +399,14 @@ openapi_document(bool rest)
 		add_resource(paths, (enum rt_table)t);
 	}
 	json_object_set_new(components, "schemas", schemas);
-	if (rest)
-		json_object_set_new(components, "securitySchemes", json_pack("{s:{s:s,s:s,s:s,s:s}}", "token", "type", "apiKey", "in", "header", "name",
-		    "X-Auth-Token", "description", "the word of routing.token_file, or a token of wazo-auth (routing.auth_url)"));
-	return json_pack("{s:s,s:{s:s,s:s,s:s,s:{s:s}},s:o,s:o}", "openapi", "3.0.2", "info", "title", "c4d", "version", C4D_VERSION, "description",
-	    "Routing data and decisions. In the paths of resources, _ and - are the same, and a slash may follow.", "license", "name", "MIT",
-	    "paths", paths, "components", components);
+	if (rest) {
+		token = json_pack("{s:s,s:s,s:s}", "type", "apiKey", "in", "header", "name", "X-Auth-Token");
+		json_object_set_new(token, "description",
+		    json_string("the word of routing.token_file, or a token of wazo-auth (routing.auth_url)"));
+		json_object_set_new(components, "securitySchemes", json_pack("{s:o}", "token", token));
+	}
+	info = json_pack("{s:s,s:s,s:{s:s}}", "title", "c4d", "version", C4D_VERSION, "license", "name", "MIT");
+	json_object_set_new(info, "description",
+	    json_string("Routing data and decisions. In the paths of resources, _ and - are the same, and a slash may follow."));
+	return json_pack("{s:s,s:o,s:o,s:o}", "openapi", "3.0.2", "info", info, "paths", paths, "components", components);
 }

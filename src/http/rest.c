@@ -1,7 +1,7 @@
 /*
- * rest: one handler per method; which resource it is, its path says. A request is a `struct call` until it is answered: it is let in
- * (access.c), looked at with what is served then, and a change goes through routing_change(). A PUT changes some columns of a
- * row, so it begins with what the change before it made of that row: it waits for that.
+ * rest: one handler per method; which resource it is, its path says. A request is a `struct call` until it is answered: it is
+ * let in (access.c), looked at with what is served then, and a change goes through routing_change(). A PUT changes some columns
+ * of a row, so it begins with what the change before it made of that row: it waits for that.
  */
 #include "http/rest.h"
 
@@ -17,8 +17,6 @@
 #include "scope.h"
 
 #define BODY_MAX 65536
-#define LIMIT 100
-#define LIMIT_MAX 1000
 #define CDR_PART 1000     /* CDRs that are read at once, of a principal of several tenants */
 #define CDR_PATIENCE_MS 8000 /* within httpd's deadline */
 
@@ -109,6 +107,12 @@ reply_forbidden(struct call *c, const char *column)
 
 /* ---- what was asked ---- */
 
+static char
+dash(char c)
+{
+	return c == '_' ? '-' : c;
+}
+
 /* As its path says it; '_' and '-' are the same there. -1: none. */
 static int
 table_of(const char *path)
@@ -121,7 +125,7 @@ table_of(const char *path)
 	for (t = 0; t < RT_ALL; t++) {
 		const char *name = rt_schemas[t].path;
 
-		for (i = 0; i < len && (name[i] == path[i] || (name[i] == '-' && path[i] == '_') || (name[i] == '_' && path[i] == '-')); i++)
+		for (i = 0; i < len && dash(name[i]) == dash(path[i]); i++)
 			;
 		if (i == len && name[i] == '\0')
 			return t;
@@ -153,9 +157,12 @@ static bool
 read_page(struct call *c)
 {
 	json_t *wrong = rest_wrong_new();
+	bool fine;
 
-	c->limit = LIMIT;
-	if (read_number(c, "offset", 0, INT64_C(1) << 40, &c->offset, wrong) & read_number(c, "limit", 1, LIMIT_MAX, &c->limit, wrong)) {
+	c->limit = REST_LIMIT;
+	fine = read_number(c, "offset", 0, REST_OFFSET_MAX, &c->offset, wrong);
+	fine &= read_number(c, "limit", 1, REST_LIMIT_MAX, &c->limit, wrong);
+	if (fine) {
 		json_decref(wrong);
 		return true;
 	}
@@ -244,8 +251,8 @@ read_row(struct call *c, const struct rt_row *base)
 	w.body = body;
 	if (base == NULL && c->table != RT_TENANTS)
 		json_object_del(body, rt_schemas[c->table].cols[0].name);
-	/* Another password, and the HA1 is not that of the one before. */
-	if (base != NULL && c->table == RT_IPBXS && json_object_get(body, "password") != NULL && json_object_get(body, "password_ha1") == NULL)
+	/* The HA1 of the password before is not that of another. */
+	if (c->table == RT_IPBXS && json_object_get(body, "password") != NULL && json_object_get(body, "password_ha1") == NULL)
 		json_object_set_new(body, "password_ha1", json_null());
 	if (rt_row_parse(&row, c->table, body, base, RT_ROW_NO_ID, "", on_report, &w) != 0) {
 		reply_wrong(c, w.wrong);
@@ -264,7 +271,9 @@ static void put_row(struct call *c);
 static bool
 is_same_row(const struct call *a, const struct call *b)
 {
-	return a->app == b->app && a->table == b->table && (a->table == RT_TENANTS ? strcmp(a->uuid, b->uuid) == 0 : a->id == b->id);
+	if (a->app != b->app || a->table != b->table)
+		return false;
+	return a->table == RT_TENANTS ? strcmp(a->uuid, b->uuid) == 0 : a->id == b->id;
 }
 
 /* One of those who wait to change the same row; the others wait on. */
@@ -294,7 +303,8 @@ reply_elsewhere(struct call *c)
 	const struct conf *conf = c->app->conf;
 
 	if (conf->routing_file != NULL)
-		httpd_reply_error(c->r, 409, "the routing data is that of the file %s (routing.file): change it there", conf->routing_file);
+		httpd_reply_error(c->r, 409, "the routing data is that of the file %s (routing.file): change it there",
+		    conf->routing_file);
 	else
 		httpd_reply_error(c->r, 409, "the routing data is that of Consul's key %s (routing.kv): change it there",
 		    conf->routing_kv != NULL ? conf->routing_kv : "");
@@ -317,7 +327,8 @@ on_changed(void *arg, int err, const struct rt_row *row, const struct rt_refusal
 	} else if (err == -ECANCELED) {
 		rest_reply_later(c->r, "c4d is stopping");
 	} else {
-		snprintf(why, sizeof why, "the change could not be stored, so it was not made: %s; c4d's log says more", strerror(-err));
+		snprintf(why, sizeof why, "the change could not be stored, so it was not made: %s; c4d's log says more",
+		    strerror(-err));
 		rest_reply_later(c->r, why);
 	}
 	call_free(c);
@@ -698,11 +709,13 @@ on_delete(struct httpd_req *r, void *arg)
 }
 
 #define GET_AND_ADD(path)                                                                                                      \
-	{ HTTPD_GET, "/1.0/" path, 0, on_list }, { HTTPD_GET, "/1.0/" path "/{id}", 0, on_get }, { HTTPD_POST, "/1.0/" path, BODY_MAX, on_add }
+	{ HTTPD_GET, "/1.0/" path, 0, on_list }, { HTTPD_POST, "/1.0/" path, BODY_MAX, on_add },                               \
+	    { HTTPD_GET, "/1.0/" path "/{id}", 0, on_get }
 #define RESOURCE(path)                                                                                                         \
-	GET_AND_ADD(path), { HTTPD_PUT, "/1.0/" path "/{id}", BODY_MAX, on_put }, { HTTPD_DELETE, "/1.0/" path "/{id}", 0, on_delete }
+	GET_AND_ADD(path), { HTTPD_PUT, "/1.0/" path "/{id}", BODY_MAX, on_put },                                              \
+	    { HTTPD_DELETE, "/1.0/" path "/{id}", 0, on_delete }
 
-/* The schema's paths; the unit test of REST compares them. */
+/* The schema's paths, with either dash; tests/unit/test_rest.c compares them. */
 const struct httpd_route rest_routes[] = {
 	RESOURCE("tenants"),
 	RESOURCE("domains"),

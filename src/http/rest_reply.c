@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/jsonx.h"
+
 json_t *
 rest_wrong_new(void)
 {
@@ -12,24 +14,17 @@ rest_wrong_new(void)
 void
 rest_wrong_add(json_t *wrong, const char *in, const char *what, const char *type, const char *text)
 {
-	json_t *o = json_object(), *loc = json_array();
+	json_t *loc = json_pack("[s]", in);
 
-	json_array_append_new(loc, json_string(in));
 	if (what != NULL && *what != '\0')
 		json_array_append_new(loc, json_string(what));
-	json_object_set_new(o, "loc", loc);
-	json_object_set_new(o, "msg", json_string(text));
-	json_object_set_new(o, "type", json_string(type));
-	json_array_append_new(wrong, o);
+	json_array_append_new(wrong, json_pack("{s:o,s:o,s:s}", "loc", loc, "msg", jsonx_text(text), "type", type));
 }
 
 void
 rest_reply_wrong(struct httpd_req *r, json_t *takes)
 {
-	json_t *o = json_object();
-
-	json_object_set_new(o, "detail", takes);
-	httpd_reply_json(r, 422, o);
+	httpd_reply_json(r, 422, json_pack("{s:o}", "detail", takes));
 }
 
 void
@@ -60,23 +55,17 @@ resource_name(enum rt_table table)
 
 /* `constraing_id` is how wazo-router-confd writes it. */
 static void
-reply_conflict(struct httpd_req *r, enum rt_table table, const char *column, const char *constraint, const char *message, const char *text,
-    int64_t wall_ms)
+reply_conflict(struct httpd_req *r, enum rt_table table, const char *column, const struct rt_refusal *refusal, int64_t wall_ms)
 {
-	json_t *field = json_object(), *config = json_object(), *details = json_object(), *o = json_object(), *c = json_object();
+	bool taken = refusal->what == RT_TAKEN;
+	json_t *constraint = json_pack("{s:b}", taken ? "unique" : "unused", 1), *config;
+	char message[96];
 
-	json_object_set_new(c, constraint, json_true());
-	json_object_set_new(field, "constraing_id", json_string(column));
-	json_object_set_new(field, "constraint", c);
-	json_object_set_new(field, "message", json_string(text));
-	json_object_set_new(config, column, field);
-	json_object_set_new(details, "config", config);
-	json_object_set_new(o, "error_id", json_string("invalid-data"));
-	json_object_set_new(o, "message", json_string(message));
-	json_object_set_new(o, "resource", resource_name(table));
-	json_object_set_new(o, "timestamp", json_real((double)wall_ms / 1000));
-	json_object_set_new(o, "details", details);
-	httpd_reply_json(r, 409, o);
+	snprintf(message, sizeof message, taken ? "Duplicated %s" : "%s is in use", column);
+	config = json_pack("{s:{s:s,s:o,s:o}}", column, "constraing_id", column, "constraint", constraint,
+	    "message", jsonx_text(refusal->text));
+	httpd_reply_json(r, 409, json_pack("{s:s,s:s,s:o,s:f,s:{s:o}}", "error_id", "invalid-data", "message", message,
+	    "resource", resource_name(table), "timestamp", (double)wall_ms / 1000, "details", "config", config));
 }
 
 void
@@ -84,7 +73,6 @@ rest_reply_refusal(struct httpd_req *r, enum rt_table table, const struct rt_ref
 {
 	const struct rt_schema *schema = &rt_schemas[table];
 	const char *column = refusal->column >= 0 ? schema->cols[refusal->column].name : schema->cols[0].name;
-	char message[96];
 	json_t *wrong;
 
 	switch (refusal->what) {
@@ -92,11 +80,8 @@ rest_reply_refusal(struct httpd_req *r, enum rt_table table, const struct rt_ref
 		rest_reply_not_found(r, table);
 		return;
 	case RT_TAKEN:
-		snprintf(message, sizeof message, "Duplicated %s", column);
-		reply_conflict(r, table, column, "unique", message, refusal->text, wall_ms);
-		return;
 	case RT_IN_USE:
-		reply_conflict(r, table, column, "unused", "In use", refusal->text, wall_ms);
+		reply_conflict(r, table, column, refusal, wall_ms);
 		return;
 	case RT_FINE:
 	case RT_DANGLING:

@@ -7,9 +7,9 @@
 #include "http/httpd.h"
 #include "routing/data.h"
 
-/* The array of a 422's detail. */
+/* The array of a 422's detail. in: "body", "query" or "path". */
 json_t *rest_wrong_new(void);
-void rest_wrong_add(json_t *wrong, const char *in /* "body", "query", "path" */, const char *what, const char *type, const char *text);
+void rest_wrong_add(json_t *wrong, const char *in, const char *what, const char *type, const char *text);
 void rest_reply_wrong(struct httpd_req *, json_t *takes);
 
 /* A change that was refused: 404, 409 or 422. */

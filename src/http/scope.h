@@ -1,7 +1,7 @@
 /*
- * scope: what a principal may see and change of the routing data. A row belongs to a tenant; one that belongs to none (a rule for all)
- * is everyone's to read, and only an unlimited principal's to change. So is what is not his alone: a rule with others' trunks, a
- * group that gives such a rule to him. Pure.
+ * scope: what a principal may see and change of the routing data. A row belongs to a tenant; one that belongs to none (a rule
+ * for all) is everyone's to read, and only an unlimited principal's to change. So is what is not his alone: a rule with others'
+ * trunks, a group that gives such a rule to him. Pure.
  */
 #ifndef HTTP_SCOPE_H
 #define HTTP_SCOPE_H

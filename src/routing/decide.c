@@ -60,10 +60,13 @@ static struct rt_slice
 normalize(const struct deciding *c, const struct rt_row *profile, const char *what, struct rt_slice user, char *space)
 {
 	struct rt_slice number = user;
+	char plain[RT_NUMBER_MAX];
 
 	if (user.len <= RT_NUMBER_MAX) {
+		number.s = plain;
+		number.len = rt_uri_unescape(user, plain);
+		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, number.s, number.len, space);
 		number.s = space;
-		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, user.s, user.len, space);
 	}
 	SAY(c->env, 1, "%s %.*s -> %.*s", what, (int)user.len, user.s, (int)number.len, number.s);
 	return number;

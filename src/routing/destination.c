@@ -122,10 +122,24 @@ is_listed(const struct rt_decision *out, const struct rt_route *r)
 	return false;
 }
 
+static bool
+is_bare_ipv6(const char *host)
+{
+	return host[0] != '[' && strchr(host, ':') != NULL;
+}
+
+static bool
+is_place(const char *host, int64_t port)
+{
+	size_t len = strlen(host);
+
+	return port >= 1 && port <= 65535 && (is_bare_ipv6(host) ? rt_uri_is_ipv6(host, len) : rt_uri_is_host(host, len));
+}
+
 static const char *
 compose_dst(struct rt_decision *out, const char *host, int64_t port)
 {
-	bool bare = strchr(host, ':') != NULL && host[0] != '[';
+	bool bare = is_bare_ipv6(host);
 	char number[8];
 	struct pen p;
 	size_t at = sizeof number;
@@ -139,24 +153,6 @@ compose_dst(struct rt_decision *out, const char *host, int64_t port)
 	pen_puts(&p, bare ? "]:" : ":");
 	pen_add(&p, number + at, sizeof number - at);
 	return pen_end(&p);
-}
-
-static bool
-is_place(const char *host, int64_t port)
-{
-	char bracketed[64];
-	size_t len = strlen(host);
-
-	if (port < 1 || port > 65535)
-		return false;
-	if (host[0] == '[' || memchr(host, ':', len) == NULL)
-		return rt_uri_is_host(host, len);
-	if (len + 2 >= sizeof bracketed)
-		return false;
-	bracketed[0] = '[';
-	memcpy(bracketed + 1, host, len);
-	bracketed[len + 1] = ']';
-	return rt_uri_is_host(bracketed, len + 2);
 }
 
 static bool

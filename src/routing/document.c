@@ -27,11 +27,29 @@ struct reading {
 	size_t at;               /* and which row of the table */
 };
 
+/* Keys and bad syntax may hold what a terminal would obey, or half a character. */
+static char *
+plain(const char *text)
+{
+	char *copy = xstrdup(text);
+
+	for (char *p = copy; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+			*p = '?';
+	return copy;
+}
+
+/* `path` is made plain, `text` is. */
 static void
 tell(struct reading *r, const char *path, const char *text)
 {
-	if (r->reports++ < REPORTS_MAX && r->cb != NULL)
-		r->cb(r->arg, path, text);
+	char *shown;
+
+	if (r->reports++ >= REPORTS_MAX || r->cb == NULL)
+		return;
+	shown = plain(path);
+	r->cb(r->arg, shown, text);
+	free(shown);
 }
 
 static void
@@ -138,20 +156,18 @@ is_too_deep(struct reading *r, const char *text, size_t len)
 
 /* What stands near may be a password: a key that occurs twice is not. */
 static void
-tell_syntax(struct reading *r, json_error_t *error)
+tell_syntax(struct reading *r, const json_error_t *error)
 {
-	char *near = strstr(error->text, " near '");
-	struct buf text = { 0 };
+	enum json_error_code code = json_error_code(error);
+	char *text = plain(error->text), *near = strstr(text, " near '"), *whole;
 
-	if (json_error_code(error) == json_error_invalid_utf8)
-		buf_puts(&text, "is not UTF-8: ");
-	else if (json_error_code(error) == json_error_duplicate_key)
-		near = NULL;
-	if (near != NULL)
+	if (near != NULL && code != json_error_duplicate_key)
 		*near = '\0';
-	buf_puts(&text, json_error_code(error) == json_error_null_character ? "must be without \\u0000" : error->text);
-	tell_place(r, error->line > 0 ? (size_t)error->line : 1, error->column > 0 ? (size_t)error->column : 1, text.s);
-	buf_free(&text);
+	whole = xasprintf("%s%s", code == json_error_invalid_utf8 ? "is not UTF-8: " : "",
+	    code == json_error_null_character ? "must be without \\u0000" : text);
+	tell_place(r, error->line > 0 ? (size_t)error->line : 1, error->column > 0 ? (size_t)error->column : 1, whole);
+	free(whole);
+	free(text);
 }
 
 static json_t *

@@ -9,6 +9,7 @@
 struct map_run {
 	uint64_t scope;
 	const char *key;
+	const struct rt_row *only; /* of one: a cache line less to wait for */
 	uint32_t len;
 	uint32_t tag; /* of the hash, so that few foreign keys are looked at */
 	uint32_t first, n;
@@ -161,6 +162,8 @@ keep_values(struct map *m, const struct map_value *v)
 		if (compiled)
 			m->patterns[i] = v[i].pattern;
 	}
+	for (i = 0; i < m->n_runs; i++)
+		m->runs[i].only = m->rows[m->runs[i].first];
 	free(m->pending); /* from here on the patterns are those of m->patterns */
 	m->pending = NULL;
 	return 0;
@@ -230,19 +233,24 @@ map_bytes(const struct map *m)
 	return bytes;
 }
 
+static const struct map_run *
+find_run(const struct map *m, uint64_t hash, uint64_t scope, const char *key, size_t len)
+{
+	uint32_t slot = m->n > 0 ? *find_slot(m, hash, scope, key, len) : 0;
+
+	return slot != 0 ? &m->runs[slot - 1] : NULL;
+}
+
 struct map_values
 map_find_hash(const struct map *m, uint64_t hash, uint64_t scope, const char *key, size_t len)
 {
-	const struct map_run *r;
-	uint32_t slot;
+	const struct map_run *r = find_run(m, hash, scope, key, len);
 
-	if (m->n == 0)
+	if (r == NULL)
 		return (struct map_values){ .n = 0 };
-	slot = *find_slot(m, hash, scope, key, len);
-	if (slot == 0)
-		return (struct map_values){ .n = 0 };
-	r = &m->runs[slot - 1];
-	return (struct map_values){ m->rows + r->first, r->compiled ? m->patterns + r->first : NULL, r->n };
+	return (struct map_values){
+		r->n == 1 ? &r->only : m->rows + r->first, r->compiled ? m->patterns + r->first : NULL, r->n
+	};
 }
 
 struct map_values
@@ -254,13 +262,13 @@ map_find(const struct map *m, uint64_t scope, const char *key, size_t len)
 bool
 map_has(const struct map *m, uint64_t scope, const char *key, size_t len)
 {
-	return m->cap > 0 && *find_slot(m, hash_key(m, scope, key, len), scope, key, len) != 0;
+	return find_run(m, hash_key(m, scope, key, len), scope, key, len) != NULL;
 }
 
 int
 map_position(const struct map *m, uint64_t scope, const char *key, size_t len)
 {
-	struct map_values v = map_find(m, scope, key, len);
+	const struct map_run *r = find_run(m, hash_key(m, scope, key, len), scope, key, len);
 
-	return v.n > 0 ? (int)(v.rows - m->rows) : -1;
+	return r != NULL ? (int)r->first : -1;
 }

@@ -45,7 +45,7 @@ struct map_values {
 	size_t n;
 };
 bool map_has(const struct map *, uint64_t scope, const char *key, size_t len); /* also before it is done */
-/* Where in m->rows the first value is: the number of the map_add() when no key has two. -1: none. */
+/* The place of the first value among all: the number of the map_add() when no key has two. -1: none. */
 int map_position(const struct map *, uint64_t scope, const char *key, size_t len);
 struct map_values map_find(const struct map *, uint64_t scope, const char *key, size_t len);
 

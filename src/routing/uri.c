@@ -41,8 +41,8 @@ all_of(const char *s, size_t len, unsigned kinds)
 
 /* ---- splitting ---- */
 
-static bool
-is_ipv6(const char *s, size_t len)
+bool
+rt_uri_is_ipv6(const char *s, size_t len)
 {
 	char text[INET6_ADDRSTRLEN];
 	struct in6_addr in6;
@@ -60,7 +60,7 @@ rt_uri_is_host(const char *s, size_t len)
 	if (len == 0 || len > 255)
 		return false;
 	if (s[0] == '[')
-		return len > 2 && s[len - 1] == ']' && is_ipv6(s + 1, len - 2);
+		return len > 2 && s[len - 1] == ']' && rt_uri_is_ipv6(s + 1, len - 2);
 	return s[0] != '.' && s[0] != '-' && all_of(s, len, HOST);
 }
 
@@ -132,6 +132,24 @@ hex(char c)
 		return c - '0';
 	c |= 0x20;
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t
+rt_uri_unescape(struct rt_slice user, char *out)
+{
+	size_t i, n = 0;
+
+	if (memchr(user.s, '%', user.len) == NULL) {
+		memcpy(out, user.s, user.len);
+		return user.len;
+	}
+	for (i = 0; i < user.len; i++) {
+		bool escaped = user.s[i] == '%' && user.len - i > 2 && hex(user.s[i + 1]) >= 0 && hex(user.s[i + 2]) >= 0;
+
+		out[n++] = escaped ? (char)(hex(user.s[i + 1]) * 16 + hex(user.s[i + 2])) : user.s[i];
+		i += escaped ? 2 : 0;
+	}
+	return n;
 }
 
 /* %0d and its like: somebody behind us may unescape it. */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "fuzz.h"
+#include "routing/flat.h"
 #include "routing/request.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -233,10 +234,39 @@ ask_auth(const char *body, size_t size)
 	buf_free(&out);
 }
 
+/* What is read without jansson is what jansson reads. */
+static void
+check_flat(const char *body, size_t size)
+{
+	json_t *copy = json_stringn_nocheck(body, size), *json;
+	struct flat_value ours, theirs;
+	struct flat *f = calloc(1, sizeof *f);
+	size_t i;
+
+	must(copy != NULL && f != NULL);
+	if (flat_read(f, (char *)(uintptr_t)json_string_value(copy), size)) {
+		json = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
+		must(json_is_object(json) && json_object_size(json) == f->n);
+		for (i = 0; i < f->n; i++) {
+			flat_get(f, f->members[i].key, &ours);
+			flat_of_json(json_object_getn(json, f->members[i].key, f->members[i].len), &theirs);
+			must(ours.kind == theirs.kind && strlen(f->members[i].key) == f->members[i].len);
+			if (ours.kind == FLAT_TEXT)
+				must(ours.len == theirs.len && memcmp(ours.s, theirs.s, ours.len + 1) == 0);
+			else if (ours.kind != FLAT_NULL)
+				must(ours.i == theirs.i);
+		}
+		json_decref(json);
+	}
+	free(f);
+	json_decref(copy);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	ask((const char *)bytes, size);
 	ask_auth((const char *)bytes, size);
+	check_flat((const char *)bytes, size);
 	return 0;
 }

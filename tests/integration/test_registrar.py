@@ -400,7 +400,7 @@ def test_a_reload_when_the_agent_of_before_does_not_say_who_it_is(lab, make_c4d)
 	has_state(c4d, "sbc", "registered")
 	c4d.write(registering(now, {"sbc": section()}))
 	c4d.reload()
-	until(lambda: "sbc-id" in now.services, 5, "the new one has it")
+	until(lambda: "sbc-id" in now.services, 1, "the new one has it, at once")
 	c4d.wait_log(r"1 registrations may stay at the agent of before .*Permission denied.*consul services deregister -id=sbc-id")
 	assert "sbc-id" in before.services, "it may be the same one"
 

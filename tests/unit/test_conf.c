@@ -271,6 +271,16 @@ static const struct {
 	{ "ari: {url: 'http://localhost:8088/ari', user: u, password_file: /p}\n",
 	    "t.yml:1: ari.url 'http://localhost:8088/ari': host names would have to be looked up" },
 	{ "ari: {url: 'http://127.0.0.1:8088/ari?api_key=a:b'}\n", "t.yml:1: ari.url 'http://127.0.0.1:8088/ari?api_key=a:b': ? and #" },
+	{ "routing: {file: /a, kv: b}\n", "t.yml:1: routing.kv: routing.file is set too; keep one of them" },
+	{ "routing: {api: true, token_file: /a, auth_url: 'http://127.0.0.1:9497/0.1'}\n",
+	    "t.yml:1: routing.auth_url: routing.token_file is set too; keep one of them" },
+	{ "routing: {auth_url: 'https://auth.example/0.1'}\n", "t.yml:1: routing.auth_url 'https://auth.example/0.1': host names" },
+	{ "routing: {clients: [sbc]}\n", "t.yml:1: routing.clients 'sbc': " },
+	{ "routing: {cdr: {forward: '10.0.0.1'}}\n", "t.yml:1: routing.cdr.forward '10.0.0.1': must be http://IP:PORT/PATH" },
+	{ "kamailio: {k: {uacreg: {enabled: true}}}\n", "t.yml:1: kamailio.k: has a uacreg table but no tables" },
+	{ "kamailio: {k: {domain: {routing: true}}}\n", "t.yml:1: kamailio.k: has a domain table but no tables" },
+	{ "kamailio: {k: {tables: /t, uacreg: {enabled: true, contact_addr: 'a$(b)'}}}\n",
+	    "t.yml:1: kamailio.k.uacreg.contact_addr 'a$(b)': must be a host and port" },
 	{ "ari: {url: '127.0.0.1:8088'}\n", "t.yml:1: ari.url '127.0.0.1:8088': must be http://IP:PORT/PREFIX" },
 	{ "ari: {url: 'http://127.0.0.1:1', user: u}\n", "t.yml:1: ari.user: needs ari.password_file too; set both or none\n" },
 	{ "ari: {url: 'http://127.0.0.1:1', user: 'a:b', password_file: /p}\n", "t.yml:1: ari.user 'a:b': must be one word of printable ASCII, without a colon\n" },
@@ -672,6 +682,9 @@ static const struct {
 	{ "ari: {url: 'http://127.0.0.1:8088/ari'}\n", "t.yml:1: warning: ari.url: without ari.user and ari.password_file Asterisk" },
 	{ "ari: {user: a, password_file: /p}\n",
 	    "t.yml:1: warning: ari.user: has no effect without ari.url\nt.yml:1: warning: ari.password_file: has no effect without" },
+	{ "routing: {token_file: /t}\n", "t.yml:1: warning: routing.token_file: has no effect without routing.api" },
+	{ "routing: {api: true}\nhttp: {listen: ['10.0.0.1:9600']}\n", "t.yml:1: warning: routing.api: http.listen is not only on loopback" },
+	{ "routing: {api: true, token_file: /t}\nhttp: {listen: ['10.0.0.1:9600']}\n", NULL },
 	{ "register:\n  a_b: {}\n", "t.yml:2: warning: register.a_b.name 'a_b': Consul warns of '_' in a service's name" },
 	{ REG "name: a_b\n", "t.yml:5: warning: register.a.name 'a_b': Consul warns of '_'" },
 	{ REG "name: A-1\n", NULL },
@@ -882,6 +895,17 @@ check_defaults(const struct conf *conf)
 	assert_null(conf->server_name);
 	assert_int_equal(conf->listen.n, 1);
 	assert_string_equal(conf->listen.v[0], "127.0.0.1:9600");
+	assert_null(conf->routing_file);
+	assert_null(conf->routing_kv);
+	assert_false(conf->routing_api);
+	assert_int_equal(conf->routing_clients.n, 2);
+	assert_string_equal(conf->routing_clients.v[0], "127.0.0.0/8");
+	assert_int_equal(conf->routing_prefixes[1].family, 6);
+	assert_int_equal(conf->fr_timer_ms, 5000);
+	assert_int_equal(conf->fr_inv_timer_ms, 30000);
+	assert_int_equal(conf->cdr_keep_ms, INT64_C(90) * 24 * 3600 * 1000);
+	assert_int_equal(conf->cdr_max, 1000000);
+	assert_null(conf->cdr_forward);
 	assert_null(conf->ari_url);
 	assert_null(conf->ari_user);
 	assert_null(conf->ari_password_file);
@@ -1589,14 +1613,27 @@ test_restart_keys(void **state)
 	conf_free(b);
 }
 
+/* A line "#or ..." is what may stand instead of the one before it. */
 static char *
-uncommented(const char *text)
+uncommented(const char *text, bool alternatives)
 {
 	struct buf out = { 0 };
 	const char *p = text;
+	size_t before = 0, at;
 
 	while (*p) {
 		size_t len = strcspn(p, "\n") + 1;
+
+		at = out.len;
+		if (strncmp(p, "#or", 3) == 0) {
+			if (alternatives) {
+				out.len = before;
+				buf_add(&out, p + 3, len - 3);
+			}
+			p += len;
+			continue;
+		}
+		before = at;
 
 		/* "#key:" and "#  key:" are settings, "# Words" are words. */
 		if (p[0] == '#' && !(p[1] == ' ' && p[2] != ' ') && p[1] != '\n')
@@ -1611,13 +1648,15 @@ uncommented(const char *text)
 static void
 shown(void *arg, const char *line)
 {
-	const struct conf *conf = arg;
-	size_t i, len = strcspn(line, " ");
+	struct conf *const *confs = arg;
+	const struct conf *conf = confs[0];
+	size_t i, len = strcspn(line, " "), n = conf->n_items + confs[1]->n_items;
 	bool found = false;
 
 	/* services.NAME.interval stands in the example as services.router.interval. */
-	for (i = 0; i < conf->n_items && !found; i++) {
-		const char *a = line, *end = line + len, *b = conf->items[i].path;
+	for (i = 0; i < n && !found; i++) {
+		const struct conf_item *item = i < conf->n_items ? &conf->items[i] : &confs[1]->items[i - conf->n_items];
+		const char *a = line, *end = line + len, *b = item->path;
 
 		while (a < end && *b) {
 			size_t la = strcspn(a, ". "), lb = strcspn(b, ".");
@@ -1627,7 +1666,7 @@ shown(void *arg, const char *line)
 			a += la + (a[la] == '.');
 			b += lb + (b[lb] == '.');
 		}
-		found = a == end && *b == '\0' && strcmp(conf->items[i].origin, "default") != 0;
+		found = a == end && *b == '\0' && strcmp(item->origin, "default") != 0;
 	}
 	if (!found)
 		fail_msg("conf/c4d.yml does not show %.*s", (int)len, line);
@@ -1647,7 +1686,7 @@ test_examples(void **state)
 		{ "conf/asterisk.yml", 0, 1 },
 	};
 	struct buf said = { 0 };
-	struct conf *conf;
+	struct conf *conf, *both[2];
 	char *text, *all;
 	size_t i, len;
 
@@ -1669,11 +1708,14 @@ test_examples(void **state)
 	}
 	/* Every setting that it shows is right, and it shows every key. */
 	assert_int_equal(file_read("conf/c4d.yml", CONF_FILE_MAX, &text, &len), 0);
-	all = uncommented(text);
-	conf = load_ok(all);
-	conf_print_keys(shown, conf);
-	conf_free(conf);
-	free(all);
+	for (i = 0; i < NELEM(both); i++) {
+		all = uncommented(text, i == 1);
+		both[i] = load_ok(all);
+		free(all);
+	}
+	conf_print_keys(shown, both);
+	for (i = 0; i < NELEM(both); i++)
+		conf_free(both[i]);
 	free(text);
 }
 

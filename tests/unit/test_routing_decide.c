@@ -63,6 +63,9 @@ test_domain_and_did(void **state)
 		{ "sip:39040123456@other", "", "10.0.0.1:5060" },
 		{ "sip:+39.040-123.456@other", "", "10.0.0.1:5060" },
 		{ "sip:+39040123456;npdi@other", "", "10.0.0.1:5060" },
+		{ "sip:%2B39040123456@other", "", "10.0.0.1:5060" },
+		{ "sip:%2b3904012345%36@other", "", "10.0.0.1:5060" },
+		{ "sip:39040123456%2@other", "", "pbx.a.example:5070" },
 		{ "sip:390401234567@other", "", "pbx.a.example:5070" },
 		{ "sip:39040@other", "", "pbx.a.example:5070" },
 		{ "sip:3904111@other", "", "10.0.0.3:5060" },
@@ -494,6 +497,18 @@ test_services(void **state)
 }
 
 static void
+test_ipv6(void **state)
+{
+	struct fx *fx = fx_new("{'tenants':[{'uuid':'" TENANT_A "','name':'a'}],'domains':[{'id':1,'tenant_uuid':'" TENANT_A "','domain':'a'}],"
+			       "'carriers':[{'id':1,'tenant_uuid':'" TENANT_A "','name':'c'}],"
+			       "'carrier_trunks':[{'id':1,'tenant_uuid':'" TENANT_A "','carrier_id':1,'name':'t','sip_proxy':'[2001:db8::9]','sip_proxy_port':5070}],"
+			       "'ipbxs':[{'id':1,'tenant_uuid':'" TENANT_A "','domain_id':1,'ip_fqdn':'2001:db8::1'}]}");
+
+	fx_assert_places(fx, "sip:1@a", "'source_ip':'2001:DB8:0::1'", "[2001:db8::1]:5060 [2001:db8::9]:5070");
+	fx_free(fx);
+}
+
+static void
 test_dead_go_last(void **state)
 {
 	struct fx *fx = fx_new(BASE ",'routing_rules':[{'id':1,'prefix':'1','trunks':[1,2,3],'ipbx_id':2}]}");
@@ -575,7 +590,7 @@ static void
 assert_said(const struct fx *fx, const char *want)
 {
 	if (fx->trace.s == NULL || strstr(fx->trace.s, want) == NULL)
-		fail_msg("not said: %s\nin:\n%s", want, fx->trace.s);
+		fail_msg("not said: %s\n--- but:\n%s", want, fx->trace.s);
 }
 
 static void
@@ -701,6 +716,7 @@ main(void)
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_weights_of_the_second_place),
 		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_dead_go_last),
 		cmocka_unit_test(test_same_place_other_account),
 		cmocka_unit_test(test_limits),

@@ -62,6 +62,7 @@ syntax(void **state)
 	refused("{'dids':[{'id':1,'id':2}]}", "line 1, column 21: duplicate object key near ''id''\n");
 	refused("{'tenants':[{'name':'\\u0000'}]}", "line 1, column 28: must be without \\u0000\n");
 	refused("{'tenants':[{'name':'a\xff'}]}", "line 1, column 22: is not UTF-8: unable to decode byte 0xff\n");
+	refused("{'x\x7f':0,\n'x\x7f':0}", "line 2, column 4: duplicate object key near ''x?''\n");
 	refused("{'dids':[{'id':99999999999999999999}]}", "line 1, column 35: too big integer\n");
 }
 
@@ -239,7 +240,7 @@ keys_that_are_wrong(void **state)
 		{ "dids/07", did, sizeof did - 1 },
 		{ "dids/x", did, sizeof did - 1 },
 		{ "dids/7", did, sizeof did - 1 },
-		{ "did/8", did, sizeof did - 1 },
+		{ "did/8\x1b\xff", did, sizeof did - 1 },
 		{ "dids", did, sizeof did - 1 },
 		{ "cdrs/1", empty, 2 },
 		{ "carriers/1", bad, sizeof bad - 1 },
@@ -256,7 +257,7 @@ keys_that_are_wrong(void **state)
 	    "dids/8.id: must be left out, or the same as in the key\n"
 	    "dids/07.id: must be left out, or the same as in the key\n"
 	    "dids/x: must end with a number: TABLE/ID\n"
-	    "did/8: must be TABLE/ID, such as dids/7, or tenants/UUID\n"
+	    "did/8??: must be TABLE/ID, such as dids/7, or tenants/UUID\n"
 	    "dids: must be TABLE/ID, such as dids/7, or tenants/UUID\n"
 	    "cdrs/1: must be TABLE/ID, such as dids/7, or tenants/UUID\n"
 	    "carriers/1: line 2, column 1: string or '}' expected\n"
