@@ -36,7 +36,7 @@ FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
 # The simulation links the deciding floors against fakes of what they stand on (tests/sim/README).
 SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o consul/http.o consul/link.o consul/tls.o \
             discovery/resolver.o kamailio/kam.o rtpengine/ng.o)
-SIMIN    := base config consul discovery kamailio reconcile rtpengine store topology
+SIMIN    := base config consul discovery kamailio reconcile routing rtpengine store topology
 SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))
 
@@ -60,6 +60,9 @@ $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< \
 	    $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer,tests/fuzz/replay.c) $(LIBOBJ) $(ALL_LIBS)
+$(B)/bench/%: tests/bench/%.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBOBJ) $(ALL_LIBS)
 $(B)/sim/sim: $(SIMSRC) $(wildcard tests/sim/*.h include/*/*.h) $(SIMOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/sim $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(SIMSRC) $(SIMOBJ) $(ALL_LIBS)

@@ -64,6 +64,9 @@ void show_diff(const struct kamhost *, json_t *rows);          /* adds to them *
 json_t *show_registration(const struct registration_view *);
 bool show_registration_named(const struct registration_view *, const char *name); /* by section or id; NULL: any */
 json_t *show_registrations_at(const struct app *, const struct topo_addr *);
+struct kv;
+/* What is read from Consul's KV, one after the other from i = 0 on; false: no more. */
+bool show_next_kv(const struct app *, size_t *i, const struct kv **, char used_by[96]);
 /* Of `status`: how many are in which state. Adds what is wrong with them and with what is read from KV. */
 json_t *show_registrar_status(const struct app *, json_t *problems, json_t *reminders);
 /* Adds to what is wrong: what, and what to do. */

@@ -7,8 +7,9 @@
  * Routes are a table: method and decoded path, exactly; a path that ends in "/{id}" takes one segment there, which is not
  * empty, and what stands before it may then be asked for with a slash behind it ("/1.0/ipbxs/" is "/1.0/ipbxs"). An exact route
  * goes before one with {id}. An unknown path is 404, a known one with another method 405 with Allow, an absolute URL 400. HEAD
- * is answered like GET, without a body. What a web page of another server asks for (Origin) is 403, unless it only reads. Errors are JSON {"detail":TEXT}. No answer holds more than what was asked for: no
- * Server header, no version.
+ * is answered like GET, without a body. A longer body than the route takes is 413, which its sender can read when he has sent
+ * it all. What a web page of another server asks for (Origin) is 403, unless it only reads. Errors are JSON {"detail":TEXT}. No
+ * answer holds more than what was asked for: no Server header, no version.
  *
  * Handlers run from the loop and answer with one of the httpd_reply functions, now or later, exactly once: also after the
  * deadline (the peer has had its 504 then) and after httpd_free(), since that is what ends the request's memory.

@@ -15,7 +15,11 @@ struct rt_detail {
 };
 
 enum rt_request_kind { RT_ASK_ROUTING, RT_ASK_AUTH };
-/* *keep holds the texts: json_decref() it after the request. -EINVAL: `detail`. Unknown keys are ignored. Numbers may come as texts, and booleans as 0, 1, "0", "1". */
+/*
+ * *keep holds the texts: json_decref() it after the request. -EINVAL: `detail`. Unknown keys are ignored. Numbers may come as texts, and booleans as 0, 1, "0", "1";
+ * null and "" are as not given; an IPv6 source_ip comes out as the data has it, without brackets. What could not be made well-formed in a SIP header is
+ * refused (uri.h), and so is any control character.
+ */
 MUST_USE int rt_request_parse(struct rt_request *out, enum rt_request_kind, const char *body, size_t len, json_t **keep, struct rt_detail *);
 
 /* {"auth":...,"rtjson":...}, appended. */

@@ -73,6 +73,7 @@ enum {
 	RT_SECRET = 2,   /* never shown, nor answered by REST */
 	RT_DERIVED = 4,  /* computed from others; what a document says is ignored */
 	RT_OURS = 8,
+	RT_NUMBER = 16,  /* of a text: a number is fine too, and given back as one */
 };
 
 struct rt_column {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/jsonx.h"
-#include "consul/kv.h"
 #include "control/control.h"
 
 static json_t *
@@ -200,13 +199,6 @@ show_routing_status(const struct app *a, json_t *problems)
 	if (v.why[0] != '\0')
 		show_problem(problems, "c4ctl show routing lists what is wrong; mend it there", "routing data: %s; the last good data is served",
 		    v.why);
-	if (v.kv != NULL) {
-		struct kv_view k;
-
-		kv_view(v.kv, &k);
-		if (k.why[0] != '\0')
-			show_problem(problems, "c4ctl show kv; the last good data is served", "routing data: kv %s: %s", k.prefix, k.why);
-	}
 	if (routing_data(a->routing) != NULL && !v.stored)
 		show_problem(problems, "see the store's trouble", "routing data: what is served is not stored; a restart reads it anew");
 	if (c.why[0] != '\0')

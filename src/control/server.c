@@ -474,10 +474,13 @@ on_written(struct bufferevent *bev, void *arg)
 {
 	struct peer *p = arg;
 
+	struct control *ct = p->ct;
+
 	if (p->closing)
 		drop(p);
 	else
 		go_on(p);
+	control_event(ct); /* who waits for room has it */
 }
 
 static void

@@ -427,14 +427,14 @@ static void
 leader_problems(const struct app *a, json_t *list)
 {
 	struct wake_no_leader w, before;
+	const struct kv *kv;
 	struct kv_view v;
+	char used_by[96];
 	int64_t own_ms = 0;
 	size_t i, k;
 
-	for (i = 0; i < a->n_hosts; i++) {
-		if (kamhost_kv(a->hosts[i]) == NULL)
-			continue;
-		kv_view(kamhost_kv(a->hosts[i]), &v);
+	for (i = 0; show_next_kv(a, &i, &kv, used_by);) {
+		kv_view(kv, &v);
 		if (v.no_leader_ms != 0 && (own_ms == 0 || v.no_leader_ms < own_ms))
 			own_ms = v.no_leader_ms;
 	}

@@ -198,40 +198,63 @@ held_note(const struct app *a, const struct kv_view *v, char *out, size_t size)
 		snprintf(out, size, "empty at Consul for %s", since);
 }
 
+bool
+show_next_kv(const struct app *a, size_t *i, const struct kv **out, char used_by[96])
+{
+	struct routing_view v;
+
+	for (; *i < a->n_hosts; (*i)++) {
+		*out = kamhost_kv(a->hosts[*i]);
+		if (*out == NULL)
+			continue;
+		snprintf(used_by, 96, "%s/domain", kamhost_conf(a->hosts[*i])->name);
+		(*i)++;
+		return true;
+	}
+	if (*i > a->n_hosts)
+		return false;
+	(*i)++;
+	routing_view(a->routing, &v);
+	*out = v.kv;
+	snprintf(used_by, 96, "routing");
+	return v.kv != NULL;
+}
+
+static json_t *
+show_kv_row(const struct app *a, const struct kv_view *v, const char *used_by)
+{
+	json_t *o = json_object();
+	char note[160];
+
+	held_note(a, v, note, sizeof note);
+	jsonx_set_text(o, "prefix", v->prefix);
+	jsonx_set_text(o, "used_by", used_by);
+	jsonx_set_int(o, "keys", (int64_t)v->n);
+	jsonx_set_int(o, "index", (int64_t)v->index);
+	jsonx_set_time(o, "changed", v->changed_ms);
+	jsonx_set_time(o, "answered", v->answered_ms);
+	jsonx_set_bool(o, "known", v->known);
+	jsonx_set_time(o, "empty", v->empty_ms);
+	jsonx_set_bool(o, "held", v->held);
+	jsonx_set_text(o, "why", or_null(v->why));
+	jsonx_set_text(o, "note", note);
+	return o;
+}
+
 void
 ctl_show_kv(struct control_req *r)
 {
 	const struct app *a = control_app(r);
 	json_t *rows = json_array();
-	size_t i;
+	const struct kv *kv;
+	struct kv_view v;
+	char used_by[96];
+	size_t i = 0;
 
-	for (i = 0; i < a->n_hosts; i++) {
-		const struct kv *kv = kamhost_kv(a->hosts[i]);
-		struct kv_view v;
-		char note[160], *used_by;
-		json_t *o;
-
-		if (kv == NULL)
-			continue;
+	while (show_next_kv(a, &i, &kv, used_by)) {
 		kv_view(kv, &v);
-		if (control_arg(r, 0) != NULL && strcmp(control_arg(r, 0), v.prefix) != 0)
-			continue;
-		o = json_object();
-		used_by = xasprintf("%s/domain", kamhost_conf(a->hosts[i])->name);
-		held_note(a, &v, note, sizeof note);
-		jsonx_set_text(o, "prefix", v.prefix);
-		jsonx_set_text(o, "used_by", used_by);
-		jsonx_set_int(o, "keys", (int64_t)v.n);
-		jsonx_set_int(o, "index", (int64_t)v.index);
-		jsonx_set_time(o, "changed", v.changed_ms);
-		jsonx_set_time(o, "answered", v.answered_ms);
-		jsonx_set_bool(o, "known", v.known);
-		jsonx_set_time(o, "empty", v.empty_ms);
-		jsonx_set_bool(o, "held", v.held);
-		jsonx_set_text(o, "why", or_null(v.why));
-		jsonx_set_text(o, "note", note);
-		json_array_append_new(rows, o);
-		free(used_by);
+		if (control_arg(r, 0) == NULL || strcmp(control_arg(r, 0), v.prefix) == 0)
+			json_array_append_new(rows, show_kv_row(a, &v, used_by));
 	}
 	show_reply_rows(r, rows, json_array_size(rows) > 0, "KV prefix");
 }
@@ -239,15 +262,12 @@ ctl_show_kv(struct control_req *r)
 static void
 kv_problems(const struct app *a, json_t *problems)
 {
+	const struct kv *kv;
 	struct kv_view v;
-	char note[160];
-	size_t i;
+	char note[160], used_by[96];
+	size_t i = 0;
 
-	for (i = 0; i < a->n_hosts; i++) {
-		const struct kv *kv = kamhost_kv(a->hosts[i]);
-
-		if (kv == NULL)
-			continue;
+	while (show_next_kv(a, &i, &kv, used_by)) {
 		kv_view(kv, &v);
 		held_note(a, &v, note, sizeof note);
 		if (v.why[0])

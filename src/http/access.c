@@ -25,7 +25,7 @@
 #define VALID_MS 10000
 #define REFUSED_MS 1000    /* also when wazo-auth could not be asked */
 #define ASK_MS 3000        /* for one of the two questions */
-#define TOKEN_LEN_MAX 1024
+#define TOKEN_LEN_MAX 4096
 #define BODY_MAX (4u << 20) /* bytes of an answer: ACCESS_TENANTS_MAX tenants as wazo-auth shows them */
 #define LOG "access"
 
@@ -153,26 +153,28 @@ is_same_digest(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES])
 
 /* ---- those who wait ---- */
 
+/* It is in no list any more. */
 static void
-waiter_free(struct waiter *w)
+waiter_finish(struct waiter *w, int status, const char *detail, const struct principal *p)
 {
+	access_cb *cb = w->cb;
+	void *arg = w->arg;
+
 	loop_later_cancel(w->a->loop, &w->later);
 	wipe(w->token);
 	free(w);
+	cb(arg, status, detail, p);
 }
 
 static void
 waiter_end(struct waiter *w, int status, const char *detail, const struct principal *p)
 {
 	struct waiter **at = &w->a->waiters;
-	access_cb *cb = w->cb;
-	void *arg = w->arg;
 
 	while (*at != w)
 		at = &(*at)->next;
 	*at = w->next;
-	waiter_free(w);
-	cb(arg, status, detail, p);
+	waiter_finish(w, status, detail, p);
 }
 
 /* Let in, to `all` or the one tenant that was asked for. */
@@ -666,11 +668,15 @@ access_set_conf(struct access *a, const struct conf *conf)
 void
 access_free(struct access *a)
 {
+	struct waiter *w;
+
 	if (a == NULL)
 		return;
 	forget(a);
-	while (a->waiters != NULL)
-		waiter_end(a->waiters, 503, "c4d is stopping", NULL);
+	while ((w = a->waiters) != NULL) {
+		a->waiters = w->next;
+		waiter_finish(w, 503, "c4d is stopping", NULL);
+	}
 	free(a);
 }
 

@@ -96,20 +96,17 @@ linger(struct conn *c)
 	bufferevent_enable(c->bev, EV_READ);
 }
 
-static void
-on_sent(void *arg)
-{
-	struct conn *c = arg;
-
-	bufferevent_trigger(c->bev, EV_WRITE, 0); /* libevent goes on to the next request, or ends the connection */
-	if (!conn_is_alive(c) && c->ended_ms == 0)
-		linger(c);
-}
-
 /*
  * Who sends on and on while he is answered is not read on and on. Only then: libevent looks at a watermark with each line it
  * reads. While a request is handled it does not read, and of one that comes in it takes no more than a header and a body.
  */
+static void
+bound(struct conn *c)
+{
+	c->bounded = true;
+	bufferevent_setwatermark(c->bev, EV_READ, 0, c->h->max_body + 2 * HEADERS_MAX);
+}
+
 void
 conn_reads(struct conn *c)
 {
@@ -118,16 +115,31 @@ conn_reads(struct conn *c)
 	c->bounded = false;
 }
 
+static void
+on_send(void *arg)
+{
+	struct conn *c = arg;
+
+	if (conn_flush(c)) {
+		bufferevent_trigger(c->bev, EV_WRITE, 0); /* libevent goes on to the next request, or ends the connection */
+	} else if (conn_is_alive(c)) {
+		bound(c);
+		bufferevent_enable(c->bev, EV_WRITE);
+	}
+	if (!conn_is_alive(c) && c->ended_ms == 0)
+		linger(c);
+}
+
+/*
+ * What was asked together is answered together, when all of it has been handled: a peer that asks much is woken up once by
+ * all his answers, and not by each. The event of libevent must not be left behind: perhaps it is active already, and what it
+ * says would be taken for the end of the next answer.
+ */
 void
 conn_send(struct conn *c)
 {
-	if (!conn_flush(c)) {
-		c->bounded = true;
-		bufferevent_setwatermark(c->bev, EV_READ, 0, c->h->max_body + 2 * HEADERS_MAX);
-		return;
-	}
-	bufferevent_disable(c->bev, EV_WRITE); /* that event, perhaps active already, would be taken for the end of the next answer */
-	loop_later(c->h->loop, &c->sent, on_sent, c);
+	bufferevent_disable(c->bev, EV_WRITE);
+	loop_later(c->h->loop, &c->send, on_send, c);
 }
 
 /* ---- what goes in and out ---- */
@@ -192,7 +204,7 @@ conn_free(struct conn *c)
 	if (c->fd >= 0 && h->by_fd[c->fd] == c)
 		h->by_fd[c->fd] = NULL;
 	loop_later_cancel(h->loop, &c->foreign);
-	loop_later_cancel(h->loop, &c->sent);
+	loop_later_cancel(h->loop, &c->send);
 	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
 	evbuffer_remove_cb(bufferevent_get_input(c->bev), on_input, c);
 	evbuffer_remove_cb(bufferevent_get_output(c->bev), on_output, c);

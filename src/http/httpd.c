@@ -1,6 +1,5 @@
 /*
- * httpd: requests and answers. An answer goes out at once, without another turn of the loop, unless the socket is full: that
- * is what makes the difference in speed.
+ * httpd: requests and answers.
  */
 #include "http/httpd.h"
 
@@ -268,7 +267,8 @@ req_new(struct httpd *h, struct evhttp_request *ev)
 		r->since_ms = r->conn->since_ms;
 	}
 	/* Of other methods libevent does not read the body: it would take it for the next request. */
-	r->closing = method != EVHTTP_REQ_GET && method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT && framing_has_body(evhttp_request_get_input_headers(ev));
+	r->closing = method != EVHTTP_REQ_GET && method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT &&
+	    framing_has_body(evhttp_request_get_input_headers(ev));
 	r->at = &h->reqs;
 	r->next = h->reqs;
 	if (r->next != NULL)

@@ -26,7 +26,7 @@ struct conn { /* owned by the httpd's list */
 	bool bounded;         /* is not read without end: its answer does not go out at once */
 	bool over;            /* nothing is left that could be lost by closing it */
 	struct httpd_req *req; /* CONN_HANDLING */
-	struct loop_later foreign, sent;
+	struct loop_later foreign, send;
 	struct topo_addr addr; /* its peer's; family 0: not known yet */
 	char peer[TOPO_ADDR_TEXT];
 };
@@ -83,8 +83,8 @@ bool conn_is_alive(const struct conn *); /* libevent has not done with it */
 /* What its output holds goes out without waiting for the loop, as far as the socket takes it; true: all of it. */
 bool conn_flush(struct conn *);
 /*
- * Sends its answer, which libevent has just been given: at once, without waiting to be told that the socket can be written to,
- * which is nearly always so.
+ * Sends its answer, which libevent has just been given: at the end of this turn of the loop, without waiting to be told that
+ * the socket can be written to, which is nearly always so.
  */
 void conn_send(struct conn *);
 void conn_reads(struct conn *); /* its answer is out: the next request may be of any size that is allowed */

@@ -487,6 +487,6 @@ cdrs_view(const struct cdrs *c, struct cdr_view *v)
 	v->forwarding = c->url != NULL;
 	v->behind = c->url != NULL ? c->have.behind : 0;
 	v->behind_ms = c->url != NULL ? c->have.behind_ms : 0;
-	v->why = "";
+	v->why = c->url != NULL && c->forward == NULL ? "routing.cdr.forward can't be used" : "";
 	forward_view(c->forward, v);
 }

@@ -303,12 +303,12 @@ check_replacement(const struct rt_row *row, struct buf *why)
 {
 	const char *replacement = row->v[NORM_REPLACE].s;
 	char text[160] = "";
-	struct pattern *p;
+	struct pattern *p = NULL;
 	bool fine;
 
-	if (replacement == NULL || strchr(replacement, '\\') == NULL)
+	if (replacement == NULL)
 		return true;
-	if (pattern_new(&p, row->v[NORM_REGEX].s, text, sizeof text) != 0)
+	if (strchr(replacement, '\\') != NULL && pattern_new(&p, row->v[NORM_REGEX].s, text, sizeof text) != 0)
 		return true; /* told elsewhere */
 	fine = pattern_check_replacement(p, replacement, text, sizeof text);
 	pattern_free(p);

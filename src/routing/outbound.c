@@ -21,6 +21,7 @@ format_time(const struct tm *tm, char out[16])
 struct choice {
 	struct deciding *c;
 	const char *tenant;
+	bool from_carrier; /* the caller is a trunk, and none of the tenant's IPBXs */
 	const struct rt_row *rules[RULES_MAX];
 	size_t n;
 };
@@ -47,11 +48,23 @@ say_closed(const struct deciding *c, const struct rt_row *rule)
 	    utc[0] != '\0' ? " utc" : "");
 }
 
+/* A carrier's call goes to another carrier only where the operator says that it may: else whoever calls a wrong number calls at his cost. */
+static bool
+is_transit(const struct rt_row *rule)
+{
+	return rule->v[RULE_TYPE].s != NULL && strcmp(rule->v[RULE_TYPE].s, "transit") == 0;
+}
+
 static bool
 take_open(void *arg, const struct rt_row *rule)
 {
 	struct choice *ch = arg;
+	char name[192];
 
+	if (ch->from_carrier && !is_transit(rule)) {
+		SAY(ch->c->env, 1, "%s: not for a carrier's calls (its route_type is not transit)", deciding_name(rule, name));
+		return false;
+	}
 	if (ch->n > 0 && strlen(prefix_of(rule)) < strlen(prefix_of(ch->rules[0])))
 		return true;
 	if (!rt_windows_open(rule->v[RULE_WINDOWS].s, ch->c->env->now_s)) {
@@ -128,6 +141,10 @@ use_rule(struct deciding *c, const struct rt_row *rule)
 	    rule->v[RULE_WEIGHT].i);
 	n = rt_index_rule_trunks(c->d->index, rule, trunks, NELEM(trunks));
 	for (i = 0; i < n; i++) {
+		if (trunks[i] == c->out->auth.trunk) {
+			SAY(c->env, 1, "  -> %s: not back to where it came from", deciding_name(trunks[i], to));
+			continue;
+		}
 		SAY(c->env, 1, "  -> %s", deciding_name(trunks[i], to));
 		deciding_add_trunk(c, trunks[i], rule);
 	}
@@ -170,6 +187,8 @@ why_not(const struct choice *ch, const struct rt_row *rule)
 
 	if (!rt_index_rule_for(c->d->index, rule, ch->tenant))
 		return "not for tenant";
+	if (ch->from_carrier && !is_transit(rule))
+		return NULL; /* said already */
 	rt_index_rules(c->d->index, ch->tenant, c->to_number.s, c->to_number.len, take_this, &o);
 	if (!o.found)
 		return "its did_regex does not match";
@@ -199,9 +218,9 @@ say_others(const struct choice *ch)
 }
 
 static void
-by_rules(struct deciding *c, const char *tenant, bool *parallel)
+by_rules(struct deciding *c, const char *tenant, bool from_carrier, bool *parallel)
 {
-	struct choice ch = { .c = c, .tenant = tenant, .n = 0 };
+	struct choice ch = { .c = c, .tenant = tenant, .from_carrier = from_carrier, .n = 0 };
 	size_t i, before, first = c->out->n;
 
 	SAY(c->env, 0, "7 outbound: the routing rules of tenant %s", tenant);
@@ -266,7 +285,7 @@ deciding_outbound(struct deciding *c, bool *parallel)
 	else if (c->to_number.len == 0 || c->to_number.len > RT_NUMBER_MAX + 1)
 		SAY(c->env, 0, "7 outbound: no, there is no number to call");
 	else if (rt_index_has_rules(c->d->index, tenant))
-		by_rules(c, tenant, parallel);
+		by_rules(c, tenant, caller == NULL, parallel);
 	else if (caller == NULL)
 		SAY(c->env, 0, "7 outbound: no, tenant %s has no routing rules, and the caller is none of its IPBXs", tenant);
 	else

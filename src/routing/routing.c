@@ -222,7 +222,7 @@ apply_edits(struct task *t)
 	size_t n = 0;
 
 	for (e = t->edits; e != NULL; e = e->next) {
-		e->err = rt_data_change(&next, data, &e->change, &e->row, &e->refusal);
+		e->err = rt_data_edit(&next, data, &e->change, &e->row, &e->refusal);
 		if (e->err != 0)
 			continue;
 		if (data != t->base)
@@ -240,6 +240,12 @@ apply_edits(struct task *t)
 		}
 	}
 	t->fresh = n > 0 ? data : NULL;
+	if (n > 0)
+		t->err = rt_data_compile(t->fresh, add_message, &t->messages);
+	if (t->err != 0) {
+		rt_data_unref(t->fresh);
+		t->fresh = NULL;
+	}
 }
 
 static void
@@ -488,7 +494,7 @@ finish(struct task *t, int err)
 	r->now = NULL;
 	if (t->cb != NULL)
 		t->cb(t->arg, r->gone ? -ECANCELED : err, t->messages.v);
-	answer_edits(t, r->gone ? -ECANCELED : err);
+	answer_edits(t, r->gone ? -ECANCELED : err == -EINVAL ? -EIO : err); /* each was right by itself */
 	if (r->gone) {
 		task_free(t);
 	} else {

@@ -314,10 +314,20 @@ value_next_id(const char **p, int64_t *id)
 }
 
 static bool
-read_text(const struct rt_column *c, const json_t *json, const char **out, struct buf *why)
+read_text(const struct rt_column *c, const json_t *json, const char **out, struct value_scratch *s, struct buf *why)
 {
 	const char *text = json_string_value(json);
 	size_t len = json_string_length(json);
+
+	if ((c->flags & RT_NUMBER) && json_is_integer(json) && json_integer_value(json) >= 0) {
+		char *own = scratch(s, 24);
+
+		if (own == NULL)
+			return false;
+		snprintf(own, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+		*out = own;
+		return true;
+	}
 
 	if (text == NULL) {
 		buf_puts(why, "must be a text");
@@ -357,7 +367,7 @@ read_any(const struct rt_column *c, const json_t *json, union rt_value *out, str
 		buf_puts(why, "must be true or false");
 		return false;
 	case RT_TEXT:
-		return read_text(c, json, &out->s, why);
+		return read_text(c, json, &out->s, s, why);
 	case RT_UUID:
 		if (text != NULL && read_uuid(text, &out->s, s))
 			return true;
@@ -472,6 +482,8 @@ value_json(const struct rt_column *c, union rt_value v)
 	if (c->type == RT_IDS)
 		for (json = json_array(); value_next_id(&v.s, &id);)
 			(void)json_array_append_new(json, json_integer(id));
+	else if ((c->flags & RT_NUMBER) && (v.s[0] != '0' || v.s[1] == '\0') && text_parse_int(v.s, 0, INT64_MAX, &id) == 0)
+		json = json_integer(id);
 	else
 		json = json_string(v.s);
 	return json != NULL ? json : json_null();

@@ -98,6 +98,7 @@ store_put_routing(struct store *st, struct store_batch *takes, bool replace, sto
 
 	job->txn.body = put_body;
 	job->txn.done = put_done;
+	job->txn.large = true;
 	job->batch = *takes;
 	memset(takes, 0, sizeof *takes);
 	job->replace = replace;
@@ -141,6 +142,7 @@ read_run(struct worker_job *wj)
 		}
 		mdb_txn_abort(txn);
 	}
+	db_forget_pages(db);
 	job->err = rc == MDB_NOTFOUND ? 0 : store_err(rc);
 }
 

@@ -343,6 +343,7 @@ get_run(struct worker_job *wj)
 		}
 		mdb_txn_abort(txn);
 	}
+	db_forget_pages(db);
 	job->err = store_err(rc);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -211,4 +212,43 @@ db_used(struct db *db)
 	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &st) != 0)
 		return 0;
 	return (int64_t)(info.me_last_pgno + 1) * st.ms_psize;
+}
+
+/* Where the file is mapped, LMDB does not say: a page begins with its number, and in a transaction that only reads all pages are in the map. */
+static char *
+map_of(MDB_txn *txn, MDB_dbi dbi, const MDB_envinfo *info, unsigned page_size)
+{
+	MDB_cursor *cur;
+	MDB_val k, v;
+	char *page = NULL;
+	uint64_t number;
+
+	if (mdb_cursor_open(txn, dbi, &cur) != 0)
+		return NULL;
+	if (mdb_cursor_get(cur, &k, &v, MDB_FIRST) == 0) {
+		page = (char *)k.mv_data - (uintptr_t)k.mv_data % page_size; /* a key is in its leaf, wherever its value is */
+		memcpy(&number, page, sizeof number);
+		page = number <= info->me_last_pgno ? page - number * page_size : NULL;
+	}
+	mdb_cursor_close(cur);
+	return page;
+}
+
+void
+db_forget_pages(struct db *db)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	MDB_txn *txn;
+	char *map = NULL;
+	int t;
+
+	if (db->env == NULL || mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &st) != 0 ||
+	    mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0)
+		return;
+	for (t = 0; map == NULL && t < T_COUNT; t++)
+		map = map_of(txn, db->dbi[t], &info, st.ms_psize);
+	mdb_txn_abort(txn);
+	if (map != NULL)
+		(void)madvise(map, (info.me_last_pgno + 1) * st.ms_psize, MADV_DONTNEED);
 }

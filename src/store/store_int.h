@@ -33,6 +33,7 @@ struct db {
 	MDB_dbi dbi[T_COUNT];
 	bool readonly; /* the file system refuses writing: good for reading only */
 	char *path;
+	unsigned touched; /* commits of what is not gathered */
 	int64_t size_bytes;
 	int64_t keep_ms;
 	int64_t keep_max;
@@ -71,6 +72,7 @@ struct store_txn {
 	struct store *st;
 	int (*body)(struct store_txn *, MDB_txn *);
 	void (*done)(struct store_txn *, int err);
+	bool large; /* it touches much of the file */
 	int err, inject;
 	char *aside;
 	int64_t used_bytes;
@@ -93,5 +95,10 @@ int db_get(struct db *, enum table, const void *key, size_t klen, struct buf *ou
 int db_apply(struct db *, const struct ops *); /* one transaction */
 bool db_grow(struct db *); /* after MDB_MAP_FULL, with no transaction open: once more? */
 int64_t db_used(struct db *);
+/*
+ * What was read of a large table counts as memory of ours for as long as it is mapped: no longer. It stays in the system's cache. With no transaction
+ * open.
+ */
+void db_forget_pages(struct db *);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "store/store_int.h"
 
+#define FORGET_COMMITS 64
+
 static int
 write_once(struct store_txn *t)
 {
@@ -38,6 +40,9 @@ txn_run(struct worker_job *wj)
 	t->err = store_err(rc);
 	if (rc == 0)
 		t->used_bytes = db_used(db);
+	db->touched += rc == 0;
+	if (db->touched % FORGET_COMMITS == 0 || t->large)
+		db_forget_pages(db);
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
- * routing_core: decisions per second, on one core, without HTTP: of a document of N DIDs (90 % literal numbers, 10 % with a class), each with its own IPBX
- * among 1,000, numbers drawn uniformly from all of them, normalized by the caller's rules. Every answer is checked: the IPBX that must come out.
+ * routing_core: decisions per second on one core, without HTTP, of documents of N DIDs (90 % literal numbers, 10 % with a class) that lead to
+ * 1,000 IPBXs: numbers drawn uniformly from all of them, called by 1,000 carriers that are known by their addresses, normalized in and out
+ * by 10,000 rules. Every answer is checked: the IPBX that must come out. Times are those of the processor, not of the clock.
  *
  *   routing_core [SEED [SECONDS [DIDS...]]]
  */
@@ -33,12 +34,13 @@ draw(void *arg)
 	return z ^ (z >> 31);
 }
 
+/* Of this thread's own time: what else the machine does is not in it. */
 static double
 now_s(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 

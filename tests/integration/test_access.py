@@ -1,5 +1,6 @@
 """Who may use the REST interface: nobody from elsewhere without a token; a token file; wazo-auth and its tenants."""
 import concurrent.futures
+import json
 import os
 import threading
 import time
@@ -155,6 +156,9 @@ def test_tokens_of_wazo_auth(c4d, api, auth):
 	assert token not in c4d.log()
 	# A token of no tenant sees none; one that may not ask for its tenants is none of ours.
 	assert api.with_(token=auth.token()).items("tenants") == []
+	# Where no tenants are listed, there is that of the token itself.
+	assert api.with_(token=auth.token(own=B)).items("tenants") == [{"uuid": B, "name": "b"}]
+	assert api.with_(token=auth.token(B, own=A)).items("tenants") == [{"uuid": B, "name": "b"}]
 	auth.no_tenants = True
 	refused(api.with_(token=auth.token(A)), 401, INVALID)
 
@@ -180,6 +184,24 @@ def test_principals_see_their_tenants(api, auth):
 		assert [r["id"] for r in rows] == ([1, 2, 3] if path == "routing-rules" else [1, 2]), path
 		assert both.items(f"{path}?offset=1&limit=1") == rows[1:2]
 		assert both.items(f"{path}?limit=1") == rows[:1]
+
+
+def test_cdrs_among_many_of_others(lab, c4d, auth):
+	"""What is his is found among thousands, and counted in that."""
+	path = lab.path("many.json")
+	row = {"from_uri": "sip:a@b", "to_uri": "sip:c@d"}
+	with open(path, "w") as f:
+		json.dump({"tenants": [{"uuid": A, "name": "a"}, {"uuid": B, "name": "b"}],
+			"cdrs": [{"id": 100 + i, "tenant_uuid": B if i % 900 else A, **row} for i in range(1, 3000)]}, f)
+	assert c4d.ctl("routing", "load", path).rc == 0
+	c4d.write({"routing": {"api": True, "auth_url": auth.url}})
+	c4d.reload()
+	api = api_of(c4d)
+	until(lambda: api.get("tenants").status == 401, 10, "a token is asked for")
+	for mine in api.with_(token=auth.token(A)), api.with_(token=auth.token(A, C)):
+		assert [r["id"] for r in mine.items("cdrs")] == [1, 1000, 1900, 2800]
+		assert [r["id"] for r in mine.items("cdrs?offset=1&limit=2")] == [1000, 1900]
+		assert mine.items("cdrs?offset=4") == []
 
 
 def test_principals_write_to_their_tenants(api, auth):
@@ -333,6 +355,7 @@ def test_wazo_auth_that_does_not_answer(api, auth):
 	with concurrent.futures.ThreadPoolExecutor(100) as pool:
 		asked = [pool.submit(api.with_(token=auth.token(A)).get, "domains") for _ in range(100)]
 		until(lambda: auth.count() == 4, 5, "questions are asked")
+		until(lambda: sum(f.done() for f in asked) == 36, 2.5, "those who would be too many are refused at once")
 		for _ in range(20):
 			began = time.monotonic()
 			assert api.get("/api/v1/openapi.json").status == 200

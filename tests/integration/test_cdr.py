@@ -147,6 +147,16 @@ def test_what_was_answered_survives_a_kill(c4d):
 		assert load(c4d, data()).rc == 0
 
 
+def test_what_was_answered_survives_a_stop_in_the_middle(c4d):
+	p = Posters(c4d, 16)
+	until(lambda: len(p.taken) > 200, 20, "200 are answered")
+	c4d.stop()
+	p.join()
+	c4d.start()
+	there = {r["call_id"]: r["id"] for r in exported(c4d)}
+	assert {k: there.get(k) for k in p.taken} == p.taken
+
+
 def test_show_is_newest_first_and_narrowed(c4d):
 	api = Api(c4d)
 	assert load(c4d, data(tenants=[{"uuid": TENANT, "name": "fabrikam"}, {"uuid": OTHER, "name": "other"}])).rc == 0

@@ -74,7 +74,7 @@ class Api:
 
 class FakeWazoAuth:
 	"""
-	GET /0.1/token/T and /0.1/tenants at .url. tokens: of each its tenants' uuids, the own one first. asked: the paths so far, with
+	GET /0.1/token/T and /0.1/tenants at .url. tokens: of each its tenants' uuids; own: the one that it is of. asked: the paths so far, with
 	the X-Auth-Token of each. fail: this status to everything. hold: an Event that answers wait for.
 	"""
 
@@ -82,13 +82,14 @@ class FakeWazoAuth:
 		self.ip = lab.ip()
 		self.port = lab.port(self.ip, 9497)
 		self.url = f"http://{self.ip}:{self.port}{prefix}"
-		self.prefix, self.tokens, self.asked = prefix, {}, []
+		self.prefix, self.tokens, self.own, self.asked = prefix, {}, {}, []
 		self.fail, self.hold, self.no_tenants, self.text, self.server = None, None, False, None, None
 		lab.cleanups.append(self.stop)
 
-	def token(self, *tenants):
+	def token(self, *tenants, own=None):
 		made = str(uuid.uuid4())
 		self.tokens[made] = list(tenants)
+		self.own[made] = own or (tenants + (None,))[0]
 		return made
 
 	def count(self, part="/token/"):
@@ -101,7 +102,7 @@ class FakeWazoAuth:
 			token = path.rsplit("/", 1)[1]
 			if token not in self.tokens:
 				return 404, {"reason": ["No such token"]}
-			metadata = {"uuid": str(uuid.uuid4()), "tenant_uuid": (self.tokens[token] or [None])[0]}
+			metadata = {"uuid": str(uuid.uuid4()), "tenant_uuid": self.own[token]}
 			return 200, {"data": {"auth_id": metadata["uuid"], "token": token, "metadata": metadata}}
 		if path == f"{self.prefix}/tenants":
 			if header not in self.tokens or self.no_tenants:
@@ -122,11 +123,14 @@ class FakeWazoAuth:
 					auth.hold.wait(20)
 				status, answer = auth.answer(self.path, header)
 				body = auth.text if auth.text is not None else json.dumps(answer).encode()
-				self.send_response(status)
-				self.send_header("Content-Type", "application/json")
-				self.send_header("Content-Length", str(len(body)))
-				self.end_headers()
-				self.wfile.write(body)
+				try:
+					self.send_response(status)
+					self.send_header("Content-Type", "application/json")
+					self.send_header("Content-Length", str(len(body)))
+					self.end_headers()
+					self.wfile.write(body)
+				except OSError:  # who asked has gone
+					self.close_connection = True
 
 			def log_message(self, *_):
 				pass

@@ -3,7 +3,6 @@ import http.client
 import json
 
 TENANT = "2c34c282-433e-4bb8-8d56-fec14ff7e1e9"
-CUSTOMER = "one"
 OTHER = "8a4b7f7e-6f0e-4d0e-9d8b-0a7a1a8f4c11"
 
 
@@ -17,7 +16,7 @@ def small(**over):
 		"domains": [{"id": 1, "tenant_uuid": TENANT, "domain": "sip.fabrikam.com"}],
 		"carriers": [{"id": 1, "tenant_uuid": TENANT, "name": "carrier1"}],
 		"carrier_trunks": [{"id": 1, "tenant_uuid": TENANT, "carrier_id": 1, "name": "trunk1", "sip_proxy": "10.9.0.1"}],
-		"ipbxs": [{"id": 1, "tenant_uuid": TENANT, "domain_id": 1, "customer": CUSTOMER, "ip_fqdn": "10.0.0.1", "registered": True,
+		"ipbxs": [{"id": 1, "tenant_uuid": TENANT, "domain_id": 1, "customer": 1, "ip_fqdn": "10.0.0.1", "registered": True,
 			"username": "user", "password": "password", "realm": "sip.fabrikam.com"}],
 		"dids": [{"id": 1, "tenant_uuid": TENANT, "ipbx_id": 1, "carrier_trunk_id": 1, "did_regex": "^39040123456$"}],
 	}

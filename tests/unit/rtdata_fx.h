@@ -25,7 +25,7 @@
 	"{'id':3,'tenant_uuid':'" T1 "','ipbx_id':5,'carrier_trunk_id':1,'did_regex':'^40123$'}],"                                  \
 	"'normalization_profiles':[{'id':1,'tenant_uuid':'" T1 "','name':'p'}],"                                                    \
 	"'normalization_rules':[{'id':1,'profile_id':1,'rule_type':1,'match_regex':'^00(.)','replace_regex':'\\\\1'}],"                 \
-	"'routing_rules':[{'id':1,'prefix':'39','trunks':[2,1],'windows':'mon-fri 08:00-18:00'},{'id':2,'ipbx_id':5}],"               \
+	"'routing_rules':[{'id':1,'prefix':'39','trunks':[2,1],'time_windows':'mon-fri 08:00-18:00'},{'id':2,'ipbx_id':5}],"               \
 	"'routing_groups':[{'id':1,'tenant_uuid':'" T2 "','routing_rule_id':1}]}"
 
 /* JSON may be written with ' for ". The caller frees. */

@@ -747,7 +747,7 @@ static void
 headers_and_peers_are_told(void **state)
 {
 	struct env *e = *state;
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = { 0 };
 	socklen_t len = sizeof sin;
 	struct client *c;
 	char peer[64];
@@ -765,7 +765,7 @@ static void
 the_peer_s_address_is_told(void **state)
 {
 	struct env *e = *state;
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = { 0 };
 	socklen_t len = sizeof sin;
 	struct client *c = client(e);
 	char text[64];
@@ -1199,6 +1199,15 @@ expecting_clients_are_told_to_go_on(void **state)
 	until_text(c, "100 Continue\r\n\r\n");
 	say(c, "\1\1");
 	until_text(c, "len=2 sum=2|");
+	/* and those that do not wait for it */
+	say(c, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n\1\1\1"
+	       "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n\1\1\1\1");
+	until_text(c, "len=3 sum=3|");
+	until_text(c, "len=4 sum=4|");
+	say(c, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n\1");
+	pass(e, 0);
+	say(c, "\1\1\1\1");
+	until_text(c, "len=5 sum=5|");
 	hang_up(c);
 	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 200000\r\n\r\n", "413");
 	assert_error(e, "POST /body HTTP/1.1\r\nHost: h\r\nExpect: tea\r\nContent-Length: 2\r\n\r\n\1\1", "417");

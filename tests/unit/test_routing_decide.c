@@ -407,8 +407,10 @@ test_rules(void **state)
 		/* nobody's calls do not go out */
 		{ "sip:3911@o", "", "" },
 		{ "sip:3911@o", "'source_ip':'10.0.0.99'", "" },
-		/* a carrier that is authenticated, of a tenant with rules */
-		{ "sip:3911@o", "'auth':1,'source_ip':'10.8.0.3'", "10.9.0.3:5060" },
+		/* a carrier that is authenticated, of a tenant with rules: only by those for transit, and not back where it came from */
+		{ "sip:3911@o", "'auth':1,'source_ip':'10.8.0.3'", "" },
+		{ "sip:5511@o", "'auth':1,'source_ip':'10.8.0.3'", "10.9.0.2:5070" },
+		{ "sip:5511@o", "'source_ip':'10.0.0.3'", "10.9.0.3:5060 10.9.0.2:5070" },
 		/* all that say so, and nothing else */
 		{ "sip:661@o", FROM_A, "parallel 10.9.0.1:5060 10.9.0.2:5070" },
 		{ "sip:651@o", FROM_A, "10.9.0.1:5060 10.9.0.2:5070" },
@@ -420,11 +422,12 @@ test_rules(void **state)
 	    ",'routing_rules':[{'id':1,'prefix':'39','carrier_trunk_id':2,'tenant_uuid':'" TENANT_A "'},"
 	    "{'id':2,'prefix':'3902','carrier_trunk_id':2,'priority':5},"
 	    "{'id':3,'prefix':'3902','carrier_trunk_id':1,'priority':2},"
-	    "{'id':4,'prefix':'3906','carrier_trunk_id':1,'windows':'sat,sun 00:00-24:00 utc, tue 08:00-18:00 utc'},"
+	    "{'id':4,'prefix':'3906','carrier_trunk_id':1,'time_windows':'sat,sun 00:00-24:00 utc, tue 08:00-18:00 utc'},"
 	    "{'id':5,'prefix':'3907','carrier_trunk_id':1,'did_regex':'^3907[89]'},"
 	    "{'id':6,'prefix':'77','carrier_trunk_id':2,'trunks':[1,2],'ipbx_id':2,'destination':'service:asterisk'},"
 	    "{'id':7,'prefix':'39','carrier_trunk_id':3},"
 	    "{'id':8,'prefix':'88','carrier_trunk_id':2},"
+	    "{'id':14,'prefix':'55','trunks':[3,2],'route_type':'transit','tenant_uuid':'" TENANT_B "'},"
 	    "{'id':9,'prefix':'66','trunks':[1,2],'routing':'parallel'},"
 	    "{'id':10,'prefix':'65','carrier_trunk_id':1,'routing':'parallel'},{'id':11,'prefix':'65','carrier_trunk_id':2,'priority':1},"
 	    "{'id':12,'prefix':'67','destination':'service:none','tenant_uuid':'" TENANT_A "'},{'id':13,'prefix':'67','carrier_trunk_id':1,'priority':1}],"
@@ -596,7 +599,7 @@ assert_said(const struct fx *fx, const char *want)
 static void
 test_explanations(void **state)
 {
-	struct fx *fx = fx_new(BASE DIDS ",'routing_rules':[{'id':5,'prefix':'39040','carrier_trunk_id':1,'windows':'mon-fri 08:00-11:00 utc'},"
+	struct fx *fx = fx_new(BASE DIDS ",'routing_rules':[{'id':5,'prefix':'39040','carrier_trunk_id':1,'time_windows':'mon-fri 08:00-11:00 utc'},"
 				    "{'id':6,'prefix':'39','carrier_trunk_id':3},{'id':7,'prefix':'390','carrier_trunk_id':2},"
 				    "{'id':8,'prefix':'3','carrier_trunk_id':2},{'id':9,'prefix':'3904','carrier_trunk_id':2,'did_regex':'^39049'}]}");
 

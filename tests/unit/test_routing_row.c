@@ -18,7 +18,7 @@ defaults_stand_for_what_is_missing(void **state)
 	row = row_of(RT_RULES, "{'id':1}", 0);
 	assert_row(row, 0,
 	    "{'id':1,'prefix':'','carrier_trunk_id':null,'ipbx_id':null,'did_regex':null,'route_type':'pstn','tenant_uuid':null,'priority':0,"
-	    "'weight':1,'trunks':null,'destination':null,'windows':null,'routing':'serial'}");
+	    "'weight':1,'trunks':null,'destination':null,'time_windows':null,'routing':'serial'}");
 	rt_row_unref(row);
 }
 
@@ -144,12 +144,12 @@ what_is_wrong_is_told_in_words(void **state)
 		{ RT_TRUNKS, "{'id':1,'tenant_uuid':'" T1 "','carrier_id':1,'name':'n','sip_proxy':'service:','auth_password':12345}",
 		    "x.sip_proxy: must be 'service:NAME' with the name of a discovered service, is 'service:'\n"
 		    "x.auth_password: must be a text, is a number\n" },
-		{ RT_RULES, "{'id':1,'prefix':'39*','trunks':[1,'2'],'destination':'h','windows':'noon','routing':'both','weight':-1}",
+		{ RT_RULES, "{'id':1,'prefix':'39*','trunks':[1,'2'],'destination':'h','time_windows':'noon','routing':'both','weight':-1}",
 		    "x.prefix: must be what numbers begin with: letters, digits, + and separators, is '39*'\n"
 		    "x.weight: must be a whole number from 0 to 65535, is -1\n"
 		    "x.trunks: must be an array of at most 64 ids, each a whole number, none twice\n"
 		    "x.destination: must be 'service:NAME' with the name of a discovered service, is 'h'\n"
-		    "x.windows: must be like 'mon-fri 08:00-18:00, sat 09:00-12:30 utc': a day (mon tue wed thu fri sat sun) expected from byte 1 on, is 'noon'\n"
+		    "x.time_windows: must be like 'mon-fri 08:00-18:00, sat 09:00-12:30 utc': a day (mon tue wed thu fri sat sun) expected from byte 1 on, is 'noon'\n"
 		    "x.routing: must be 'serial' or 'parallel', is 'both'\n" },
 		{ RT_RULES, "{'id':1,'trunks':'1,2'}", "x.trunks: must be an array of at most 64 ids, each a whole number, none twice, is '1,2'\n" },
 		{ RT_RULES, "{'id':1,'trunks':[1,2,1]}", "x.trunks: must be an array of at most 64 ids, each a whole number, none twice\n" },
@@ -193,7 +193,14 @@ a_partial_row_keeps_the_rest(void **state)
 	struct rt_row *base = row_of(RT_IPBXS, "{'id':4,'tenant_uuid':'" T1 "','domain_id':2,'ip_fqdn':'h','port':5080,'customer':'c','password':'pw'}", 0);
 	struct rt_row *row = NULL;
 	struct buf notes = { 0 };
+	json_t *json;
 
+	/* wazo's customers are numbers; others' are names */
+	row = row_of(RT_IPBXS, "{'id':4,'tenant_uuid':'" T1 "','domain_id':2,'ip_fqdn':'h','customer':17}", 0);
+	json = rt_row_json(row, 0);
+	assert_int_equal(json_integer_value(json_object_get(json, "customer")), 17);
+	json_decref(json);
+	rt_row_unref(row);
 	assert_int_equal(put(&row, base, "{'ip_fqdn':'other','customer':null,'port':null}", &notes), 0);
 	assert_row(row, RT_ROW_SECRETS,
 	    "{'id':4,'tenant_uuid':'" T1 "','domain_id':2,'normalization_profile_id':null,'customer':null,'ip_fqdn':'other','ip_address':null,"
@@ -259,7 +266,7 @@ random_value(const struct rt_column *c, enum rt_table t)
 	case RT_TEXT:
 		if (c->check == NULL)
 			return json_string(c->max > 10 ? words[chance(NELEM(words))] : "pstn");
-		if (strcmp(c->name, "windows") == 0)
+		if (strcmp(c->name, "time_windows") == 0)
 			return json_string("mon 08:00-09:00");
 		if (strcmp(c->name, "routing") == 0)
 			return json_string("parallel");
