@@ -61,7 +61,7 @@ static const struct column kv_columns[] = {
 	{ "", "why", COLUMN_BELOW }, { "", "note", COLUMN_BELOW }, { NULL, NULL, 0 },
 };
 static const struct column cdr_columns[] = {
-	{ "TIME", "call_start", COLUMN_TEXT }, { "FROM", "from_uri", COLUMN_TEXT }, { "TO", "to_uri", COLUMN_TEXT },
+	{ "TIME", "call_start", COLUMN_TEXT }, { "FROM", "from_uri", COLUMN_SPARE }, { "TO", "to_uri", COLUMN_SPARE },
 	{ "SECONDS", "duration", COLUMN_NUMBER }, { "", "tenant_uuid", COLUMN_BELOW }, { "", "call_id", COLUMN_BELOW },
 	{ NULL, NULL, 0 },
 };
