@@ -17,6 +17,7 @@
  * at the start of a daemon.
  */
 void mem_init(void);
+void mem_trim(void); /* what was freed below what stays goes back too; takes milliseconds: not on the loop */
 
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *ptr, size_t n, size_t size);

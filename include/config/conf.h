@@ -258,6 +258,7 @@ MUST_USE int conf_load_text(struct conf **out, const char *name, const char *tex
 void conf_free(struct conf *); /* NULL is fine */
 
 const struct conf_service *conf_find_service(const struct conf *, const char *name);
+bool conf_is_on_loopback(const struct conf *); /* http.listen: nobody but this machine can reach it */
 const struct conf_kamailio *conf_find_kamailio(const struct conf *, const char *name);
 
 /* Keys that differ and need a restart to take effect, one report each; returns how many. */

@@ -15,6 +15,12 @@ mem_init(void)
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 }
 
+void
+mem_trim(void)
+{
+	(void)malloc_trim(0);
+}
+
 static void *
 check(void *ptr)
 {

@@ -4,9 +4,8 @@
 
 #include "config/conf_load_int.h"
 
-/* Who may reach the server at all: nobody but this machine? */
-static bool
-listens_on_loopback(const struct conf *conf)
+bool
+conf_is_on_loopback(const struct conf *conf)
 {
 	struct topo_addr addr;
 	size_t i;
@@ -43,7 +42,7 @@ check_api(struct loader *l)
 		if (k->line != 0 && !k->bad)
 			conf_warning(&l->errs, k->file, k->line, "%s: has no effect without routing.api: true", keys[i]);
 	}
-	if (conf->routing_api && conf->routing_token_file == NULL && conf->routing_auth_url == NULL && !listens_on_loopback(conf))
+	if (conf->routing_api && conf->routing_token_file == NULL && conf->routing_auth_url == NULL && !conf_is_on_loopback(conf))
 		conf_warning(&l->errs, m->file, m->line,
 		    "routing.api: http.listen is not only on loopback, so all REST requests will be refused; set routing.token_file or "
 		    "routing.auth_url");

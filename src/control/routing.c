@@ -147,6 +147,8 @@ show_cdrs(const struct app *a, json_t *o)
 	jsonx_set_int(c, "newest", (int64_t)v.newest);
 	jsonx_set_int(c, "stored", (int64_t)v.stored);
 	jsonx_set_int(c, "refused", (int64_t)v.refused);
+	jsonx_set_int(c, "lost", (int64_t)v.lost);
+	jsonx_set_bool(c, "failing", v.failing);
 	jsonx_set_bool(c, "forwarding", v.forwarding);
 	jsonx_set_int(c, "forwarded", (int64_t)v.forwarded);
 	jsonx_set_int(c, "behind", (int64_t)v.behind);
@@ -201,8 +203,14 @@ show_routing_status(const struct app *a, json_t *problems)
 		    v.why);
 	if (routing_data(a->routing) != NULL && !v.stored)
 		show_problem(problems, "see the store's trouble", "routing data: what is served is not stored; a restart reads it anew");
+	if (c.failing)
+		show_problem(problems, "make room on the disk, raise store_size, or lower routing.cdr.max or routing.cdr.keep",
+		    "CDRs: they can't be stored, and are refused (503); so far %llu", (unsigned long long)c.refused);
+	if (c.lost > 0)
+		show_problem(problems, "mend the receiver, or raise routing.cdr.max",
+		    "CDRs: %llu were deleted before they were forwarded: there are more than routing.cdr.max", (unsigned long long)c.lost);
 	if (c.why[0] != '\0')
-		show_problem(problems, "c4ctl show routing", "CDRs: forwarding stands, %llu wait: %s", (unsigned long long)c.behind, c.why);
+		show_problem(problems, "mend the receiver; they wait, and none is lost until there are more than routing.cdr.max", "CDRs: forwarding stands, %llu wait: %s", (unsigned long long)c.behind, c.why);
 }
 
 /* ---- for people ---- */
@@ -263,9 +271,9 @@ render_routing(const json_t *data, int64_t now_ms)
 	else
 		printf("no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
 	print_rows(json_object_get(data, "rows"));
-	printf("requests: %" JSON_INTEGER_FORMAT " decisions (%" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without), %"
-	    JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr, %" JSON_INTEGER_FORMAT " refused\n", num(api, "decisions"),
-	    num(api, "routed"), num(api, "unrouted"), num(api, "auths"), num(api, "cdrs"), num(api, "refused"));
+	printf("decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n", num(api, "routed"), num(api, "unrouted"));
+	printf("requests besides: %" JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr; %" JSON_INTEGER_FORMAT " refused\n",
+	    num(api, "auths"), num(api, "cdrs"), num(api, "refused"));
 	printf("CDRs: %" JSON_INTEGER_FORMAT " stored here (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT ")", num(cdr, "count"),
 	    num(cdr, "oldest"), num(cdr, "newest"));
 	if (json_is_true(json_object_get(cdr, "forwarding")))

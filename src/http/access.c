@@ -576,18 +576,6 @@ access_check(struct access *a, const char *token, const char *tenant, access_cb 
 }
 
 /* Who may reach the server at all: nobody but this machine? */
-static bool
-is_on_loopback(const struct conf *conf)
-{
-	struct topo_addr addr;
-	size_t i;
-
-	for (i = 0; i < conf->listen.n; i++)
-		if (topo_addr_parse(conf->listen.v[i], &addr) != 0 || !topo_addr_is_loopback(&addr))
-			return false;
-	return true;
-}
-
 static void
 forget(struct access *a)
 {
@@ -660,7 +648,7 @@ access_set_conf(struct access *a, const struct conf *conf)
 		err = askers_new(a, conf);
 		restart(a);
 	}
-	a->mode = a->token_file != NULL ? ACCESS_FILE : a->auth_url == NULL && is_on_loopback(conf) ? ACCESS_OPEN :
+	a->mode = a->token_file != NULL ? ACCESS_FILE : a->auth_url == NULL && conf_is_on_loopback(conf) ? ACCESS_OPEN :
 	    a->auth_url == NULL || err != 0 ? ACCESS_CLOSED : ACCESS_AUTH;
 	return err;
 }

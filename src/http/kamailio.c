@@ -287,7 +287,8 @@ on_cdr(void *arg, int err, const struct rt_row *row)
 	} else {
 		b->api->counts.refused++;
 		httpd_reply_header(b->req, "Retry-After", "1");
-		httpd_reply_error(b->req, 503, "the CDR could not be stored: %s; send it again", strerror(-err));
+		httpd_reply_error(b->req, 503, "the CDR could not be stored: %s; send it again",
+		    err == -ECANCELED ? "c4d is stopping" : strerror(-err));
 	}
 	free(b);
 }

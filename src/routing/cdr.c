@@ -450,6 +450,20 @@ cdrs_new(struct cdrs **out, struct loop *loop, struct worker *worker, struct sto
 	return 0;
 }
 
+/* It is committed all the same, but nobody is told of that any more. */
+static void
+let_go(struct batch *b)
+{
+	size_t i;
+
+	b->c = NULL;
+	for (i = 0; i < b->n; i++)
+		if (b->v[i].cb != NULL)
+			b->v[i].cb(b->v[i].arg, -ECANCELED, NULL);
+	if (b->imported != NULL)
+		b->imported(b->arg, -ECANCELED, 0);
+}
+
 void
 cdrs_free(struct cdrs *c)
 {
@@ -463,12 +477,12 @@ cdrs_free(struct cdrs *c)
 	forward_free(c->forward);
 	cancel_lists(c);
 	if (c->flight != NULL)
-		c->flight->c = NULL;
+		let_go(c->flight);
 	if (c->receipts > 0 && c->queue == NULL)
 		(void)batch_new(c);
 	while ((b = c->queue) != NULL) {
 		c->queue = b->next;
-		b->c = NULL;
+		let_go(b);
 		submit(c, b);
 	}
 	free(c->url);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,7 +354,7 @@ rt_document_parse(struct rt_data **out, const char *text, size_t len, struct rt_
 		free_rows(calls, n_calls);
 	}
 	tell_rest(&r);
-	(void)malloc_trim(0); /* the JSON was large, and lies below what stays */
+	mem_trim(); /* the JSON was large, and lies below what stays */
 	return err;
 }
 
@@ -467,7 +466,7 @@ rt_document_parse_pairs(struct rt_data **out, const struct rt_pair *pairs, size_
 	err = build(out, &r);
 	free(r.rows);
 	tell_rest(&r);
-	(void)malloc_trim(0);
+	mem_trim();
 	return err;
 }
 

@@ -54,7 +54,7 @@ struct task {
 	void *arg;
 	/* out */
 	int err;
-	bool same_file, importing;
+	bool same_file;
 	struct rt_data *fresh;
 	struct rt_row **cdrs;
 	size_t n_cdrs;
@@ -382,9 +382,13 @@ drop_run(struct worker_job *wj)
 {
 	struct drop *d = CONTAINER_OF(wj, struct drop, job);
 
+	bool large = d->task != NULL && d->task->replace; /* all of the data that was served before goes with its last user */
+
 	rt_data_unref(d->data);
 	if (d->task != NULL)
 		task_free(d->task);
+	if (large)
+		mem_trim();
 }
 
 static void
@@ -559,8 +563,7 @@ on_imported(void *arg, int err, uint64_t id)
 	struct task *t = arg;
 	char text[200];
 
-	t->importing = false;
-	if (err == 0) {
+	if (err == 0 && !t->r->gone) {
 		put(t);
 		return;
 	}
@@ -588,7 +591,6 @@ task_done(struct worker_job *wj)
 		struct rt_row **rows = t->cdrs;
 
 		t->cdrs = NULL;
-		t->importing = true;
 		cdrs_import(r->cdrs, rows, t->n_cdrs, on_imported, t);
 		t->n_cdrs = 0;
 	} else {
@@ -801,8 +803,6 @@ routing_free(struct routing *r)
 	kv_free(r->kv);
 	cdrs_free(r->cdrs);
 	r->cdrs = NULL;
-	if (r->now != NULL && r->now->importing)
-		finish(r->now, -ECANCELED);
 	cancel_edits(r);
 	while (r->queue != NULL) {
 		struct task *t = r->queue;
