@@ -293,9 +293,10 @@ a_full_disk_refuses_them_and_is_over_with_it(void **state)
 }
 
 static void
-what_waits_at_the_end_is_stored_without_a_word(void **state)
+what_waits_at_the_end_is_stored_and_told_so(void **state)
 {
 	struct cx x;
+	size_t told;
 	int i;
 
 	cx_start(&x, *state);
@@ -308,10 +309,11 @@ what_waits_at_the_end_is_stored_without_a_word(void **state)
 	cdrs_list(x.c, &ALL, on_list, &x);
 	x.told = 0;
 	cdrs_free(x.c);
-	assert_int_equal(x.told, 1); /* the list */
+	told = x.told;
+	assert_in_range(told, 4, 5); /* the list, three, and perhaps the one that was on its way */
 	assert_int_equal(x.err, -ECANCELED);
 	fx_stop(x.f);
-	assert_int_equal(x.told, 1);
+	assert_int_equal(x.told, told);
 	cx_open(&x);
 	assert_lists(&x, ALL, "1:a 2:b 3:c 4:c 5:c ");
 	cx_stop(&x);
@@ -449,7 +451,7 @@ main(void)
 		T(what_comes_together_is_committed_together),
 		T(too_many_are_refused),
 		T(a_full_disk_refuses_them_and_is_over_with_it),
-		T(what_waits_at_the_end_is_stored_without_a_word),
+		T(what_waits_at_the_end_is_stored_and_told_so),
 		T(lists_are_narrowed),
 		T(long_lists_come_whole),
 		T(imports_are_all_or_nothing),
