@@ -10,14 +10,21 @@
 #include "base/file.h"
 #include "base/jsonx.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "control/control.h"
+#include "control/headline.h"
 #include "http/pages.h"
+
+#define SAY_MS 200     /* the service manager's line of status follows a change after so long, */
+#define SAY_MAX_MS 30000 /* and what nothing tells of after this */
 
 struct daemon {
 	struct app app; /* what the control floor sees */
 	struct control *control;
+	struct notify *notify;
+	struct loop_timer say;
 	char *file;
-	bool reloading, leaving, stopping;
+	bool reloading, leaving, restarting, stopping, say_due;
 	char machine_id[64];
 };
 
@@ -63,11 +70,39 @@ on_woken(void *arg, const char *service, const char *name)
 }
 
 static void
+on_say(void *arg)
+{
+	struct daemon *d = arg;
+	json_t *status;
+	char *line;
+
+	d->say_due = false;
+	if (d->leaving)
+		return;
+	status = show_status(&d->app);
+	line = headline_new(status);
+	notify_status(d->notify, line);
+	free(line);
+	json_decref(status);
+	loop_timer_start(&d->say, SAY_MAX_MS);
+}
+
+static void
+say_soon(struct daemon *d)
+{
+	if (d->notify != NULL && notify_is_on(d->notify) && !d->say_due) {
+		d->say_due = true;
+		loop_timer_start(&d->say, SAY_MS);
+	}
+}
+
+static void
 on_changed(void *arg)
 {
 	struct app *a = arg;
 	size_t i;
 
+	say_soon(CONTAINER_OF(a, struct daemon, app));
 	living_stale(a->living);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_kick(a->hosts[i]);
@@ -88,6 +123,7 @@ on_target(void *arg)
 {
 	struct daemon *d = arg;
 
+	say_soon(d);
 	living_stale(d->app.living);
 	control_event(d->control);
 }
@@ -106,10 +142,17 @@ on_stop(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (!d->leaving)
-		log_notice("c4d", "stopping; Kamailio's lists stay as they are");
+	if (!d->leaving) {
+		d->restarting = notify_is_restart(d->notify);
+		log_notice("c4d", "stopping%s; Kamailio's lists stay as they are", d->restarting ? " to be started again: registrations stay" : "");
+		notify_status(d->notify, d->restarting ? "stopping to be started again" : "stopping; registrations leave as their on_stop says");
+		notify_stopping(d->notify);
+	}
 	d->leaving = true;
-	registrar_stop(d->app.registrar, on_left, d);
+	if (d->restarting)
+		loop_stop(d->app.loop);
+	else
+		registrar_stop(d->app.registrar, on_left, d);
 }
 
 /* ---- configuration ---- */
@@ -123,6 +166,7 @@ make_hosts(struct daemon *d, const struct conf *conf, struct kamhost **old, size
 		.worker = d->app.worker,
 		.platform = d->app.platform,
 		.store = d->app.store,
+		.routing = d->app.routing,
 		.event = on_target,
 		.arg = d,
 	};
@@ -246,6 +290,8 @@ reload_done(struct worker_job *wj)
 	struct daemon *d = job->d;
 
 	d->reloading = false;
+	notify_ready(d->notify);
+	say_soon(d);
 	if (d->stopping) /* there is nothing left to hand it to */
 		job->err = -ECANCELED;
 	if (job->err == 0)
@@ -272,6 +318,7 @@ reload(struct app *a, void (*done)(void *arg, int err, json_t *messages), void *
 		return;
 	}
 	d->reloading = true;
+	notify_reloading(d->notify);
 	job = xcalloc(1, sizeof *job);
 	job->job.run = reload_run;
 	job->job.done = reload_done;
@@ -339,10 +386,12 @@ build(struct daemon *d)
 	struct app *a = &d->app;
 	size_t i;
 
-	if (loop_new(&a->loop) != 0 || worker_new(&a->worker, a->loop) != 0) {
+	/* notify before there is a second thread: it takes variables out of the environment */
+	if (loop_new(&a->loop) != 0 || notify_new(&d->notify, a->loop) != 0 || worker_new(&a->worker, a->loop) != 0) {
 		log_error("c4d", "cannot start: out of memory or of descriptors");
 		return EXIT_NO;
 	}
+	loop_timer_init(&d->say, a->loop, on_say, d);
 	/* What stands behind the loop's handlers: a second SIGTERM while we tear down must not end us half-way. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -388,9 +437,9 @@ tear_down(struct daemon *d)
 	size_t i;
 
 	d->stopping = true;
+	routing_free(a->routing); /* who waits for a CDR or a change is answered */
 	kamapi_free(a->kamapi);
 	access_free(a->access);
-	routing_free(a->routing);
 	httpd_free(a->httpd);
 	living_free(a->living);
 	registrar_free(a->registrar);
@@ -405,6 +454,8 @@ tear_down(struct daemon *d)
 	control_free(d->control);
 	platform_free(a->platform);
 	store_free(a->store);
+	loop_timer_fini(&d->say);
+	notify_free(d->notify);
 	loop_free(a->loop);
 	conf_free(a->conf);
 	free(d->file);
@@ -432,6 +483,8 @@ daemon_run(const char *file, bool debug)
 		log_notice("c4d", "c4d %s runs: pid=%ld config=%s generation=%llu services=%zu kamailios=%zu", C4D_VERSION,
 		    (long)getpid(), file, (unsigned long long)platform_generation(d.app.platform), d.app.conf->n_services,
 		    d.app.n_hosts);
+		notify_ready(d.notify);
+		say_soon(&d);
 		if (loop_run(d.app.loop) != 0)
 			rc = EXIT_NO;
 	}

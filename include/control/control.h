@@ -41,7 +41,7 @@ void control_stream_log(struct control_req *);
 
 /* Handlers, by room: show.c, show_targets.c, show_tables.c, show_registrar.c, maintenance.c and act.c */
 control_handler ctl_status, ctl_show_topology, ctl_show_services, ctl_show_instances, ctl_show_targets,
-    ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_dns, ctl_history,
+    ctl_show_dispatcher, ctl_show_rtpengine, ctl_show_domains, ctl_show_permissions, ctl_show_uacreg, ctl_show_dns, ctl_history,
     ctl_show_config, ctl_diff, ctl_resync, ctl_why, ctl_hold,
     ctl_release, ctl_approve, ctl_drain, ctl_undrain, ctl_rollback, ctl_watch, ctl_log, ctl_reload,
     ctl_show_registrations, ctl_show_checks, ctl_show_kv, ctl_maintenance, ctl_check, ctl_show_cdr, ctl_cdr_export,

@@ -44,6 +44,7 @@ struct dispatcher *kamhost_dispatcher(const struct kamhost *);
 struct table *kamhost_rtpengine(const struct kamhost *);
 struct table *kamhost_domain(const struct kamhost *);
 struct table *kamhost_permissions(const struct kamhost *);
+struct table *kamhost_uacreg(const struct kamhost *);
 const struct domains *kamhost_domains(const struct kamhost *); /* of domain.kv */
 const struct kv *kamhost_kv(const struct kamhost *); /* what they come from */
 

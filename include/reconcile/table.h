@@ -1,6 +1,6 @@
 /*
  * table: keeps one of a Kamailio's tables equal to the snapshot: rtpengine's nodes and domains (db_text), trusted
- * addresses (permissions' address_file). The file is the truth, the reload the trigger, what is read back the proof.
+ * addresses (permissions' address_file), carrier registrations (uacreg). The file is the truth, the reload the trigger, what is read back the proof.
  * One loop, single flight; the newest state wins when a window opens. What somebody wrote to the file since it was read is
  * read before it is written over.
  *

@@ -1,12 +1,15 @@
 /*
- * table_plan: what a Kamailio's tables (rtpengine's nodes, domains, trusted addresses) should hold, what they hold,
+ * table_plan: what a Kamailio's tables (rtpengine's nodes, domains, trusted addresses, registrations) should hold, what they hold,
  * and the steps between the two. Pure. One row type serves all kinds; a row is known by (set, item, mask, port).
  */
 #ifndef RECONCILE_TABLE_PLAN_H
 #define RECONCILE_TABLE_PLAN_H
 
 #include "config/conf.h"
+#include "base/text.h"
 #include "topology/topo.h"
+
+struct rt_data;
 
 /* Whose row it is, of those that the file shall hold. */
 enum table_owner {
@@ -16,17 +19,20 @@ enum table_owner {
 };
 
 struct table_row {
-	int set;       /* rtpengine's set, permissions' group; domain: 0 */
-	char *item;    /* the node's url, the domain, the IP */
+	int set;       /* rtpengine's set, permissions' group; domain, uacreg: 0 */
+	char *item;    /* the node's url, the domain, the IP, l_uuid */
 	struct topo_addr addr; /* of item; family 0: it has none */
 	int mask;      /* permissions: bits; 0: a name */
 	int port;      /* permissions: 0 any */
 	int weight;    /* rtpengine */
-	char *tag;     /* permissions; NULL none */
+	char *tag;     /* permissions; NULL none; uacreg: all other cells (table_uacreg_cell()) */
+	bool secret;   /* tag must not be shown */
 	bool disabled; /* rtpengine: written as disabled=1; read back: for good, not for a while */
 	bool asleep;   /* rtpengine, read back only: Kamailio itself has disabled it for a while */
 	bool dead;     /* rtpengine, desired only: disabled; calls that it had may be up, so it shall sleep */
 	bool in_block; /* permissions, of the file: within c4d's block */
+	unsigned live_flags; /* uacreg, read back only: Kamailio's UAC_REG_... */
+	int64_t live_s;      /* likewise: the registration goes on for so long; 0: not known */
 	enum table_owner owner; /* of desired rows */
 	bool leaves;            /* ROW_LEFT: it waits for the end of its sessions only, */
 	bool over;              /* and that has come */
@@ -86,9 +92,23 @@ uint64_t table_rows_hash(const struct table_rows *); /* of what a file says; nev
  * like the others elsewhere (a call of theirs still goes on).
  */
 typedef void table_desire_fn(const struct conf_kamailio *, const struct topo *, struct table_rows *out, struct table_scopes *);
-table_desire_fn table_desire_rtpengine, table_desire_domain, table_desire_permissions;
+table_desire_fn table_desire_rtpengine, table_desire_domain, table_desire_permissions, table_desire_uacreg;
 /* Further domains, of Consul's KV. `known` false: nobody has said yet which they are. */
 void table_desire_names(const struct strlist *, bool known, struct table_rows *out, struct table_scopes *);
+/*
+ * The carrier trunks of the routing data that register. Those that can't as they are are named in `trouble`; what the file has of them stays,
+ * as if it were somebody else's.
+ */
+void table_desire_trunks(const struct conf_kamailio *, const struct rt_data *, const struct table_rows *filed, struct table_rows *out,
+    struct buf *trouble);
+/* A cell of a row of uacreg (enum uacreg_col), but no password; NULL: null. The caller frees. */
+char *table_uacreg_cell(const struct table_row *, int col);
+char *table_uacreg_changes(const struct table_row *from, const struct table_row *to); /* in words, without passwords */
+/*
+ * Of a read-back, what says nothing about how the rows were given to Kamailio is made as in `carried`, which it was given last: a contact
+ * that is the module's own, and a time that the registrar wanted longer.
+ */
+void table_uacreg_settle(const struct table_rows *carried, struct table_rows *got);
 /* The i'th service that a set is made of; NULL: no more. */
 typedef const char *table_service_fn(const struct conf_kamailio *, int set, size_t i);
 table_service_fn table_service_rtpengine, table_service_domain, table_service_permissions;

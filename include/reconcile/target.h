@@ -1,6 +1,6 @@
 /*
  * target: anything in a Kamailio that must equal the snapshot, as the rest of c4d sees it: one interface, whatever is
- * behind it (dispatcher sets, the tables of rtpengine, domain and permissions). A target object is one loop with single
+ * behind it (dispatcher sets, the tables of rtpengine, domain, permissions and uacreg). A target object is one loop with single
  * flight and may show several rows ("sbc/1" and "sbc/2" are one reload). Its kamhost owns it.
  *
  * What kinds there are is known to kamhost.c alone. Callbacks run from the loop.
@@ -23,8 +23,8 @@ enum target_state { TARGET_CONVERGED, TARGET_PENDING, TARGET_WINDOW, TARGET_UNRE
 #define TARGET_NAME_MAX 80
 
 struct target_view {
-	char name[TARGET_NAME_MAX]; /* "sbc/1", "sbc/rtpengine/0", "sbc/domain", "sbc/permissions" */
-	const char *kind;           /* "dispatcher", "rtpengine", "domain", "permissions" */
+	char name[TARGET_NAME_MAX]; /* "sbc/1", "sbc/rtpengine/0", "sbc/domain", "sbc/permissions", "sbc/uacreg" */
+	const char *kind;           /* "dispatcher", "rtpengine", "domain", "permissions", "uacreg" */
 	enum target_state state;
 	uint64_t desired_generation;
 	uint64_t applied_generation; /* the newest that was read back as in force */
@@ -49,6 +49,7 @@ struct target_counts {
 	uint64_t adds, removes; /* strategy: incremental */
 };
 
+struct routing;
 struct target;
 struct kamhost;
 
@@ -84,6 +85,7 @@ struct target_deps {
 	struct worker *worker;
 	struct platform *platform;
 	struct store *store; /* NULL: plan */
+	struct routing *routing; /* NULL: plan, which asks nobody for it */
 	bool dry;            /* plan: read and compare, change nothing, take no lock */
 	target_event_cb *event;
 	void *arg;

@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "control/control.h"
 #include "routing/request.h"
+#include "wrap.h"
 
 static void
 on_line(void *arg, int level, const char *text)

@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/text.h"
 #include "control/control.h"
+#include "wrap.h"
 
 #define WIDTH 80
 #define COLUMNS_MAX 16
@@ -113,7 +114,7 @@ cell(const struct column *c, const json_t *row, int64_t now_ms, char *out)
 }
 
 /* Long text under its row, indented and wrapped. */
-static void
+void
 print_wrapped(const char *s, size_t indent)
 {
 	while (*s) {

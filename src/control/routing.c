@@ -6,6 +6,7 @@
 
 #include "base/jsonx.h"
 #include "control/control.h"
+#include "wrap.h"
 
 static json_t *
 show_counts(const struct rt_data *data)

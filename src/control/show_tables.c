@@ -1,11 +1,13 @@
-/* What c4ctl shows of rtpengine's nodes, domains and trusted addresses. */
+/* What c4ctl shows of rtpengine's nodes, domains, trusted addresses and carrier registrations. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/jsonx.h"
 #include "base/text.h"
 #include "control/control.h"
 #include "reconcile/table.h"
+#include "routing/uacreg.h"
 
 struct rows {
 	const struct app *app;
@@ -90,6 +92,54 @@ add_address(void *arg, const struct table_show *s)
 	jsonx_set_text(o, "tag", s->row->tag);
 	jsonx_set_text(o, "desired", desired_name(s));
 	jsonx_set_bool(o, "actual", s->was_read && s->actual != NULL);
+	json_array_append_new(r->rows, o);
+}
+
+/* Of Kamailio's module uac (UAC_REG_...). */
+static const char *
+registration_name(unsigned flags)
+{
+	static const struct {
+		unsigned flag;
+		const char *name;
+	} states[] = { { 1, "disabled" }, { 4, "registered" }, { 8, "authenticating" }, { 2, "trying" } };
+	size_t i;
+
+	for (i = 0; i < NELEM(states); i++)
+		if (flags & states[i].flag)
+			return states[i].name;
+	return "waiting";
+}
+
+static void
+add_cell(json_t *o, const char *key, const struct table_row *row, int col)
+{
+	char *text = table_uacreg_cell(row, col);
+
+	jsonx_set_text(o, key, text);
+	free(text);
+}
+
+/* Never a password. */
+static void
+add_registration(void *arg, const struct table_show *s)
+{
+	struct rows *r = arg;
+	json_t *o = json_object();
+	const struct table_row *have = s->was_read ? s->actual : NULL;
+
+	jsonx_set_text(o, "target", s->target);
+	jsonx_set_text(o, "l_uuid", s->row->item);
+	add_cell(o, "username", s->row, UACREG_L_USERNAME);
+	add_cell(o, "domain", s->row, UACREG_R_DOMAIN);
+	add_cell(o, "proxy", s->row, UACREG_AUTH_PROXY);
+	add_cell(o, "contact_addr", s->row, UACREG_CONTACT);
+	jsonx_set_text(o, "desired", desired_name(s));
+	jsonx_set_text(o, "actual", have ? registration_name(have->live_flags) : NULL);
+	if (have != NULL && have->live_s > 0)
+		jsonx_set_int(o, "expires_s", have->live_s);
+	else
+		jsonx_set_text(o, "expires_s", NULL);
 	json_array_append_new(r->rows, o);
 }
 
@@ -250,7 +300,7 @@ show_places(const struct kamhost *h, const struct topo_addr *addr, json_t *rows)
 			table_show(tables[i], add_place, &p);
 }
 
-/* ---- show rtpengine, domains, permissions ---- */
+/* ---- show rtpengine, domains, permissions, uacreg ---- */
 
 static void
 show(struct control_req *r, struct table *(*table)(const struct kamhost *), table_show_cb *cb, const char *what)
@@ -293,4 +343,10 @@ void
 ctl_show_permissions(struct control_req *r)
 {
 	show(r, kamhost_permissions, add_address, "a permissions section");
+}
+
+void
+ctl_show_uacreg(struct control_req *r)
+{
+	show(r, kamhost_uacreg, add_registration, "uacreg.enabled");
 }

@@ -1,6 +1,5 @@
 #include "http/uacreg.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,21 +17,19 @@ struct asking {
 	struct worker_job job;
 	const struct app *app;
 	struct httpd_req *req;
+	struct rt_data *data; /* what was served when it asked: the answer may come after routing_free() */
 	char **paths;
 	size_t n;
 	int version; /* that all of them say; 0: none does, or they differ */
 };
 
 static void
-answer(const struct app *a, struct httpd_req *r, int version)
+answer(const struct app *a, struct httpd_req *r, const struct rt_data *data, int version)
 {
-	const struct rt_data *data = routing_data(a->routing);
 	const char *contact = a->n_hosts == 1 ? kamhost_conf(a->hosts[0])->uacreg_contact : NULL;
 	struct buf out = { 0 }, why = { 0 };
 
-	if (data == NULL)
-		httpd_reply_error(r, 503, "the routing data is gone");
-	else if (uacreg_answer(data, version, contact, &out, &why) == 0)
+	if (uacreg_answer(data, version, contact, &out, &why) == 0)
 		httpd_reply_buf(r, 200, &out);
 	else
 		httpd_reply_error(r, 409, "%s", why.len > 0 ? why.s : "out of memory");
@@ -109,7 +106,8 @@ versions_read(struct worker_job *job)
 	int version = k->version ? k->version : version_connected(k->app);
 	size_t i;
 
-	answer(k->app, k->req, version ? version : NEWEST);
+	answer(k->app, k->req, k->data, version ? version : NEWEST);
+	rt_data_unref(k->data);
 	for (i = 0; i < k->n; i++)
 		free(k->paths[i]);
 	free(k->paths);
@@ -126,6 +124,7 @@ ask_versions(const struct app *a, struct httpd_req *r)
 	k->job.done = versions_read;
 	k->app = a;
 	k->req = r;
+	k->data = rt_data_ref((struct rt_data *)routing_data(a->routing));
 	k->paths = xcalloc(a->conf->n_kamailios + 1, sizeof *k->paths);
 	for (i = 0; i < a->conf->n_kamailios; i++)
 		if (a->conf->kamailios[i]->tables != NULL)
@@ -144,7 +143,7 @@ uacreg_get(struct httpd_req *r, void *arg)
 	if (version == NULL)
 		ask_versions(a, r);
 	else if (strcmp(version, "4") == 0 || strcmp(version, "5") == 0)
-		answer(a, r, atoi(version));
+		answer(a, r, routing_data(a->routing), atoi(version));
 	else
 		httpd_reply_error(r, 422, "version: must be 4 or 5, the version of the table uacreg");
 }

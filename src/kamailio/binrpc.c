@@ -179,8 +179,9 @@ read_record(const uint8_t *body, size_t len, size_t *at, struct record *r)
 	*at = p + r->len;
 	switch (r->type) {
 	case T_INT:
-	case T_DOUBLE:
 		return r->len <= 4 ? 0 : -EBADMSG;
+	case T_DOUBLE: /* 6.0 sends its times as such, in thousandths: more than 32 bits */
+		return r->len <= 8 ? 0 : -EBADMSG;
 	case T_STR:
 	case T_NAME:
 		return r->len > 0 && body[*at - 1] == '\0' ? 0 : -EBADMSG;
@@ -193,6 +194,19 @@ read_record(const uint8_t *body, size_t len, size_t *at, struct record *r)
 		/* Could be skipped, but a list that is read back must be all of it, or an error. */
 		return -EBADMSG;
 	}
+}
+
+/* Two's complement of 32 or 64 bits; shorter ones are positive. */
+static int64_t
+get_int(const uint8_t *p, size_t size)
+{
+	uint64_t n = 0;
+
+	if (size <= 4)
+		return (int32_t)get_uint(p, size);
+	while (size-- > 0)
+		n = n << 8 | *p++;
+	return (int64_t)n;
 }
 
 static void
@@ -212,7 +226,7 @@ set_item(const uint8_t *body, const struct record *r, struct binrpc_item *out)
 	out->str = NULL;
 	out->len = 0;
 	if (r->type == T_INT || r->type == T_DOUBLE) {
-		out->num = (int32_t)get_uint(body + r->at, r->len);
+		out->num = get_int(body + r->at, r->len);
 	} else if (r->type == T_STR || r->type == T_BYTES) {
 		out->str = (const char *)body + r->at;
 		out->len = r->len - (r->type == T_STR);

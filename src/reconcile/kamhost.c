@@ -10,7 +10,7 @@
 #include "reconcile/table.h"
 #include "reconcile/table_kind.h"
 
-#define TARGETS_MAX 4 /* one of each kind */
+#define TARGETS_MAX 5 /* one of each kind */
 
 struct kamhost {
 	struct target_deps deps;
@@ -19,7 +19,7 @@ struct kamhost {
 	struct target *targets[TARGETS_MAX];
 	size_t n;
 	struct dispatcher *dispatcher; /* among the targets, or NULL */
-	struct table *rtpengine, *domain, *permissions;
+	struct table *rtpengine, *domain, *permissions, *uacreg;
 	struct domains *domains; /* NULL: no domain.kv */
 	char down_why[256];
 	bool heard;
@@ -100,7 +100,7 @@ add_domains(struct kamhost *h)
 {
 	const struct conf_kamailio *c = h->conf;
 
-	if (c->domain_services.n + c->domain_names.n == 0 && c->domain_kv == NULL)
+	if (c->domain_services.n + c->domain_names.n == 0 && c->domain_kv == NULL && !c->domain_routing)
 		return;
 	h->domain = add_table(h, &table_kind_domain);
 	if (c->domain_kv != NULL && domains_new(&h->domains, h->deps.loop, h->deps.worker, platform_root_conf(h->deps.platform),
@@ -132,6 +132,8 @@ kamhost_new(struct kamhost **out, const struct target_deps *deps, const struct c
 	add_domains(h);
 	if (conf->n_permissions > 0)
 		h->permissions = add_table(h, &table_kind_permissions);
+	if (conf->uacreg)
+		h->uacreg = add_table(h, &table_kind_uacreg);
 	*out = h;
 	return 0;
 }
@@ -269,6 +271,12 @@ struct table *
 kamhost_permissions(const struct kamhost *h)
 {
 	return h->permissions;
+}
+
+struct table *
+kamhost_uacreg(const struct kamhost *h)
+{
+	return h->uacreg;
 }
 
 const struct domains *

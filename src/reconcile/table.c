@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kamailio/hint.h"
 #include "reconcile/table_int.h"
+#include "routing/uacreg.h"
 
 #define FILE_CHECK_MS 5000   /* the file is compared at least this often, whoever edits it */
 #define FILE_SURE_MS 1000    /* and before a reload, when that is longer ago */
@@ -192,6 +193,10 @@ on_read(void *arg, int err, const struct binrpc_msg *msg)
 	t->was_read = err == 0;
 	t->read_ms = now_ms(t);
 	if (err == 0) {
+		if (t->kind->settle != NULL) {
+			table_rows_sort(&t->carried);
+			t->kind->settle(&t->carried, &t->got);
+		}
 		table_plan_clear(&t->plan); /* it points to what goes now */
 		table_rows_clear(&t->actual);
 		t->actual = t->got;
@@ -308,6 +313,8 @@ on_file(void *arg, const struct tablefile_result *r)
 	}
 	if (!t->loaded) {
 		t->loaded = true;
+		if (t->kind->settle != NULL)
+			table_rows_copy(&t->carried, &t->filed); /* as far as can be known */
 		table_pass_read(t);
 		return;
 	}
@@ -326,6 +333,16 @@ on_file(void *arg, const struct tablefile_result *r)
 
 /* ---- the connection, the nodes ---- */
 
+/* The row in the version table must be the one that this Kamailio wants. */
+static void
+table_set_version(struct table *t)
+{
+	int major, minor;
+
+	if (t->kind == &table_kind_uacreg && sscanf(kamhost_ident(t->host)->version, "kamailio %d.%d", &major, &minor) == 2)
+		tablefile_set_version(t->file, uacreg_version(major, minor));
+}
+
 static void
 on_up(struct target *target, bool restarted)
 {
@@ -339,8 +356,12 @@ on_up(struct target *target, bool restarted)
 	t->after_reload = false;
 	t->applied_hash = 0;
 	t->refused_ms = 0;
-	if (restarted)
+	if (restarted) {
 		t->window_ms = 0;
+		if (t->kind->settle != NULL)
+			table_rows_copy(&t->carried, &t->filed);
+	}
+	table_set_version(t);
 	for (i = 0; i < t->n_parts; i++)
 		t->parts[i].row.applied = 0;
 	kick(target);
@@ -461,6 +482,7 @@ destroy(struct target *target)
 	table_plan_clear(&t->plan);
 	table_rows_clear(&t->actual);
 	table_rows_clear(&t->first);
+	table_rows_clear(&t->carried);
 	table_rows_clear(&t->filed);
 	table_rows_clear(&t->desired);
 	table_rows_clear(&t->unproven);

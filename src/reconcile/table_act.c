@@ -303,9 +303,13 @@ table_next_instant(struct table *t)
 
 /* ---- reloads ---- */
 
-static int64_t
-delta_ms(const struct table *t)
+int64_t
+table_delta_ms(const struct table *t)
 {
+	int major = 0;
+
+	if (t->kind->delta6_ms != 0 && sscanf(kamhost_ident(t->host)->version, "kamailio %d.", &major) == 1 && major >= 6)
+		return t->kind->delta6_ms;
 	return t->kind->delta_ms ? t->kind->delta_ms : t->conf->permissions_delta_ms;
 }
 
@@ -313,7 +317,7 @@ delta_ms(const struct table *t)
 bool
 table_is_refused_for_long(const struct table *t)
 {
-	return t->refused_ms != 0 && now_ms(t) - t->refused_ms > 2 * delta_ms(t);
+	return t->refused_ms != 0 && now_ms(t) - t->refused_ms > 2 * table_delta_ms(t);
 }
 
 /* Of a reload that came too early the newest state goes with the next try, not this one again. */
@@ -329,7 +333,7 @@ reload_refused(struct table *t, const char *reason)
 		log_info("target", "%s: %s refused (%s); trying again with the newest state", t->conf->name, t->kind->reload, reason);
 	}
 	if (table_is_refused_for_long(t)) {
-		retry += delta_ms(t);
+		retry += table_delta_ms(t);
 		snprintf(t->reload_error, sizeof t->reload_error, "Kamailio refuses %s again and again (%s): %s", t->kind->reload, reason,
 		    t->kind->shut);
 	}
@@ -340,7 +344,7 @@ reload_refused(struct table *t, const char *reason)
 static void
 reload_failed(struct table *t, int err, const char *reason)
 {
-	int64_t retry = delta_ms(t) > FAULT_RETRY_MS ? delta_ms(t) : FAULT_RETRY_MS;
+	int64_t retry = table_delta_ms(t) > FAULT_RETRY_MS ? table_delta_ms(t) : FAULT_RETRY_MS;
 	char hint[HINT_BYTES] = "";
 	struct buf text = { 0 };
 
@@ -386,11 +390,13 @@ on_reload(void *arg, int err, const struct binrpc_msg *msg)
 	t->counts.reloads++;
 	t->refused_ms = 0;
 	t->reload_error[0] = '\0';
-	t->window_ms = now_ms(t) + delta_ms(t);
+	t->window_ms = now_ms(t) + table_delta_ms(t);
 	t->applied_wall_ms = loop_wall_ms(t->deps.loop);
 	t->reload_hash = table_rows_hash(&t->desired);
 	t->applied_hash = 0;
 	t->after_reload = true;
+	if (t->kind->settle != NULL)
+		table_rows_copy(&t->carried, &t->desired);
 	table_pass_read(t);
 }
 
@@ -433,8 +439,8 @@ table_may_reload(struct table *t)
 	if (t->structural == 0 || t->file_error[0])
 		return false;
 	/* The window is too dear to spend on an old state. */
-	if (platform_now(t->deps.platform) != t->topo || !t->file_right) {
-		table_again(t, platform_now(t->deps.platform) != t->topo ? 0 : SOON_MS);
+	if (platform_now(t->deps.platform) != t->topo || table_data(t) != t->data || !t->file_right) {
+		table_again(t, t->file_right ? 0 : SOON_MS);
 		return false;
 	}
 	if (t->stuck_until_ms > now_ms(t) && t->reload_hash == table_rows_hash(&t->desired)) {

@@ -63,8 +63,10 @@ struct table {
 	struct table_rows actual; /* the last read-back */
 	struct table_rows first;  /* of the first read-back of this run, what may still have to be taken over */
 	struct table_rows filed;  /* what the file holds, all sets */
+	struct table_rows carried; /* of a kind with settle(): what Kamailio was last given */
 	struct memo *memos;       /* sorted by row */
 	size_t n_memos;
+	char trouble[512];        /* what is wanted and can't be; "" */
 	char file_error[512];
 	bool file_locked_out;     /* another c4d manages it */
 	bool file_right;          /* it held what was desired when it was last looked at */
@@ -75,6 +77,7 @@ struct table {
 	bool running, dirty;
 	int64_t again_ms;         /* monotonic; when the next pass has something to do; 0: nobody said */
 	struct topo *topo;
+	const struct rt_data *data; /* what `desired` was made of: compared only, it may be gone */
 	struct table_rows desired;
 	struct table_rows unproven; /* wanted, but rtpengine's nodes that never answered yet: no row for them */
 	struct table_scopes scopes;
@@ -149,6 +152,9 @@ bool table_is_refused_for_long(const struct table *); /* longer than any window 
  * Kamailio itself has in use, and c4d never heard, stays in.
  */
 void table_want(struct table *, bool reload);
+/* Of the routing data, where the table is made of it; NULL: none yet, or it is not. */
+const struct rt_data *table_data(const struct table *);
+int64_t table_delta_ms(const struct table *); /* between two reloads */
 /* As `c4d plan` would see it: nobody is asked, nothing that is there leaves. */
 void table_want_dry(const struct table *, struct table_rows *out, struct table_scopes *scopes);
 struct memo *table_memo(const struct table *, const struct table_row *);

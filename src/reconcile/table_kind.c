@@ -9,20 +9,19 @@
 #include <string.h>
 
 #include "kamailio/addrfile.h"
-#include "kamailio/dbtext.h"
+#include "reconcile/table_db.h"
 
 #define RTPENGINE_HEADER "id(int,auto) setid(int) url(string) weight(int) disabled(int) stamp(int) "
 #define DOMAIN_HEADER "id(int) domain(string) did(string) last_modified(int) "
 #define DOMAIN_ATTRS_HEADER "id(int,auto) did(string) name(string) type(int) value(string) last_modified(int) "
-#define CELLS_MAX 6 /* that c4d gives a row */
 #define DB_TEXT(module) \
 	"modparam(\"db_text\", \"db_mode\", 1) and modparam(\"" module \
 	"\", \"db_url\", \"text://DIRECTORY\") with the directory of"
 
 /* ---- db_text ---- */
 
-static int64_t
-cell_number(const struct dbtext *t, size_t row, const char *col)
+int64_t
+table_db_number(const struct dbtext *t, size_t row, const char *col)
 {
 	const char *s = dbtext_cell(t, row, dbtext_col(t, col));
 	int64_t n;
@@ -48,40 +47,29 @@ open_table(struct dbtext *t, const char *text, size_t len, const char *header)
 	return err;
 }
 
-/* A row of a table as ours; false: it is nobody's. */
-typedef bool row_fn(const struct dbtext *, size_t i, struct table_rows *out);
-
-static int
-parse_table(const char *text, size_t len, const char *header, row_fn *read, struct table_rows *out, size_t *bad)
+int
+table_db_parse(const struct table_format *f, const char *text, size_t len, struct table_rows *out, size_t *bad)
 {
 	struct dbtext t = { 0 };
-	int err = open_table(&t, text, len, header);
+	int err = open_table(&t, text, len, f->header);
 	size_t i;
 
 	for (i = 0; i < t.n_rows; i++)
-		(void)read(&t, i, out);
+		(void)f->read(&t, i, out);
 	*bad = t.n_bad;
 	dbtext_clear(&t);
 	table_rows_sort(out);
 	return err;
 }
 
-/* What c4d says of a row: columns by name; those that the table does not have are left out. */
-struct cell {
-	const char *col;
-	char text[32];
-	const char *s; /* instead of text */
-};
-typedef void cells_fn(const struct table_row *, struct cell out[CELLS_MAX]);
-
 static int
-add_table_row(struct dbtext *t, const struct cell cells[CELLS_MAX], size_t *bad)
+add_table_row(struct dbtext *t, const struct table_cell cells[TABLE_CELLS_MAX], size_t *bad)
 {
 	const char **v = xcalloc(t->n_cols, sizeof *v);
 	size_t i;
 	int col, err;
 
-	for (i = 0; i < CELLS_MAX && cells[i].col != NULL; i++) {
+	for (i = 0; i < TABLE_CELLS_MAX && cells[i].col != NULL; i++) {
 		col = dbtext_col(t, cells[i].col);
 		if (col >= 0)
 			v[col] = cells[i].s ? cells[i].s : cells[i].text;
@@ -93,12 +81,12 @@ add_table_row(struct dbtext *t, const struct cell cells[CELLS_MAX], size_t *bad)
 
 /* A row that stays, with the cells that are to be as we say. */
 static int
-set_cells(struct dbtext *t, size_t row, const struct cell cells[CELLS_MAX], const char *const keep[])
+set_cells(struct dbtext *t, size_t row, const struct table_cell cells[TABLE_CELLS_MAX], const char *const keep[])
 {
 	size_t i, k;
 	int col, err = 0;
 
-	for (i = 0; i < CELLS_MAX && cells[i].col != NULL && err == 0; i++) {
+	for (i = 0; i < TABLE_CELLS_MAX && cells[i].col != NULL && err == 0; i++) {
 		for (k = 0; keep[k] != NULL && strcmp(keep[k], cells[i].col) != 0; k++)
 			;
 		col = dbtext_col(t, cells[i].col);
@@ -108,13 +96,6 @@ set_cells(struct dbtext *t, size_t row, const struct cell cells[CELLS_MAX], cons
 	return err;
 }
 
-struct table_format {
-	const char *header;
-	row_fn *read;
-	cells_fn *cells;
-	const char *keep[CELLS_MAX + 1]; /* columns that stay as they are in a row that is there */
-};
-
 static int64_t
 last_id(const struct dbtext *t)
 {
@@ -122,8 +103,8 @@ last_id(const struct dbtext *t)
 	size_t i;
 
 	for (i = 0; i < t->n_rows; i++)
-		if (cell_number(t, i, "id") > id)
-			id = cell_number(t, i, "id");
+		if (table_db_number(t, i, "id") > id)
+			id = table_db_number(t, i, "id");
 	return id;
 }
 
@@ -132,7 +113,7 @@ static int
 edit_table(struct dbtext *t, const struct table_format *f, const struct table_scopes *scopes, const struct table_rows *rows,
     bool *done)
 {
-	struct cell cells[CELLS_MAX];
+	struct table_cell cells[TABLE_CELLS_MAX];
 	struct table_rows one = { 0 };
 	const struct table_row *want;
 	size_t i;
@@ -161,14 +142,14 @@ edit_table(struct dbtext *t, const struct table_format *f, const struct table_sc
 	return err;
 }
 
-static int
-compose_table(const char *old, size_t len, const struct table_format *f, const struct table_scopes *scopes,
+int
+table_db_compose(const struct table_format *f, const char *old, size_t len, const struct table_scopes *scopes,
     const struct table_rows *rows, struct buf *out, struct buf *why)
 {
 	struct dbtext t = { 0 };
 	int err = open_table(&t, old, len, f->header);
 	bool *done = xcalloc(rows->n, sizeof *done);
-	struct cell cells[CELLS_MAX];
+	struct table_cell cells[TABLE_CELLS_MAX];
 	int64_t id;
 	size_t i, bad = 0;
 
@@ -177,8 +158,11 @@ compose_table(const char *old, size_t len, const struct table_format *f, const s
 		free(done);
 		return err;
 	}
+	if (f->prepare != NULL)
+		err = f->prepare(&t);
 	id = last_id(&t);
-	err = edit_table(&t, f, scopes, rows, done);
+	if (err == 0)
+		err = edit_table(&t, f, scopes, rows, done);
 	if (err != 0)
 		buf_printf(why, "a row of it can't be changed: compare its header with \"%s\"", f->header);
 	for (i = 0; i < rows->n && err == 0; i++) {
@@ -217,15 +201,15 @@ rtpengine_row(const struct dbtext *t, size_t i, struct table_rows *out)
 	for (len = strlen(url); len > 0 && isspace((unsigned char)url[len - 1]);)
 		len--;
 	trimmed = xstrndup(url, len);
-	row = table_rows_add(out, (int)cell_number(t, i, "setid"), trimmed);
-	row->weight = (int)cell_number(t, i, "weight");
-	row->disabled = cell_number(t, i, "disabled") != 0;
+	row = table_rows_add(out, (int)table_db_number(t, i, "setid"), trimmed);
+	row->weight = (int)table_db_number(t, i, "weight");
+	row->disabled = table_db_number(t, i, "disabled") != 0;
 	free(trimmed);
 	return true;
 }
 
 static void
-rtpengine_cells(const struct table_row *row, struct cell c[CELLS_MAX])
+rtpengine_cells(const struct table_row *row, struct table_cell c[TABLE_CELLS_MAX])
 {
 	c[0].col = "id";
 	c[1].col = "setid";
@@ -241,20 +225,20 @@ rtpengine_cells(const struct table_row *row, struct cell c[CELLS_MAX])
 }
 
 static const struct table_format rtpengine_format = {
-	RTPENGINE_HEADER, rtpengine_row, rtpengine_cells, { "id", "setid", "url", "stamp", NULL },
+	RTPENGINE_HEADER, rtpengine_row, rtpengine_cells, { "id", "setid", "url", "stamp", NULL }, NULL,
 };
 
 static int
 rtpengine_parse(const char *text, size_t len, struct table_rows *out, size_t *bad)
 {
-	return parse_table(text, len, RTPENGINE_HEADER, rtpengine_row, out, bad);
+	return table_db_parse(&rtpengine_format, text, len, out, bad);
 }
 
 static int
 rtpengine_compose(const char *old, size_t len, const struct table_scopes *scopes, const struct table_rows *rows,
     struct buf *out, struct buf *why)
 {
-	return compose_table(old, len, &rtpengine_format, scopes, rows, out, why);
+	return table_db_compose(&rtpengine_format, old, len, scopes, rows, out, why);
 }
 
 /*
@@ -331,7 +315,7 @@ domain_row(const struct dbtext *t, size_t i, struct table_rows *out)
 }
 
 static void
-domain_cells(const struct table_row *row, struct cell c[CELLS_MAX])
+domain_cells(const struct table_row *row, struct table_cell c[TABLE_CELLS_MAX])
 {
 	c[0].col = "id";
 	c[1].col = "domain";
@@ -344,20 +328,20 @@ domain_cells(const struct table_row *row, struct cell c[CELLS_MAX])
 
 /* What is there stays whole: somebody's did, and the attributes that hang on it. */
 static const struct table_format domain_format = {
-	DOMAIN_HEADER, domain_row, domain_cells, { "id", "domain", "did", "last_modified", NULL },
+	DOMAIN_HEADER, domain_row, domain_cells, { "id", "domain", "did", "last_modified", NULL }, NULL,
 };
 
 static int
 domain_parse(const char *text, size_t len, struct table_rows *out, size_t *bad)
 {
-	return parse_table(text, len, DOMAIN_HEADER, domain_row, out, bad);
+	return table_db_parse(&domain_format, text, len, out, bad);
 }
 
 static int
 domain_compose(const char *old, size_t len, const struct table_scopes *scopes, const struct table_rows *rows, struct buf *out,
     struct buf *why)
 {
-	return compose_table(old, len, &domain_format, scopes, rows, out, why);
+	return table_db_compose(&domain_format, old, len, scopes, rows, out, why);
 }
 
 static int

@@ -28,6 +28,7 @@ struct table_kind {
 	const char *file;   /* in `tables`; NULL: address_file itself */
 	bool one_row;       /* one target row for all of it */
 	struct table_version versions[3];
+	int older;          /* of versions[0]: a version that some Kamailios want instead; 0: none */
 	table_desire_fn *desire;
 	table_service_fn *service;
 	/* All rows of the file, sorted; what Kamailio would refuse is counted. -EINVAL: not such a file at all. */
@@ -41,6 +42,8 @@ struct table_kind {
 	struct table_read reads[TABLE_READS_MAX];
 	/* Adds the rows of one reply. -EBADMSG: it is not one. */
 	int (*read)(const struct binrpc_msg *, size_t which, struct table_rows *out);
+	/* Before what was read is compared with what is wanted: see table_uacreg_settle(). NULL: it can be compared as it is. */
+	void (*settle)(const struct table_rows *carried, struct table_rows *got);
 	const char *empty_fault; /* a fault of a read that means "no rows"; NULL: none */
 	const char *reload;
 	const char *refusal;     /* part of the fault that says "too early"; NULL: there is no window */
@@ -49,9 +52,10 @@ struct table_kind {
 	const char *net_setting; /* and besides, when what is missing is a network; NULL */
 	bool probed;             /* c4d asks the nodes, and takes them in and out by rtpengine.enable */
 	int64_t delta_ms;        /* between two reloads; 0: conf_kamailio.permissions_delta_ms */
+	int64_t delta6_ms;       /* of Kamailio 6 and later, where that differs; 0 */
 	int64_t refused_ms;      /* after a refusal */
 };
 
-extern const struct table_kind table_kind_rtpengine, table_kind_domain, table_kind_permissions;
+extern const struct table_kind table_kind_rtpengine, table_kind_domain, table_kind_permissions, table_kind_uacreg;
 
 #endif

@@ -416,6 +416,13 @@ table_desire_permissions(const struct conf_kamailio *kam, const struct topo *top
 	drop_twins(out);
 }
 
+/* The rows come from the routing data: table_desire_trunks(). */
+void
+table_desire_uacreg(const struct conf_kamailio *kam, const struct topo *topo, struct table_rows *out, struct table_scopes *scopes)
+{
+	(void)add_scope(scopes, 0, kam->uacreg_exclusive);
+}
+
 /* ---- the plan ---- */
 
 const char *
@@ -494,7 +501,8 @@ compare(struct table_plan *p, const struct table_rows *desired, const struct tab
 	else if (want->owner == ROW_WANTED && want->weight != have->weight)
 		step(p, TABLE_CHANGE, want, xasprintf("weight %d -> %d", have->weight, want->weight));
 	else if (want->owner == ROW_WANTED && strcmp(tag_text(want), tag_text(have)) != 0)
-		step(p, TABLE_CHANGE, want, xasprintf("tag \"%s\" -> \"%s\"", tag_text(have), tag_text(want)));
+		step(p, TABLE_CHANGE, want, want->secret ? table_uacreg_changes(have, want) :
+		    xasprintf("tag \"%s\" -> \"%s\"", tag_text(have), tag_text(want)));
 	if (have != NULL && want->dead && !have->asleep)
 		step(p, TABLE_SLEEP, want, xstrdup("it does not answer"));
 	if (have == NULL || want->dead || (in != out && !(in && have->asleep)))

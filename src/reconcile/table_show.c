@@ -32,9 +32,9 @@ static void
 show_pending(struct table *t, struct part *p, bool structural)
 {
 	const char *why = p->row.backoff_ms > now_ms(t) ? p->war : t->reload_error[0] && structural ? t->reload_error :
-	    p->refused_ms > now_ms(t) ? p->refused : "";
+	    p->refused_ms > now_ms(t) ? p->refused : t->trouble;
 
-	target_row_show(&p->row, &t->deps, why[0] ? TARGET_FAILED : structural && t->window_ms > now_ms(t) ? TARGET_WINDOW :
+	target_row_show(&p->row, &t->deps, why[0] && why != t->trouble ? TARGET_FAILED : structural && t->window_ms > now_ms(t) ? TARGET_WINDOW :
 	    TARGET_PENDING, why);
 }
 
@@ -53,6 +53,8 @@ show_read(struct table *t, struct part *p)
 		target_row_show(&p->row, &t->deps, p->silence[0] ? TARGET_FAILED : TARGET_PENDING, p->silence);
 	else if (p->row.pending > 0)
 		show_pending(t, p, structural);
+	else if (t->trouble[0])
+		target_row_show(&p->row, &t->deps, TARGET_FAILED, t->trouble);
 	else
 		target_row_show(&p->row, &t->deps, TARGET_CONVERGED, "");
 }
@@ -70,7 +72,10 @@ show_part(struct table *t, struct part *p)
 	} else if (t->topo == NULL) {
 		target_row_show(&p->row, &t->deps, TARGET_PENDING, "");
 	} else if (scope == NULL) {
-		snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", service ? service : "?");
+		if (t->kind == &table_kind_uacreg)
+			snprintf(text, sizeof text, "there is no routing data yet: nothing is touched");
+		else
+			snprintf(text, sizeof text, "service %s never had an instance: nothing is touched", service ? service : "?");
 		target_row_show(&p->row, &t->deps, is_up(t) ? TARGET_PENDING : TARGET_UNREACHABLE,
 		    is_up(t) ? text : kamhost_down_why(t->host));
 	} else if (is_up(t) && t->was_read) {

@@ -2,12 +2,14 @@
  * What a table shall hold now: what the topology and the configuration want, what nobody wants (any more) but stays for a
  * while, and which of rtpengine's nodes are to be used, by their own word.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "reconcile/domains.h"
 #include "reconcile/table_int.h"
+#include "routing/routing.h"
 
 #define HOLD_MS 600000        /* for what is there where no service says how long: the default of remove_hold */
 #define DYING_MS 300000       /* the calls of a node that died are over then: without media they end soon */
@@ -116,13 +118,25 @@ domains_of(const struct table *t)
 	return t->kind == &table_kind_domain ? kamhost_domains(t->host) : NULL;
 }
 
+static bool
+uses_data(const struct table *t)
+{
+	return t->kind == &table_kind_uacreg || (t->kind == &table_kind_domain && t->conf->domain_routing);
+}
+
+const struct rt_data *
+table_data(const struct table *t)
+{
+	return uses_data(t) && t->deps.routing != NULL ? routing_data(t->deps.routing) : NULL;
+}
+
 /* Every name of every service of the set proves something at present. */
 static bool
 is_proven(const struct table *t, int set, int64_t *hold_ms)
 {
 	const char *name;
 	size_t i, k;
-	bool proven = domains_of(t) == NULL || domains_proven(domains_of(t));
+	bool proven = (domains_of(t) == NULL || domains_proven(domains_of(t))) && (!uses_data(t) || table_data(t) != NULL);
 
 	*hold_ms = t->kind->service(t->conf, set, 0) == NULL ? HOLD_MS : 0;
 	for (i = 0; (name = t->kind->service(t->conf, set, i)) != NULL; i++) {
@@ -451,27 +465,78 @@ watch_nodes(struct table *t)
 
 /* ---- all of it ---- */
 
-/* What the topology, the configuration and Consul's KV want. */
-static void
-desire_rows(const struct table *t, const struct topo *topo, struct table_rows *out, struct table_scopes *scopes)
+/* As all other domains: in lower case, IPv6 in brackets. */
+static char *
+sip_host(const char *domain)
 {
+	char ip[TOPO_ADDR_TEXT], *text, *p;
+	size_t len = strlen(domain);
+	struct topo_addr a;
+
+	if (len > 2 && domain[0] == '[' && domain[len - 1] == ']')
+		text = xstrndup(domain + 1, len - 2);
+	else
+		text = xstrdup(domain);
+	if (topo_addr_parse_ip(text, &a) == 0) {
+		free(text);
+		topo_addr_format_ip(&a, ip);
+		return a.family == 6 ? xasprintf("[%s]", ip) : xstrdup(ip);
+	}
+	for (p = text; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return text;
+}
+
+static void
+add_routing_domains(const struct rt_data *data, struct table_rows *out, struct table_scopes *scopes)
+{
+	const struct rt_list *domains = data != NULL ? &data->t[RT_DOMAINS] : NULL;
+	struct strlist names = { 0 };
+	size_t i;
+
+	if (domains != NULL)
+		names.v = xcalloc(domains->n + 1, sizeof *names.v);
+	for (i = 0; domains != NULL && i < domains->n; i++)
+		names.v[names.n++] = sip_host(domains->v[i]->v[DOMAIN_DOMAIN].s);
+	table_desire_names(&names, data != NULL, out, scopes);
+	for (i = 0; i < names.n; i++)
+		free(names.v[i]);
+	free(names.v);
+}
+
+/* What the topology, the configuration, Consul's KV and the routing data want. */
+static void
+desire_rows(const struct table *t, const struct topo *topo, struct table_rows *out, struct table_scopes *scopes, struct buf *trouble)
+{
+	const struct rt_data *data = table_data(t);
 	static const struct strlist none;
 	const struct domains *d = domains_of(t);
 
 	t->kind->desire(t->conf, topo, out, scopes);
 	if (t->kind == &table_kind_domain && t->conf->domain_kv != NULL)
 		table_desire_names(d != NULL ? domains_names(d) : &none, d != NULL && domains_known(d), out, scopes);
+	if (t->kind == &table_kind_domain && t->conf->domain_routing)
+		add_routing_domains(data, out, scopes);
+	if (t->kind == &table_kind_uacreg && data != NULL)
+		table_desire_trunks(t->conf, data, &t->filed, out, trouble);
+	else if (t->kind == &table_kind_uacreg)
+		scopes->n = 0;
 }
 
 static void
 desire(struct table *t)
 {
+	struct buf trouble = { 0 };
+
 	table_rows_clear(&t->desired);
 	table_rows_clear(&t->unproven);
 	t->scopes.n = 0;
 	topo_unref(t->topo);
 	t->topo = topo_ref(platform_now(t->deps.platform));
-	desire_rows(t, t->topo, &t->desired, &t->scopes);
+	t->data = table_data(t);
+	desire_rows(t, t->topo, &t->desired, &t->scopes, &trouble);
+	snprintf(t->trouble, sizeof t->trouble, "%s", trouble.len > 0 ? trouble.s : "");
+	buf_free(&trouble);
 }
 
 void
@@ -490,10 +555,12 @@ table_want(struct table *t, bool reload)
 void
 table_want_dry(const struct table *t, struct table_rows *out, struct table_scopes *scopes)
 {
+	struct buf trouble = { 0 };
 	struct table_row *row;
 	size_t i, n;
 
-	desire_rows(t, platform_now(t->deps.platform), out, scopes);
+	desire_rows(t, platform_now(t->deps.platform), out, scopes, &trouble);
+	buf_free(&trouble);
 	n = out->n;
 	for (i = 0; i < t->filed.n; i++) {
 		const struct table_rows wanted = { .v = out->v, .n = n };

@@ -15,6 +15,7 @@ struct tablefile {
 	struct worker *worker;
 	const struct table_kind *kind;
 	char *path;
+	int version;
 	struct filelock lock; /* the worker's while a job is under way */
 	tablefile_cb *cb;
 	void *arg;
@@ -27,6 +28,7 @@ struct job {
 	struct tablefile *tf;
 	bool take_lock, locked;
 	bool store, again;
+	int version;
 	bool release; /* the last one: whoever comes next for this file must find it unlocked */
 	struct table_scopes scopes;
 	struct table_rows base, rows;
@@ -94,6 +96,39 @@ beside(const char *path, const char *name)
 	return xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
 }
 
+static int
+version_of(const char *text, size_t len, const char *table)
+{
+	struct dbtext t = { 0 };
+	const char *name, *number;
+	int64_t version = 0;
+	size_t i;
+
+	if (dbtext_parse(text, len, &t) != 0)
+		return 0;
+	for (i = 0; i < t.n_rows && version == 0; i++) {
+		name = dbtext_cell(&t, i, dbtext_col(&t, "table_name"));
+		number = dbtext_cell(&t, i, dbtext_col(&t, "table_version"));
+		if (name == NULL || number == NULL || strcmp(name, table) != 0 || text_parse_int(number, 1, INT32_MAX, &version) != 0)
+			version = 0;
+	}
+	dbtext_clear(&t);
+	return (int)version;
+}
+
+/* Which one is wanted: as the running Kamailio says; before it was heard, the older one stays if it is there. */
+static int
+wanted_version(const struct job *j, const struct table_version *v, const char *old, size_t len)
+{
+	int older = j->tf->kind->older;
+
+	if (v != j->tf->kind->versions || older == 0)
+		return v->version;
+	if (j->version != 0)
+		return j->version;
+	return version_of(old, len, v->table) == older ? older : v->version;
+}
+
 /* db_text refuses a table whose row in `version` is missing or differs: Kamailio would not start. */
 static void
 keep_version(struct job *j, const struct table_version *v)
@@ -104,7 +139,7 @@ keep_version(struct job *j, const struct table_version *v)
 	bool exists;
 
 	if (read_file(j, path, &old, &len, &exists)) {
-		if (dbtext_version_set(old, len, v->table, v->version, &text) != 0) {
+		if (dbtext_version_set(old, len, v->table, wanted_version(j, v, old, len), &text) != 0) {
 			if (j->r.err == 0)
 				snprintf(j->r.error, sizeof j->r.error, "%s is no version table of db_text: move it away", path);
 			j->r.err = -EINVAL;
@@ -238,6 +273,7 @@ new_job(struct tablefile *tf)
 	j->job.run = job_run;
 	j->job.done = job_done;
 	j->tf = tf;
+	j->version = tf->version;
 	tf->busy = true;
 	return j;
 }
@@ -272,6 +308,12 @@ tablefile_free(struct tablefile *tf)
 	j = new_job(tf);
 	j->release = true;
 	worker_submit(tf->worker, WORKER_URGENT, &j->job);
+}
+
+void
+tablefile_set_version(struct tablefile *tf, int version)
+{
+	tf->version = version;
 }
 
 void

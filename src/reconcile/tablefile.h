@@ -24,6 +24,8 @@ typedef void tablefile_cb(void *arg, const struct tablefile_result *);
 
 struct tablefile *tablefile_new(struct worker *, const struct table_kind *, const char *path, tablefile_cb *, void *arg);
 void tablefile_free(struct tablefile *); /* NULL is fine; a job under way ends without its callback */
+/* Of the table, as the running Kamailio wants it; 0: not known, so the one that the file has stays if it may be wanted. */
+void tablefile_set_version(struct tablefile *, int version);
 /* Read; `lock`: take the lock first, and make what is missing (Kamailio does not start without it). */
 void tablefile_load(struct tablefile *, bool lock);
 /*

@@ -149,14 +149,23 @@ find_domain(const struct deciding *c)
 	return NULL;
 }
 
+/* As with domains it is the IPBX that has to be theirs. */
+static bool
+is_their_did(const struct deciding *c, const struct rt_row *did)
+{
+	const struct rt_row *ipbx = c->out->auth.success ? rt_data_find(c->d, RT_IPBXS, did->v[DID_IPBX].i) : NULL;
+
+	return ipbx == NULL || is_theirs(c, ipbx->v[IPBX_TENANT].s);
+}
+
 static bool
 take_did(void *arg, const struct rt_row *did)
 {
 	const struct deciding *c = arg;
 	char name[192];
 
-	if (!is_theirs(c, did->v[DID_TENANT].s)) {
-		SAY(c->env, 1, "%s: not of tenant %s", deciding_name(did, name), c->out->auth.tenant_uuid);
+	if (!is_their_did(c, did)) {
+		SAY(c->env, 1, "%s: its IPBX is not of tenant %s", deciding_name(did, name), c->out->auth.tenant_uuid);
 		return false;
 	}
 	return true;
@@ -187,7 +196,7 @@ why_not_did(const struct deciding *c, const struct rt_row *did)
 	rt_index_did(c->d->index, c->to_number.s, c->to_number.len, take_wanted, &w);
 	if (!w.matches)
 		return "it does not match";
-	return is_theirs(c, did->v[DID_TENANT].s) ? "another one is before it" : NULL; /* that was said */
+	return is_their_did(c, did) ? "another one is before it" : NULL; /* that was said */
 }
 
 static void
@@ -283,19 +292,16 @@ set_credentials(struct rt_decision *out)
 	out->realm = best->realm;
 }
 
+/* What is in it, its readers have. */
 static void
 say_answer(const struct deciding *c)
 {
 	const struct rt_decision *out = c->out;
-	size_t i;
 
-	SAY(c->env, 0, "8 answer: %s", out->n == 0 ? "not found" : out->parallel ? "parallel" : "serial");
-	for (i = 0; i < out->n; i++) {
-		const struct rt_route *r = &out->routes[i];
-
-		SAY(c->env, 1, "route %zu: %s From %s To %s%s%s", i + 1, r->dst_uri, r->from_uri, r->to_uri,
-		    r->auth_username != NULL ? ", with credentials" : "", r->dead ? ", known to be dead" : "");
-	}
+	if (out->n == 0)
+		SAY(c->env, 0, "8 answer: not found");
+	else
+		SAY(c->env, 0, "8 answer: %zu %s, %s", out->n, out->n == 1 ? "route" : "routes", out->parallel ? "parallel" : "serial");
 }
 
 void

@@ -182,6 +182,10 @@ load(struct reading *r, const char *text, size_t len)
 		tell(r, r->pairs != NULL ? r->here : "", what);
 		return NULL;
 	}
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* editors put it there */
+		text += 3;
+		len -= 3;
+	}
 	if (is_too_deep(r, text, len))
 		return NULL;
 	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);

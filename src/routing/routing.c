@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/jsonx.h"
@@ -111,8 +112,12 @@ add_message(void *arg, const char *path, const char *text)
 
 	if (m->v == NULL)
 		m->v = json_array();
-	if (m->count++ >= MESSAGES_MAX)
+	if (m->count++ > MESSAGES_MAX)
 		return;
+	if (m->count > MESSAGES_MAX) {
+		path = "";
+		text = "and more: c4ctl routing check FILE lists them";
+	}
 	o = json_object();
 	jsonx_set_text(o, "path", path);
 	jsonx_set_text(o, "text", text);
@@ -162,7 +167,7 @@ put_all(struct task *t)
 static void
 refuse_empty(struct task *t)
 {
-	if (t->err != 0 || (t->kind != K_FILE && t->kind != K_KV) || t->base == NULL || rt_data_count(t->base) == 0 ||
+	if (t->fresh == NULL || (t->kind != K_FILE && t->kind != K_KV) || t->base == NULL || rt_data_count(t->base) == 0 ||
 	    rt_data_count(t->fresh) > 0)
 		return;
 	add_message(&t->messages, "", "it holds not a single row; the data that is there stays. To really empty it, take routing.file and "
@@ -180,24 +185,36 @@ parse_text(struct task *t)
 	t->text = NULL;
 }
 
+/* A pipe or a device would never end, or never begin. */
+static int
+read_regular(struct task *t)
+{
+	struct stat st;
+
+	if (stat(t->path, &st) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	return file_read(t->path, RT_DOCUMENT_MAX, &t->text, &t->len);
+}
+
 static void
 read_file(struct task *t)
 {
 	struct file_stamp now;
+	char text[160];
 
 	t->err = file_stamp(t->path, &now);
 	if (t->err == 0 && file_stamp_same(&now, &t->stamp)) {
 		t->same_file = true;
 		return;
 	}
-	if (t->err == 0) {
-		t->stamp = now; /* taken first: what changes meanwhile is read again the next time */
-		t->err = file_read(t->path, RT_DOCUMENT_MAX, &t->text, &t->len);
-	}
+	if (t->err == 0)
+		t->err = read_regular(t);
+	/* Taken first: what changes meanwhile is read again the next time, and so is what could not be read now. */
+	t->stamp = t->err == 0 || t->err == -EFBIG ? now : (struct file_stamp){ 0 };
 	if (t->err != 0) {
-		char text[160];
-
-		snprintf(text, sizeof text, "cannot be read: %s", strerror(-t->err));
+		snprintf(text, sizeof text, "cannot be read: %s", t->err == -EINVAL ? "it is no regular file" : strerror(-t->err));
 		add_message(&t->messages, "", text);
 		return;
 	}

@@ -165,11 +165,14 @@ hides_control(const char *s)
 	return false;
 }
 
+/* Blanks are fine among the digits of a user, which is written anew. */
 static bool
 breaks(const char *s)
 {
+	const char *user = s + scheme_len(s), *at = strchr(s, '@');
+
 	for (; *s != '\0'; s++)
-		if (kind[(unsigned char)*s] & BREAKS)
+		if ((kind[(unsigned char)*s] & BREAKS) && !(*s == ' ' && s >= user && at != NULL && s < at))
 			return true;
 	return false;
 }

@@ -54,6 +54,8 @@ show_value(struct buf *why, const struct rt_column *c, const json_t *json)
 		value_show(why, json_string_value(json));
 	else if (json_is_integer(json) && !(c->flags & RT_SECRET))
 		buf_printf(why, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+	else if (json_is_real(json) && !(c->flags & RT_SECRET))
+		buf_printf(why, "%#g", json_real_value(json));
 	else
 		buf_puts(why, kinds[json_typeof(json)]);
 }

@@ -171,7 +171,9 @@ world_start(void)
 		sim_fail("c4d does not start");
 		return;
 	}
-	deps = (struct target_deps){ c4d.loop, c4d.worker, c4d.platform, c4d.store, false, on_target, NULL };
+	deps = (struct target_deps){
+		.loop = c4d.loop, .worker = c4d.worker, .platform = c4d.platform, .store = c4d.store, .event = on_target,
+	};
 	c4d.hosts = xcalloc(c4d.conf->n_kamailios, sizeof *c4d.hosts);
 	for (i = 0; i < c4d.conf->n_kamailios; i++)
 		if (kamhost_new(&c4d.hosts[c4d.n_hosts++], &deps, c4d.conf->kamailios[i]) != 0)

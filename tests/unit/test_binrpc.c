@@ -429,6 +429,8 @@ bodies(void **state)
 		{ "bytes in a struct", BYTES("\x03\x25k\0\x16x\x06\x83"), "{k=<x> <>}" },
 		{ "doubles", BYTES("\x22\x05\xdc\x42\xff\xff\xff\xff\x02"),
 		    "1500/1000 -1/1000 0/1000" },
+		{ "doubles that need more than 32 bits", BYTES("\x62\x01\xa1\xfe\xca\x63\x58\x92\x08\xff\xff\xff\xff\xff\xff\xff\xfe"),
+		    "1795276039000/1000 -2/1000" },
 		{ "nameless members", BYTES("\x03\x10\x01\x04\x10\x02\x03\x83\x84\x00\x83"),
 		    "{1 [2 {}] 0}" },
 		{ "an array with a name",
@@ -447,7 +449,7 @@ bodies(void **state)
 		    "'a' 0" },
 
 		{ "int of five bytes", BYTES("\x50\1\2\3\4\5"), NULL },
-		{ "double of five bytes", BYTES("\x52\1\2\3\4\5"), NULL },
+		{ "double of nine bytes", BYTES("\x92\x09\1\2\3\4\5\6\7\x08\x09"), NULL },
 		{ "int cut", BYTES("\x20\x01"), NULL },
 		{ "text without NUL",
 		    BYTES("\x31"

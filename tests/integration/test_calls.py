@@ -1,0 +1,216 @@
+"""Calls through both sample Kamailios (conf/kamailio), rtpengine and c4d: what the callee sees, what the caller sees, and the CDRs."""
+import re
+import time
+
+import pytest
+
+from lab import until
+from lab.platform import Platform, Sip, document
+from lab.routing import TENANT
+
+pytestmark = pytest.mark.both_kamailios
+DID = "39040123456"
+ABROAD = "33123456789"
+
+
+class Place:
+	"""The platform, with addresses of an IPBX and of two carriers that nobody plays yet, and of a stranger."""
+
+	def __init__(self, lab, consul, make_c4d):
+		self.lab = lab
+		self.pbx, self.carrier, self.second, self.stranger = (lab.ip() for _ in range(4))
+		self.doc = document(f"{self.pbx}:5060", f"{self.carrier}:5060", second=f"{self.second}:5060")
+		self.platform = Platform(lab, consul, make_c4d, self.doc).start()
+		self.sbc, self.router = self.platform.sbc.addr, self.platform.router.addr
+		self.cdrs = self.platform.cdrs
+
+	def play(self, scenario, ip, **values):
+		"""A callee."""
+		return Sip(self.lab, scenario, ip=ip, port=5060, **{"qop": "", **values})
+
+	def call(self, source, number, scenario="caller", *, at=None, host=None, headers="", **values):
+		"""Ann, at an address, calls a number through the SBC."""
+		return Sip(self.lab, scenario, at or self.sbc, ip=source, port=self.lab.port(source, 5080), headers=headers,
+			**{"from": f'"Ann" <sip:100@{source}>', "to": f"sip:{number}@{host or self.sbc}", **values})
+
+	def no_media(self):
+		until(lambda: self.platform.rtp.sessions() == 0, 5, "rtpengine holds no call")
+
+
+@pytest.fixture
+def place(lab, consul, make_c4d):
+	return Place(lab, consul, make_c4d)
+
+
+def uri_of(header):
+	return re.search(r"<([^>]*)>", header)[1]
+
+
+def media_of(message):
+	return re.search(r"(?m)^c=IN IP4 (\S+)", message.body)[1]
+
+
+def callee_saw(callee, frm, to):
+	"""All requests that it received have these, and where they came from is not among their headers."""
+	for m in callee.messages():
+		assert (uri_of(m.get("From")), uri_of(m.get("To"))) == (frm, to), m
+		assert m.all("X-Forwarded-For") == [], m
+
+
+def caller_saw(caller):
+	"""All that it received has the From and To that it sent."""
+	sent = caller.messages(received=False)[0]
+	for m in caller.messages():
+		assert m.get("From") == sent.get("From") and uri_of(m.get("To")) == uri_of(sent.get("To")), m
+		assert m.cseq == 1 or "BYE" in m.name, m
+
+
+def cdr_is(cdr, caller, seconds, **more):
+	invite = caller.messages(received=False)[0]
+	want = {"tenant_uuid": TENANT, "ipbx_id": None, "carrier_trunk_id": None, "source_ip": caller.ip, "source_port": caller.port,
+		"call_id": invite.get("Call-ID"), "from_uri": uri_of(invite.get("From")), "to_uri": uri_of(invite.get("To")), **more}
+	assert {k: cdr[k] for k in want} == want, cdr
+	# whole seconds, from a second's beginning to another's
+	assert seconds - 1 <= cdr["duration"] <= seconds + 1, cdr
+
+
+def test_a_carrier_calls_a_number(place):
+	callee = place.play("callee", place.pbx)
+	caller = place.call(place.carrier, DID, hold_ms=2000).ok()
+	host = place.sbc.split(":")[0]
+	frm, to = f"sip:100@{place.carrier}", f"sip:{DID}@{host}"
+	invite = callee.got("INVITE")
+	assert invite.get("P-Asserted-Identity") == f'"Ann" <{frm}>' and invite.get("From").startswith('"Ann" <')
+	assert invite.uri == to, "the number that c4d gives is the one that is called"
+	callee_saw(callee, frm, to)
+	caller_saw(caller)
+	assert caller.names()[-2:] == ["200 INVITE", "200 BYE"] and callee.names() == ["INVITE", "ACK", "BYE"]
+	assert media_of(invite) == media_of(caller.got("200 INVITE")) == place.platform.rtp.ip
+	[cdr] = place.cdrs()
+	cdr_is(cdr, caller, 2, carrier_trunk_id=1)
+	place.no_media()
+
+
+def test_a_domain_is_called(place):
+	callee = place.play("callee", place.pbx)
+	caller = place.call(place.carrier, "bob", host="sip.fabrikam.com").ok()
+	assert callee.got("INVITE").uri == "sip:bob@sip.fabrikam.com"
+	callee_saw(callee, f"sip:100@{place.carrier}", "sip:bob@sip.fabrikam.com")
+	caller_saw(caller)
+	cdr_is(place.cdrs()[0], caller, 0, carrier_trunk_id=1)
+
+
+def test_the_callee_hangs_up(place):
+	callee = place.play("callee_hangs_up", place.pbx, hold_ms=1000)
+	caller = place.call(place.carrier, DID, "caller_waits").ok()
+	bye, invite = caller.got("BYE"), caller.messages(received=False)[0]
+	assert uri_of(bye.get("From")) == uri_of(invite.get("To")) and uri_of(bye.get("To")) == uri_of(invite.get("From"))
+	callee.got("200 BYE")
+	callee.ok_so_far()
+	cdr_is(place.cdrs()[0], caller, 1, carrier_trunk_id=1)
+	place.no_media()
+
+
+def test_the_caller_gives_up(place):
+	callee = place.play("callee_rings", place.pbx)
+	caller = place.call(place.carrier, DID, "caller_cancels").ok()
+	callee.got("CANCEL")
+	callee.got("ACK")
+	callee_saw(callee, f"sip:100@{place.carrier}", f"sip:{DID}@{place.sbc.split(':')[0]}")
+	caller_saw(caller)
+	place.no_media()
+	assert place.cdrs(0) == []
+
+
+@pytest.mark.parametrize("scenario, header", [("carrier", "Proxy-Authorization"), ("carrier401", "Authorization")])
+def test_a_carrier_wants_credentials(place, scenario, header):
+	carrier = place.play(scenario, place.carrier, realm="carrier1.example", username="carrier1", password="secret of carrier1")
+	caller = place.call(place.pbx, ABROAD, hold_ms=1000).ok()
+	first, second = carrier.got("INVITE"), carrier.got("INVITE", 1)
+	frm, to = f"sip:+100@{place.pbx}", f"sip:+{ABROAD}@{place.sbc}"
+	assert first.get(header) is None and f'username="carrier1"' in second.get(header)
+	for invite in (first, second):
+		assert invite.uri == to and invite.get("P-Asserted-Identity") == f'"Ann" <{frm}>', invite
+	callee_saw(carrier, frm, to)
+	caller_saw(caller)
+	# the caller knows nothing of it, and counts on from 1
+	assert [(m.name, m.cseq) for m in carrier.messages()] == [("INVITE", 1), ("ACK", 1), ("INVITE", 2), ("ACK", 2), ("BYE", 3)]
+	cdr_is(place.cdrs()[0], caller, 1, ipbx_id=1)
+	place.no_media()
+
+
+@pytest.mark.parametrize("first", ["dead", "503", "wrong password"])
+def test_the_second_route(place, first):
+	"""With credentials of its own; the first costs at most fr_timer."""
+	if first == "503":
+		refuses = place.play("callee_refuses", place.carrier, code="503")
+	elif first == "wrong password":
+		refuses = place.play("carrier", place.carrier, realm="carrier1.example", username="carrier1", password="another")
+	carrier = place.play("carrier", place.second, realm="carrier2.example", username="carrier2", password="secret of carrier2")
+	begin = time.monotonic()
+	caller = place.call(place.pbx, ABROAD, hold_ms=1000).ok()
+	assert time.monotonic() - begin < (8 if first == "dead" else 3)
+	if first != "dead":
+		refuses.got("INVITE")
+	frm, to = f"sip:+100@{place.pbx}", f"sip:+{ABROAD}@{place.sbc}"
+	second = carrier.got("INVITE", 1)
+	assert second.uri == to and second.get("P-Asserted-Identity") == f'"Ann" <{frm}>', second
+	assert 'realm="carrier2.example"' in second.get("Proxy-Authorization"), second
+	callee_saw(carrier, frm, to)
+	caller_saw(caller)
+	assert carrier.names() == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
+	cdr_is(place.cdrs()[0], caller, 1, ipbx_id=1)
+	place.no_media()
+
+
+def test_nobody_has_the_number(place):
+	caller = place.call(place.carrier, "39049999", "caller_refused", code="404").ok()
+	caller_saw(caller)
+	place.no_media()
+	assert place.cdrs(0) == []
+
+
+def test_c4d_goes_and_comes(place):
+	"""No Kamailio is touched meanwhile."""
+	place.play("callee", place.pbx)
+	place.call(place.carrier, DID).ok()
+	c4d = place.platform.c4d
+	c4d.proc.pause()
+	begin = time.monotonic()
+	place.call(place.carrier, DID, "caller_refused", code="500").ok()
+	assert 0.4 < time.monotonic() - begin < 3
+	c4d.proc.resume()
+	place.call(place.carrier, DID).ok()
+	c4d.stop()
+	begin = time.monotonic()
+	place.call(place.carrier, DID, "caller_refused", code="500").ok()
+	assert time.monotonic() - begin < 1
+	place.no_media()
+	c4d.start()
+	until(lambda: c4d.ctl("show", "routing").rc == 0, 5, "the routing data is served again")
+	place.call(place.carrier, DID).ok()
+	assert len(place.cdrs(3)) == 3
+
+
+def test_nobody_else_says_who_calls(place):
+	"""The IPBX's address would open the way abroad."""
+	claim = f"X-Forwarded-For: {place.pbx}:5060\n"
+	place.play("carrier", place.carrier, realm="carrier1.example", username="carrier1", password="secret of carrier1")
+	for headers in (claim, claim + claim, claim.lower(), claim.replace(":", " :", 1)):
+		place.call(place.stranger, ABROAD, "caller_refused", code="404", headers=headers).ok()
+	place.call(place.stranger, ABROAD, "caller_refused", at=place.router, code="403", headers=claim).ok()
+	place.call(place.pbx, ABROAD, headers=f"X-Forwarded-For: {place.stranger}:5060\n").ok()
+
+
+def test_no_call_has_what_another_left(place):
+	"""As many calls as the router has processes, and again by somebody who is no tenant: none has the tenant or the ids of an earlier one."""
+	place.play("callee", place.pbx, trace=False)
+	place.call(place.carrier, DID, count=40, rate=40, hold_ms=50).ok()
+	rows = place.cdrs(40)
+	assert {(r["tenant_uuid"], r["carrier_trunk_id"], r["ipbx_id"]) for r in rows} == {(TENANT, 1, None)}
+	place.call(place.pbx, DID, count=40, rate=40, hold_ms=50).ok()
+	rows = place.cdrs(80)[40:]
+	assert {(r["tenant_uuid"], r["carrier_trunk_id"], r["ipbx_id"]) for r in rows} == {(TENANT, None, 1)}
+	place.call(place.stranger, DID, count=40, rate=40, hold_ms=50).ok()
+	until(lambda: open(place.platform.router.proc.log_path, errors="replace").read().count("c4d did not take a CDR") == 40, 5, "40 CDRs of nobody")
+	assert len(place.cdrs(80)) == 80

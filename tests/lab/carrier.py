@@ -1,0 +1,127 @@
+"""A carrier's registrar (UDP) that challenges with digest, and a Kamailio that registers there (uac.cfg)."""
+import collections
+import hashlib
+import os
+import re
+import socket
+import threading
+
+from . import binrpc
+from .kamailio import Kamailio
+
+KEPT = ("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq")
+Register = collections.namedtuple("Register", "username realm contact expires right uri to")
+
+
+def md5(text):
+	return hashlib.md5(text.encode()).hexdigest()
+
+
+class Registrar:
+	"""
+	passwords: {user: password}. .seen: every REGISTER that answered a challenge; right says whether its digest was. min_expires: what is
+	shorter gets 423.
+	"""
+
+	def __init__(self, lab, passwords, realm="carrier.example", min_expires=0):
+		self.ip, self.realm, self.passwords, self.min_expires = lab.ip(), realm, dict(passwords), min_expires
+		self.port = lab.port(self.ip, 5060)
+		self.seen, self.nonce = [], os.urandom(8).hex()
+		self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		self.sock.bind((self.ip, self.port))
+		self.sock.settimeout(0.1)
+		self.ending = False
+		self.thread = threading.Thread(target=self._serve, daemon=True)
+		self.thread.start()
+		lab.cleanups.append(self.close)
+
+	@property
+	def addr(self):
+		return f"{self.ip}:{self.port}"
+
+	def right(self, user):
+		"""The Registers of this user that had the right credentials."""
+		return [r for r in self.seen if r.username == user and r.right]
+
+	def _serve(self):
+		while not self.ending:
+			try:
+				data, peer = self.sock.recvfrom(8192)
+			except socket.timeout:
+				continue
+			except OSError:
+				return
+			text = data.decode(errors="replace")
+			if text.startswith("REGISTER "):
+				self.sock.sendto(self._answer(text).encode(), peer)
+
+	def _answer(self, text):
+		lines = text.split("\r\n\r\n")[0].split("\r\n")
+		headers = {x.split(":")[0].strip().lower(): x.split(":", 1)[1].strip() for x in lines[1:] if ":" in x}
+		kept = [x for x in lines[1:] if x.split(":")[0].strip().lower() in KEPT]
+		more, status = [], "401 Unauthorized"
+		if "authorization" not in headers:
+			more = [f'WWW-Authenticate: Digest realm="{self.realm}", nonce="{self.nonce}", algorithm=MD5, qop="auth"']
+		else:
+			got = self._check(lines[0].split()[1], headers)
+			self.seen.append(got)
+			if not got.right:
+				status = "403 Forbidden"
+			elif got.expires < self.min_expires:
+				status, more = "423 Interval Too Brief", [f"Min-Expires: {self.min_expires}"]
+			else:
+				status, more = "200 OK", [f"Contact: {got.contact};expires={got.expires}"]
+		return "\r\n".join([f"SIP/2.0 {status}", *kept, *more, "Content-Length: 0", "", ""])
+
+	def _check(self, uri, headers):
+		d = {k: a or b for k, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', headers["authorization"])}
+		user = d.get("username", "")
+		ha1 = md5(f"{user}:{self.realm}:{self.passwords.get(user, '')}")
+		ha2 = md5(f"REGISTER:{d.get('uri', '')}")
+		want = md5(":".join([ha1, self.nonce, d["nc"], d["cnonce"], d["qop"], ha2]) if "qop" in d else f"{ha1}:{self.nonce}:{ha2}")
+		return Register(user, d.get("realm"), headers["contact"], int(headers.get("expires", 0)),
+			user in self.passwords and d.get("response") == want, uri, headers["to"])
+
+	def close(self):
+		self.ending = True
+		self.sock.close()
+		self.thread.join(1)
+
+
+class UacKamailio(Kamailio):
+	"""Its tables lie in .dir. gc: reg_gc_interval, 5.6's window in seconds; delta: reload_delta, 6.0's; None: the modules' defaults."""
+
+	VERSION = "id(int,auto) table_name(string) table_version(int) \n0:domain:2\n1:domain_attrs:1\n2:uacreg:{}\n"
+
+	def __init__(self, lab, name="uac", table=None, version_row=5, gc=None, delta=None, timer=1, **kw):
+		self.dir = lab.mkdir(name, "dbtext")
+		defines = {"TABLES": self.dir, "TIMER": timer}
+		super().__init__(lab, name, "uac.cfg", defines=defines, **kw)
+		if gc is not None:
+			self.defines["GC"] = gc
+		if delta is not None and self.version != "5.6":
+			self.defines["DELTA"] = delta
+		self.write("version", self.VERSION.format(version_row))
+		self.write("domain", "id(int) domain(string) did(string) last_modified(int)\n")
+		self.write("domain_attrs", "id(int,auto) did(string) name(string) type(int) value(string) last_modified(int)\n")
+		if table is not None:
+			self.write("uacreg", table)
+
+	def path(self, table):
+		return os.path.join(self.dir, table)
+
+	def write(self, table, text):
+		with open(self.path(table) + ".lab", "w", encoding="utf-8") as f:
+			f.write(text)
+		os.rename(self.path(table) + ".lab", self.path(table))
+
+	def read(self, table):
+		with open(self.path(table), encoding="utf-8") as f:
+			return f.read()
+
+	def registrations(self):
+		"""{l_uuid: {column: value}} as Kamailio dumps them."""
+		return {binrpc.get(v, "l_uuid"): dict(v) for v in self.rpc("uac.reg_dump") if isinstance(v, list)}
+
+	def domains(self):
+		return sorted(binrpc.get(v, "domain") for _, v in binrpc.get(self.rpc("domain.dump")[0], "domains"))
