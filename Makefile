@@ -21,7 +21,8 @@ endif
 B        := build/$(VARIANT)
 ALL_CPPFLAGS := -D_GNU_SOURCE -DC4D_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(shell pkg-config --cflags $(PKGS)) $(CFLAGS) $(SAN)
-ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS))
+# libm only where the compiler does not do floor() and its like itself.
+ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS)) -Wl,--as-needed -lm
 # c4d loads these when https is configured (consul/tls.c); the test's server is linked with them.
 TLS_LIBS := -lssl -lcrypto
 Q        := $(if $(V),,@)
@@ -39,6 +40,11 @@ SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o c
 SIMIN    := base config consul discovery kamailio reconcile routing rtpengine store topology
 SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))
+# Manuals and completions, made from what c4d says of itself.
+DOCS     := $(if $(filter build/%,$(B)),build,$(B))
+MAN      := $(patsubst packaging/man/%.in,$(DOCS)/man/%,$(wildcard packaging/man/*.in))
+MAN_TABLE = $(if $(filter %.yml.5,$@),keys,commands)
+COMPLETE := $(addprefix $(DOCS)/completions/,bash/c4ctl bash/c4d zsh/_c4ctl fish/c4ctl.fish fish/c4d.fish)
 
 # Another B is somebody's own: build/ stays as it is.
 all: $(if $(filter build/%,$(B)),build/c4d build/c4ctl,$(B)/c4d)
@@ -68,6 +74,19 @@ $(B)/sim/sim: $(SIMSRC) $(wildcard tests/sim/*.h include/*/*.h) $(SIMOBJ)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/sim $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(SIMSRC) $(SIMOBJ) $(ALL_LIBS)
 -include $(OBJ:.o=.d) $(UNITBIN:=.d) $(FUZZBIN:=.d)
 
+man: $(MAN)
+$(DOCS)/man/%: packaging/man/%.in packaging/man/tables.awk $(B)/c4d
+	@mkdir -p $(@D)
+	$(Q)$(B)/c4d $(MAN_TABLE) >$@.table
+	$(Q)awk -v table=$(MAN_TABLE) -v template=$< -v date="$$(LC_ALL=C date -u $(if $(SOURCE_DATE_EPOCH),-d @$(SOURCE_DATE_EPOCH)) '+%B %-d, %Y')" \
+	    -f packaging/man/tables.awk $@.table >$@.tmp
+	$(Q)mv $@.tmp $@ && rm $@.table
+completions: $(COMPLETE)
+$(DOCS)/completions/%: packaging/completion/%.in packaging/completion/core.sh packaging/completion/make.awk $(B)/c4d
+	@mkdir -p $(@D)
+	$(Q)$(B)/c4d commands | awk -f packaging/completion/make.awk - packaging/completion/core.sh $< >$@.tmp
+	$(Q)mv $@.tmp $@
+
 asan:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan build/asan/c4d
 	$(Q)ln -sf c4d build/asan/c4ctl
@@ -93,6 +112,11 @@ chaos:
 	$(Q)RUN="$(RUN)" SHORT="$(SHORT)" SEED="$(SEED)" tests/tools/chaos.sh
 deps:
 	$(Q)tests/tools/deps.sh
+# The Debian package: build/c4d_*.deb; and the proof of it on Debian 12 and 13, as root (packaging/test.sh).
+deb:
+	$(Q)packaging/deb.sh
+deb-test:
+	$(Q)packaging/test.sh
 install: all
 	install -D -m 0755 build/c4d $(DESTDIR)$(PREFIX)/sbin/c4d
 	install -d $(DESTDIR)$(PREFIX)/bin
@@ -101,5 +125,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all asan unit replay sim fuzz check it lint demo bench chaos deps install clean
+.PHONY: all man completions asan unit replay sim fuzz check it lint demo bench chaos deps deb deb-test install clean
 .SECONDARY:

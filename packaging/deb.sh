@@ -21,7 +21,7 @@ if [ -n "${1:-}" ]; then
 fi
 if ! (cd "$tree" && env -u B -u MAKEFLAGS -u MAKELEVEL -u MFLAGS DEB_BUILD_OPTIONS="parallel=$(nproc) ${DEB_BUILD_OPTIONS:-}" \
 	dpkg-buildpackage -us -uc -b) >"$tree.log" 2>&1; then
-	tail -n 40 "$tree.log" >&2
+	grep -vE "^(cc|gcc) " "$tree.log" | tail -n 25 >&2
 	echo "deb: the build failed (all of it: $tree.log)" >&2
 	exit 1
 fi

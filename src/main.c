@@ -104,6 +104,20 @@ cmd_keys(const struct options *o)
 	return EXIT_DONE;
 }
 
+/* The command table as it is, for the manual and the completions, which are made from it. */
+static int
+cmd_commands(const struct options *o)
+{
+	size_t i;
+
+	for (i = 0; i < n_commands; i++) {
+		const struct command *c = &commands[i];
+
+		printf("%s\t%s\t%s\t%s\n", c->name, c->args ? c->args : "", c->writes ? "write" : c->streams ? "stream" : "read", c->help);
+	}
+	return EXIT_DONE;
+}
+
 static int
 cmd_version(const struct options *o)
 {
@@ -122,6 +136,7 @@ static const struct verb {
 	{ "plan", "cf", false, cmd_plan },
 	{ "keys", "", false, cmd_keys },
 	{ "version", "", false, cmd_version },
+	{ "commands", "", false, cmd_commands },
 };
 
 static int

@@ -48,6 +48,7 @@ struct command {
 	control_handler *handle;
 	const struct column *columns; /* of an array of objects; NULL: `render` */
 	render_fn *render;
+	render_fn *dot, *mermaid;     /* -f dot, -f mermaid; NULL: it draws nothing */
 };
 
 extern const struct command commands[];

@@ -5,6 +5,8 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <stdio.h>
+
 #include "control/app.h"
 #include "control/command.h"
 
@@ -71,6 +73,8 @@ bool show_next_kv(const struct app *, size_t *i, const struct kv **, char used_b
 json_t *show_registrar_status(const struct app *, json_t *problems, json_t *reminders);
 /* Adds to what is wrong: what, and what to do. */
 void show_problem(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
+/* The same of what is worse, and stands before the others: calls suffer from it, or will. */
+void show_failure(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
 void show_routing_status(const struct app *, json_t *problems);
 void show_silent_nodes(const struct app *, const struct kamhost *, json_t *problems);
 /* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
@@ -80,9 +84,14 @@ bool show_target_wanted(const char *only, const char *name);
 
 /* The client: `c4ctl ...`. Returns the exit status. */
 int c4ctl_main(int argc, char **argv);
-/* Rendering, render.c */
+/* `watch` on a terminal, watch_screen.c: until q, Ctrl-C or a signal to end. */
+int watch_screen(const char *socket, bool colour);
+/*
+ * Rendering, render.c. Where to, and whether in colour; NULL: to standard output.
+ */
+void render_to(FILE *, bool colour);
 void render_table(const struct column *, const json_t *rows, int64_t now_ms);
 render_fn render_status, render_topology, render_why, render_history, render_config, render_messages, render_lines, render_event,
-    render_diff, render_done, render_routing, render_routing_load, render_explain;
+    render_diff, render_done, render_routing, render_routing_load, render_explain, render_dot, render_mermaid;
 
 #endif

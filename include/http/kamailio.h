@@ -6,6 +6,7 @@
 #ifndef HTTP_KAMAILIO_H
 #define HTTP_KAMAILIO_H
 
+#include "base/histogram.h"
 #include "http/httpd.h"
 #include "routing/password.h"
 
@@ -17,6 +18,7 @@ struct kamapi_view {
 	uint64_t auths, authenticated;        /* of /auth */
 	uint64_t cdrs;                        /* of /cdr, stored */
 	uint64_t refused;                     /* 4xx, 5xx of all of them */
+	struct histogram took;                /* of decisions: from the whole request to the answer */
 };
 
 MUST_USE int kamapi_new(struct kamapi **out, struct loop *, struct worker *);

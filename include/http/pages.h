@@ -3,6 +3,7 @@
  *
  *   GET /status                            204 while the daemon runs
  *   GET /health                            {status: "ok"|"degraded"|"failing", generation, problems: [TEXT]}; 503 when failing
+ *   GET /metrics                           http/metrics.h
  *   GET /v1/topology                       what `c4ctl -f json show topology` says
  *   GET /res_discovery_consul/check_eid    ?expected_eid=: 200 when a registration of this c4d has this endpoint id, 404 when
  *   GET /consul_check                      none has, 400 without the parameter; for Consul's check of the type `eid`

@@ -35,6 +35,13 @@ struct kam_events {
 	void (*down)(void *arg, int err, const char *why); /* why: for people */
 };
 
+/* Faults of the calls of one method, with one code, since the start. */
+struct kam_fault {
+	const char *what; /* the method */
+	int code;
+	uint64_t count;
+};
+
 typedef void kam_cb(void *arg, int err, const struct binrpc_msg *msg);
 
 /* addr: "unix:/path" or "tcp:IP:PORT" (IPv6 in brackets). -EINVAL when it is neither. */
@@ -45,6 +52,9 @@ void kam_start(struct kam *);
 bool kam_is_up(const struct kam *);
 const struct kam_ident *kam_ident(const struct kam *); /* of the last connection; empty texts before */
 const char *kam_addr(const struct kam *);
+/* The i'th of them; false: no more. Of further ones than KAM_FAULTS_MAX the last counts all, with the code 0. */
+#define KAM_FAULTS_MAX 32
+bool kam_fault(const struct kam *, size_t i, struct kam_fault *out);
 /* `body` from binrpc_begin(); kam copies it. `what` is a constant for logs: the method's name. */
 void kam_call(struct kam *, const char *what, const struct buf *body, kam_cb *, void *arg);
 /* As kam_call(), for a reply that may be large: its msg is as binrpc_open() makes it. A fault's is decoded as ever. */

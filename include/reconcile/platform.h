@@ -12,6 +12,8 @@
 #include "topology/judge.h"
 #include "topology/topo.h"
 
+#define PLATFORM_SEEN 32
+
 struct platform;
 
 typedef void platform_changed_cb(void *arg);
@@ -75,6 +77,7 @@ void platform_set_own(struct platform *, const char *kamailio, const struct topo
 struct topo *platform_now(const struct platform *);     /* current snapshot, not referenced for you */
 uint64_t platform_generation(const struct platform *);
 int64_t platform_seen_ms(const struct platform *);      /* wall clock of the current generation */
+int64_t platform_seen_at(const struct platform *, uint64_t generation); /* of one of the last PLATFORM_SEEN; 0: not known */
 const struct judge *platform_judge(const struct platform *, const char *service);
 const struct conf *platform_root_conf(const struct platform *); /* all of it */
 const struct conf_service *platform_conf(const struct platform *, const char *service);

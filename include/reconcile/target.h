@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/loop.h"
 #include "base/worker.h"
 #include "config/conf.h"
@@ -32,6 +33,7 @@ struct target_view {
 	const char *last_error;     /* "" */
 	int64_t since_ms;           /* wall clock, of the state */
 	int64_t window_ms;          /* until Kamailio takes the next reload; 0: open */
+	const struct histogram *propagation; /* of its generations since c4d runs: seen -> verified; lent */
 };
 
 /* One step between desired and actual; texts are lent for the call. */

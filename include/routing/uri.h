@@ -29,8 +29,8 @@ bool rt_uri_is_ipv6(const char *s, size_t len); /* without brackets */
 /* A user without its %XX; not longer. `out` holds user.len bytes. */
 size_t rt_uri_unescape(struct rt_slice user, char *out);
 /*
- * NULL: what we make of it is well-formed. Else why not: characters that would end the URI in its header (white space, quotes, angle brackets, their
- * like, also as %0d), or a host that is none. A From without a user is used as it is, hence must be well-formed itself; a To without one only
+ * NULL: what we make of it is well-formed. Else why not: characters that would end the URI in its header (white space but for blanks in a user,
+ * quotes, angle brackets, their like, also as %0d), or a host that is none. A From without a user is used as it is, hence must be well-formed itself; a To without one only
  * matches nothing.
  */
 enum rt_uri_role { RT_URI_FROM, RT_URI_TO };

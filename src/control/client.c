@@ -13,12 +13,13 @@
 #include "base/jsonx.h"
 #include "base/text.h"
 #include "config/conf.h"
+#include "control/client.h"
 #include "control/control.h"
 
 #define DEFAULT_SOCKET "/run/c4d/control.sock"
 #define REPLY_TIMEOUT_S 20
 
-enum format { FORMAT_PLAIN, FORMAT_JSON, FORMAT_JSONL };
+enum format { FORMAT_PLAIN, FORMAT_JSON, FORMAT_JSONL, FORMAT_DOT, FORMAT_MERMAID };
 
 struct client {
 	const char *socket;
@@ -38,8 +39,8 @@ help_line(const char *line)
 	printf("%s\n", line);
 }
 
-static int64_t
-wall_ms(void)
+int64_t
+client_wall_ms(void)
 {
 	struct timespec ts;
 
@@ -47,15 +48,15 @@ wall_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int
-connect_to(const char *path)
+int
+client_connect(const char *path, int timeout_s, char *error, size_t size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
+	struct timeval tv = { timeout_s, 0 };
 	int fd, err;
 
 	if (strlen(path) >= sizeof sun.sun_path) {
-		fprintf(stderr, "c4ctl: the socket's path is too long: %s\n", path);
+		snprintf(error, size, "the socket's path is too long: %s", path);
 		return -1;
 	}
 	strcpy(sun.sun_path, path);
@@ -67,7 +68,7 @@ connect_to(const char *path)
 	err = errno;
 	if (fd >= 0)
 		close(fd);
-	fprintf(stderr, "c4ctl: cannot reach c4d at %s: %s (%s)\n", path, strerror(err),
+	snprintf(error, size, "cannot reach c4d at %s: %s (%s)", path, strerror(err),
 	    err == EACCES ? "are you in the control group?" :
 	    err == ENOENT || err == ECONNREFUSED ? "c4d is not running; or name its control.socket with -s" : "it hangs, or is overloaded (see its log)");
 	return -1;
@@ -79,13 +80,15 @@ show(const struct client *c, const struct command *cmd, const json_t *data)
 	const json_t *row;
 	size_t i;
 
-	if (c->format == FORMAT_PLAIN) {
+	if (c->format == FORMAT_DOT || c->format == FORMAT_MERMAID) {
+		(c->format == FORMAT_DOT ? cmd->dot : cmd->mermaid)(data, client_wall_ms());
+	} else if (c->format == FORMAT_PLAIN) {
 		if (cmd->columns != NULL)
-			render_table(cmd->columns, data, wall_ms());
+			render_table(cmd->columns, data, client_wall_ms());
 		else if (cmd->render != NULL)
-			cmd->render(data, wall_ms());
+			cmd->render(data, client_wall_ms());
 		else if (jsonx_get_text(data, "done"))
-			render_done(data, wall_ms());
+			render_done(data, client_wall_ms());
 	} else if (c->format == FORMAT_JSONL && json_is_array(data)) {
 		json_array_foreach(data, i, row) {
 			json_dumpf(row, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -197,12 +200,65 @@ run_local(const struct client *c, const struct command *cmd, int argc, char **ar
 	return rc;
 }
 
+bool
+client_send(int fd, const char *command, json_t *args, const char *payload, size_t len)
+{
+	json_t *req = json_pack("{s:i,s:s,s:o}", "v", CONTROL_VERSION, "cmd", command, "args", args ? args : json_array());
+	char *text;
+	bool sent;
+
+	if (payload != NULL)
+		json_object_set_new(req, "payload", json_integer((json_int_t)len));
+	text = json_dumps(req, JSON_COMPACT);
+	json_decref(req);
+	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1) && send_all(fd, payload, len);
+	free(text);
+	return sent;
+}
+
+json_t *
+client_ask(const char *path, const char *command, int timeout_s, char *error, size_t size)
+{
+	struct timeval tv = { timeout_s, 0 };
+	int fd = client_connect(path, timeout_s, error, size);
+	json_t *data = NULL, *o = NULL;
+	char *line = NULL;
+	size_t cap = 0;
+	bool ended = false;
+	FILE *in;
+
+	if (fd < 0)
+		return NULL;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	in = client_send(fd, command, NULL, NULL, 0) ? fdopen(fd, "r") : NULL;
+	while (in != NULL && !ended && getline(&line, &cap, in) > 0) {
+		o = json_loads(line, 0, NULL);
+		if (json_object_get(o, "data") != NULL) {
+			json_decref(data);
+			data = json_incref(json_object_get(o, "data"));
+		}
+		ended = json_object_get(o, "exit") != NULL;
+		json_decref(o);
+	}
+	if (!ended) {
+		json_decref(data);
+		data = NULL;
+		snprintf(error, size, "c4d at %s does not answer: it hangs, or is stopping (see its log)", path);
+	}
+	free(line);
+	if (in != NULL)
+		fclose(in);
+	else
+		close(fd);
+	return data;
+}
+
 static int
 request(const struct client *c, const struct command *cmd, int argc, char **argv)
 {
 	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
-	json_t *req, *args;
-	char *text, *payload = NULL;
+	char *payload = NULL, error[320];
+	json_t *args;
 	size_t len = 0;
 	int fd, i;
 	bool sent;
@@ -212,23 +268,18 @@ request(const struct client *c, const struct command *cmd, int argc, char **argv
 		if (payload == NULL)
 			return EXIT_NO;
 	}
-	fd = connect_to(c->socket);
+	fd = client_connect(c->socket, REPLY_TIMEOUT_S, error, sizeof error);
 	if (fd < 0) {
+		fprintf(stderr, "c4ctl: %s\n", error);
 		free(payload);
 		return EXIT_UNREACHABLE;
 	}
 	args = json_array();
 	for (i = 0; i < argc; i++)
 		json_array_append_new(args, jsonx_text(argv[i]));
-	req = json_pack("{s:i,s:s,s:o}", "v", CONTROL_VERSION, "cmd", cmd->name, "args", args);
-	if (payload != NULL)
-		json_object_set_new(req, "payload", json_integer((json_int_t)len));
-	text = json_dumps(req, JSON_COMPACT);
-	json_decref(req);
 	if (!cmd->streams)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-	sent = send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1) && send_all(fd, payload, len);
-	free(text);
+	sent = client_send(fd, cmd->name, args, payload, len);
 	free(payload);
 	/* Who is refused at once has an answer waiting all the same. */
 	if (!sent && errno != EPIPE && errno != ECONNRESET) {
@@ -253,7 +304,7 @@ usage(const char *why)
 static bool
 parse_format(const char *s, enum format *out)
 {
-	static const char *const names[] = { "plain", "json", "jsonl" };
+	static const char *const names[] = { "plain", "json", "jsonl", "dot", "mermaid" };
 	size_t i;
 
 	for (i = 0; s != NULL && i < NELEM(names); i++)
@@ -262,6 +313,25 @@ parse_format(const char *s, enum format *out)
 			return true;
 		}
 	return false;
+}
+
+/* On a terminal that knows colours, unless NO_COLOR says otherwise (no-color.org). */
+static bool
+wants_colour(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+/* A stream that people look at. */
+static bool
+wants_screen(const struct client *c, const struct command *cmd)
+{
+	const char *term = getenv("TERM");
+
+	return strcmp(cmd->name, "watch") == 0 && c->format == FORMAT_PLAIN && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) &&
+	    term != NULL && strcmp(term, "dumb") != 0;
 }
 
 int
@@ -279,7 +349,7 @@ c4ctl_main(int argc, char **argv)
 			c.socket = argv[++i];
 		} else if (strcmp(argv[i], "-f") == 0) {
 			if (!parse_format(i + 1 < argc ? argv[++i] : NULL, &c.format))
-				return usage("-f takes plain, json or jsonl");
+				return usage("-f takes plain, json or jsonl; show topology also takes dot and mermaid");
 		} else if (strncmp(argv[i], "-w", 2) == 0) {
 			c.watch_s = argv[i][2] ? (int)strtol(argv[i] + 2, &end, 10) : 2;
 			if (c.watch_s < 1 || (argv[i][2] && *end))
@@ -312,6 +382,13 @@ c4ctl_main(int argc, char **argv)
 		snprintf(error, sizeof error, "usage: c4ctl %s%s%s", cmd->name, cmd->args ? " " : "", cmd->args ? cmd->args : "");
 		return usage(error);
 	}
+	if ((c.format == FORMAT_DOT && cmd->dot == NULL) || (c.format == FORMAT_MERMAID && cmd->mermaid == NULL)) {
+		snprintf(error, sizeof error, "-f dot and -f mermaid draw show topology; %s takes plain, json or jsonl", cmd->name);
+		return usage(error);
+	}
+	if (wants_screen(&c, cmd))
+		return watch_screen(c.socket, wants_colour());
+	render_to(NULL, wants_colour());
 	do {
 		if (c.watch_s && c.format == FORMAT_PLAIN && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[2J", stdout);

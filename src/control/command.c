@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "control/control.h"
+#include "control/metrics.h"
 
 static const struct column services_columns[] = {
 	{ "SERVICE", "service", COLUMN_TEXT }, { "UP", "up", COLUMN_NUMBER }, { "DISABLED", "disabled", COLUMN_NUMBER },
@@ -81,7 +82,8 @@ const struct command commands[] = {
 	{ .name = "status", .handle = ctl_status, .render = render_status,
 	    .help = "is all well, and if not, what to do" },
 	{ .name = "show topology", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_topology, .render = render_topology,
-	    .help = "services, instances and where they are in force" },
+	    .dot = render_dot, .mermaid = render_mermaid,
+	    .help = "services, instances, where in force; -f dot draws" },
 	{ .name = "show services", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_services, .columns = services_columns,
 	    .help = "counts, guards and the age of the evidence" },
 	{ .name = "show instances", .args = "[SERVICE]", .max_args = 1, .handle = ctl_show_instances, .columns = instances_columns,
@@ -122,6 +124,8 @@ const struct command commands[] = {
 	    .help = "generations: what changed, why, and when in force" },
 	{ .name = "show config", .args = "[PREFIX]", .max_args = 1, .handle = ctl_show_config, .render = render_config,
 	    .help = "effective values and where they come from" },
+	{ .name = "show metrics", .args = "[PREFIX]", .max_args = 1, .handle = ctl_show_metrics, .render = render_metrics,
+	    .help = "what GET /metrics says" },
 	{ .name = "history", .args = "[SERVICE]", .max_args = 1, .handle = ctl_history, .render = render_history,
 	    .help = "the same as show history" },
 	{ .name = "diff", .args = "[TARGET]", .max_args = 1, .handle = ctl_diff, .render = render_diff,
@@ -244,6 +248,7 @@ command_usage(void (*line)(const char *))
 	size_t i;
 
 	line("usage: c4ctl [-s SOCKET] [-f plain|json|jsonl] [-w[SECONDS]] COMMAND");
+	line("       c4ctl [-s SOCKET] -f dot|mermaid show topology [SERVICE]");
 	for (i = 0; i < n_commands; i++) {
 		char head[64];
 

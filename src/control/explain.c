@@ -6,7 +6,7 @@
 #include "base/jsonx.h"
 #include "control/control.h"
 #include "routing/request.h"
-#include "wrap.h"
+#include "render_int.h"
 
 static void
 on_line(void *arg, int level, const char *text)
@@ -35,16 +35,48 @@ route_json(const struct rt_route *route)
 	return o;
 }
 
+static const struct {
+	const char *option, *key;
+} words[] = {
+	{ "--from", "from_uri" }, { "--to", "to_uri" }, { "--source", "source_ip" }, { "--domain", "domain" },
+	{ "--username", "username" }, { "--name", "from_name" },
+};
+
+/* How many arguments the option at i takes up, with its value; 0: it is none of ours, or its value is missing. */
+static size_t
+option_size(const struct control_req *r, size_t i)
+{
+	const char *word = control_arg(r, i);
+	size_t k, len;
+
+	if (strcmp(word, "--auth") == 0)
+		return 1;
+	for (k = 0; k < NELEM(words); k++) {
+		len = strlen(words[k].option);
+		if (strncmp(word, words[k].option, len) == 0 && word[len] == '=')
+			return 1;
+		if (strcmp(word, words[k].option) == 0)
+			return i + 1 < control_n_args(r) ? 2 : 0;
+	}
+	return 0;
+}
+
+/* A word that would be passed over would make it the explanation of another call. NULL: none. */
+static const char *
+strange_word(const struct control_req *r)
+{
+	size_t i, size;
+
+	for (i = 0; i < control_n_args(r); i += size)
+		if ((size = option_size(r, i)) == 0)
+			return control_arg(r, i);
+	return NULL;
+}
+
 /* The words of the command as the body that Kamailio would send, so that they meet the same rules. */
 static char *
 body_of(const struct control_req *r)
 {
-	static const struct {
-		const char *option, *key;
-	} words[] = {
-		{ "--from", "from_uri" }, { "--to", "to_uri" }, { "--source", "source_ip" }, { "--domain", "domain" },
-		{ "--username", "username" }, { "--name", "from_name" },
-	};
 	json_t *o = json_object();
 	char *text;
 	size_t i;
@@ -90,8 +122,13 @@ ctl_route_explain(struct control_req *r)
 	char *body, *why;
 	bool found;
 
+	if (strange_word(r) != NULL) {
+		control_end(r, EXIT_USAGE, "\"%s\" is no option of route explain, or has no value; there are --from URI --to URI --source IP "
+		    "--name NAME --domain NAME --username NAME --auth", strange_word(r));
+		return;
+	}
 	if (control_option(r, 0, "--from") == NULL || control_option(r, 0, "--to") == NULL) {
-		control_end(r, EXIT_USAGE, "usage: c4ctl route explain --from URI --to URI [--source IP] [--auth] [--username NAME] [--domain NAME]");
+		control_end(r, EXIT_USAGE, "usage: c4ctl route explain --from URI --to URI [--source IP] [--name NAME] [--auth] [--username NAME] [--domain NAME]");
 		return;
 	}
 	if (data == NULL) {
@@ -127,13 +164,17 @@ render_explain(const json_t *data, int64_t now_ms)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(json_object_get(data, "steps"), i, v)
-		printf("%s%s\n", json_integer_value(json_object_get(v, "level")) > 0 ? "    " : "", jsonx_get_text(v, "text"));
+	json_array_foreach(json_object_get(data, "steps"), i, v) {
+		const char *text = jsonx_get_text(v, "text");
+		size_t own = strspn(text, " ");
+
+		render_wrapped(text + own, own + (json_integer_value(json_object_get(v, "level")) > 0 ? 4 : 0), false);
+	}
 	json_array_foreach(json_object_get(data, "routes"), i, v) {
-		printf("%s %zu: %s%s\n", strcmp(jsonx_get_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
+		fprintf(render_out(), "%s %zu: %s%s\n", strcmp(jsonx_get_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
 		    jsonx_get_text(v, "dst_uri"), json_is_true(json_object_get(v, "dead")) ? "  (known not to answer: tried last)" : "");
-		printf("    From: %s\n    To:   %s\n", jsonx_get_text(v, "from"), jsonx_get_text(v, "to"));
+		fprintf(render_out(), "    From: %s\n    To:   %s\n", jsonx_get_text(v, "from"), jsonx_get_text(v, "to"));
 		if (jsonx_get_text(v, "auth_username") != NULL)
-			printf("    as %s at %s\n", jsonx_get_text(v, "auth_username"), jsonx_get_text(v, "realm"));
+			fprintf(render_out(), "    as %s at %s\n", jsonx_get_text(v, "auth_username"), jsonx_get_text(v, "realm"));
 	}
 }

@@ -10,7 +10,7 @@
 #include "base/jsonx.h"
 #include "base/text.h"
 #include "control/control.h"
-#include "wrap.h"
+#include "render_int.h"
 
 #define WIDTH 80
 #define COLUMNS_MAX 16
@@ -33,8 +33,8 @@ parse_time(const char *s)
 }
 
 /* "0.4s" "12s" "3m20s" "5h10m" "12d": the two largest units. */
-static void
-age_text(const char *iso, int64_t now_ms, char *out, size_t size)
+void
+render_age(const char *iso, int64_t now_ms, char *out, size_t size)
 {
 	int64_t then = parse_time(iso), s, ms = now_ms - then;
 
@@ -58,24 +58,24 @@ age_text(const char *iso, int64_t now_ms, char *out, size_t size)
 }
 
 /* "12s ago", "never" */
-static void
-ago_text(const char *iso, int64_t now_ms, char *out, size_t size)
+void
+render_ago(const char *iso, int64_t now_ms, char *out, size_t size)
 {
-	age_text(iso, now_ms, out, size);
+	render_age(iso, now_ms, out, size);
 	if (parse_time(iso) != 0)
 		snprintf(out + strlen(out), size - strlen(out), " ago");
 }
 
-static const char *
-text(const json_t *o, const char *key)
+const char *
+render_text(const json_t *o, const char *key)
 {
 	const char *s = jsonx_get_text(o, key);
 
 	return s ? s : "";
 }
 
-static int64_t
-num(const json_t *o, const char *key)
+int64_t
+render_num(const json_t *o, const char *key)
 {
 	return json_integer_value(json_object_get(o, key));
 }
@@ -83,9 +83,9 @@ num(const json_t *o, const char *key)
 static void
 address_text(const json_t *o, char *out, size_t size)
 {
-	bool v6 = strchr(text(o, "address"), ':') != NULL;
+	bool v6 = strchr(render_text(o, "address"), ':') != NULL;
 
-	snprintf(out, size, "%s%.50s%s:%" PRId64, v6 ? "[" : "", text(o, "address"), v6 ? "]" : "", num(o, "port"));
+	snprintf(out, size, "%s%.50s%s:%" PRId64, v6 ? "[" : "", render_text(o, "address"), v6 ? "]" : "", render_num(o, "port"));
 }
 
 static void
@@ -95,7 +95,7 @@ cell(const struct column *c, const json_t *row, int64_t now_ms, char *out)
 	size_t i, len = 0;
 
 	if (c->kind == COLUMN_AGE) {
-		age_text(json_string_value(v), now_ms, out, CELL);
+		render_age(json_string_value(v), now_ms, out, CELL);
 	} else if (json_is_array(v)) {
 		out[0] = '\0';
 		json_array_foreach(v, i, item)
@@ -113,30 +113,115 @@ cell(const struct column *c, const json_t *row, int64_t now_ms, char *out)
 	}
 }
 
-/* Long text under its row, indented and wrapped. */
-void
-print_wrapped(const char *s, size_t indent)
-{
-	while (*s) {
-		size_t room = WIDTH - indent, len = strlen(s), cut = len;
+static FILE *out_file; /* NULL: standard output */
+static bool coloured;
 
-		if (len > room) {
-			for (cut = room; cut > room / 2 && s[cut] != ' '; cut--)
+void
+render_to(FILE *out, bool colour)
+{
+	out_file = out;
+	coloured = colour;
+}
+
+FILE *
+render_out(void)
+{
+	return out_file != NULL ? out_file : stdout;
+}
+
+const char *
+render_colour(enum render_colour c)
+{
+	static const char *const codes[] = { "\033[0m", "\033[32m", "\033[33m", "\033[31m" };
+
+	return coloured ? codes[c] : "";
+}
+
+/* Of the words that say how something is. */
+static enum render_colour
+colour_of(const char *word)
+{
+	static const struct {
+		const char *word;
+		enum render_colour colour;
+	} words[] = {
+		{ "up", COLOUR_GREEN }, { "converged", COLOUR_GREEN }, { "active", COLOUR_GREEN }, { "passing", COLOUR_GREEN },
+		{ "registered", COLOUR_GREEN }, { "listed", COLOUR_GREEN }, { "complete", COLOUR_GREEN }, { "ok", COLOUR_GREEN },
+		{ "held", COLOUR_YELLOW }, { "pending", COLOUR_YELLOW }, { "window", COLOUR_YELLOW }, { "disabled", COLOUR_YELLOW },
+		{ "suppressed", COLOUR_YELLOW }, { "draining", COLOUR_YELLOW }, { "maintenance", COLOUR_YELLOW },
+		{ "waiting", COLOUR_YELLOW }, { "leaving", COLOUR_YELLOW }, { "warning", COLOUR_YELLOW }, { "partial", COLOUR_YELLOW },
+		{ "inactive", COLOUR_YELLOW }, { "absence", COLOUR_YELLOW },
+		{ "failed", COLOUR_RED }, { "failing", COLOUR_RED }, { "unreachable", COLOUR_RED }, { "critical", COLOUR_RED },
+		{ "error", COLOUR_RED }, { "nothing", COLOUR_RED },
+	};
+	size_t i;
+
+	for (i = 0; coloured && i < NELEM(words); i++)
+		if (strcmp(word, words[i].word) == 0)
+			return words[i].colour;
+	return COLOUR_NONE;
+}
+
+const char *
+render_tint(const char *word, char out[RENDER_TINT])
+{
+	enum render_colour c = colour_of(word);
+
+	if (c == COLOUR_NONE)
+		return word;
+	snprintf(out, RENDER_TINT, "%s%s%s", render_colour(c), word, render_colour(COLOUR_NONE));
+	return out;
+}
+
+/* Of `s`, how many bytes stand in `room` columns: what turns a colour on takes none. */
+static size_t
+fitting(const char *s, size_t room)
+{
+	size_t i = 0, used = 0;
+
+	while (s[i]) {
+		if (s[i] == '\033' && strchr(s + i, 'm') != NULL) {
+			i = (size_t)(strchr(s + i, 'm') - s) + 1;
+			continue;
+		}
+		if (used++ == room)
+			break;
+		i++;
+	}
+	return i;
+}
+
+size_t
+render_wrapped(const char *s, size_t indent, bool dry)
+{
+	size_t lines = 0;
+
+	for (; *s; lines++) {
+		size_t room = WIDTH - indent, end = fitting(s, room), cut = end;
+
+		if (s[end] != '\0') {
+			for (; cut > fitting(s, room / 2) && s[cut] != ' '; cut--)
 				;
 			if (s[cut] != ' ')
-				cut = room;
+				cut = end;
 		}
-		printf("%*s%.*s\n", (int)indent, "", (int)cut, s);
+		if (!dry)
+			fprintf(render_out(), "%*s%.*s\n", (int)indent, "", (int)cut, s);
 		s += cut;
 		while (*s == ' ')
 			s++;
 	}
+	return lines;
 }
 
-static void say(size_t indent, const char *fmt, ...) PRINTF(2, 3);
-
 static void
-say(size_t indent, const char *fmt, ...)
+print_wrapped(const char *s, size_t indent)
+{
+	render_wrapped(s, indent, false);
+}
+
+void
+render_say(size_t indent, const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
@@ -190,25 +275,38 @@ print_below(const struct column *columns, size_t n, const bool *below, const jso
 	size_t i, len = 0;
 
 	for (i = 0; i < n; i++)
-		if (below[i] && text(row, columns[i].key)[0] && len < sizeof line)
+		if (below[i] && render_text(row, columns[i].key)[0] && len < sizeof line)
 			len += (size_t)snprintf(line + len, sizeof line - len, "%s%s %.200s", len ? ", " : "", columns[i].key,
-			    text(row, columns[i].key));
+			    render_text(row, columns[i].key));
 	print_wrapped(line, 4);
 	for (i = n; columns[i].key != NULL; i++) {
-		const char *s = text(row, columns[i].key);
+		const char *s = render_text(row, columns[i].key);
 
 		snprintf(more, sizeof more, "%.*s%s", BELOW_MAX, s, strlen(s) > BELOW_MAX ? " ... (-f json has all)" : "");
 		print_wrapped(more, 4);
 	}
 }
 
+static bool
+tells_state(const char *key)
+{
+	static const char *const keys[] = { "state", "status", "desired", "actual", "agent", "catalog", "dns", "evidence" };
+	size_t i;
+
+	for (i = 0; i < NELEM(keys); i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 print_cell(const struct column *c, const char *s, size_t width, bool last)
 {
-	if (c->kind == COLUMN_NUMBER)
-		printf("%*.*s%c", (int)width, (int)width, s, last ? '\n' : ' ');
-	else
-		printf("%-*.*s%c", last ? 0 : (int)width, (int)width, s, last ? '\n' : ' ');
+	enum render_colour colour = tells_state(c->key) ? colour_of(s) : COLOUR_NONE;
+	const char *on = colour != COLOUR_NONE ? render_colour(colour) : "", *off = *on ? render_colour(COLOUR_NONE) : "";
+	int pad = last ? 0 : (int)width;
+
+	fprintf(render_out(), "%s%*.*s%s%c", on, c->kind == COLUMN_NUMBER ? (int)width : -pad, (int)width, s, off, last ? '\n' : ' ');
 }
 
 void
@@ -229,7 +327,7 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 		total += width[n] + 1;
 	}
 	if (json_array_size(rows) == 0) {
-		printf("(none)\n");
+		fprintf(render_out(), "(none)\n");
 		return;
 	}
 	total -= hide_empty(columns, n, rows, total, hidden, width);
@@ -264,93 +362,17 @@ render_table(const struct column *columns, const json_t *rows, int64_t now_ms)
 }
 
 /* ", 1 suppressed, 2 draining": what is rare is shown when it is there. */
-static const char *
-out_text(const json_t *o, char *out, size_t size)
+const char *
+render_out_text(const json_t *o, char *out, size_t size)
 {
 	static const char *const states[] = { "suppressed", "draining" };
 	size_t i, len = 0;
 
 	out[0] = '\0';
 	for (i = 0; i < NELEM(states); i++)
-		if (num(o, states[i]) > 0 && len < size)
-			len += (size_t)snprintf(out + len, size - len, ", %" PRId64 " %s", num(o, states[i]), states[i]);
+		if (render_num(o, states[i]) > 0 && len < size)
+			len += (size_t)snprintf(out + len, size - len, ", %" PRId64 " %s", render_num(o, states[i]), states[i]);
 	return out;
-}
-
-/* "2 adds, 1 removes, " of strategy: incremental. */
-static const char *
-steps_text(const json_t *o, char *out, size_t size)
-{
-	out[0] = '\0';
-	if (num(o, "adds") + num(o, "removes") > 0)
-		snprintf(out, size, "%" PRId64 " adds, %" PRId64 " removes, ", num(o, "adds"), num(o, "removes"));
-	return out;
-}
-
-/* "2 registered, 1 maintenance": those that there are. */
-static void
-print_registrations(const json_t *o)
-{
-	static const char *const states[] = { "registered", "maintenance", "waiting", "pending", "failed", "unreachable", "leaving" };
-	char line[256];
-	const char *before = ": ";
-	size_t i, len;
-
-	if (num(o, "count") == 0)
-		return;
-	len = (size_t)snprintf(line, sizeof line, "registers  %" PRId64, num(o, "count"));
-	for (i = 0; i < NELEM(states); i++) {
-		if (num(o, states[i]) == 0)
-			continue;
-		len += (size_t)snprintf(line + len, sizeof line - len, "%s%" PRId64 " %s", before, num(o, states[i]), states[i]);
-		before = ", ";
-	}
-	print_wrapped(line, 0);
-}
-
-void
-render_status(const json_t *o, int64_t now_ms)
-{
-	const json_t *services = json_object_get(o, "services"), *targets = json_object_get(o, "targets");
-	const json_t *store = json_object_get(o, "store"), *problems = json_object_get(o, "problems"), *v;
-	char up[32], changed[32], proof[32], out[64];
-	size_t i;
-
-	age_text(text(o, "started"), now_ms, up, sizeof up);
-	ago_text(text(o, "changed"), now_ms, changed, sizeof changed);
-	ago_text(text(o, "last_proof"), now_ms, proof, sizeof proof);
-	if (json_array_size(problems) == 0)
-		printf("c4d %s: all is well\n", text(o, "version"));
-	else
-		printf("c4d %s: %zu problem%s\n", text(o, "version"), json_array_size(problems),
-		    json_array_size(problems) == 1 ? "" : "s");
-	json_array_foreach(problems, i, v) {
-		say(0, "! %s", text(v, "problem"));
-		say(2, "-> %s", text(v, "hint"));
-	}
-	json_array_foreach(json_object_get(o, "reminders"), i, v) {
-		say(0, "* %s", text(v, "problem"));
-		say(2, "-> %s", text(v, "hint"));
-	}
-	say(0, "running    %s, pid %" PRId64 ", generation %" PRId64 " (%s)", up, num(o, "pid"), num(o, "generation"),
-	    changed);
-	say(0, "services   %" PRId64 ": %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s; last proof from DNS %s",
-	    num(services, "count"), num(services, "up"), num(services, "disabled"), num(services, "held"),
-	    out_text(services, out, sizeof out), proof);
-	say(0, "targets    %" PRId64 " converged, %" PRId64 " pending, %" PRId64 " window, %" PRId64
-	    " unreachable, %" PRId64 " failed",
-	    num(targets, "converged"), num(targets, "pending"), num(targets, "window"), num(targets, "unreachable"),
-	    num(targets, "failed"));
-	json_array_foreach(json_object_get(o, "kamailio"), i, v) {
-		if (json_is_true(json_object_get(v, "up")))
-			say(0, "kamailio   %s: %.30s, %" PRId64 " reloads, %s%" PRId64 " set_states", text(v, "name"),
-			    text(v, "version"), num(v, "reloads"), steps_text(v, out, sizeof out), num(v, "set_states"));
-		else
-			say(0, "kamailio   %s: not reachable", text(v, "name"));
-	}
-	print_registrations(json_object_get(o, "registrations"));
-	printf("store      %s, %" PRId64 " commits, %" PRId64 "K used\n", text(store, "state"), num(store, "commits"),
-	    num(store, "used_bytes") / 1024);
 }
 
 void
@@ -358,26 +380,26 @@ render_topology(const json_t *o, int64_t now_ms)
 {
 	const json_t *s, *i;
 	size_t a, b;
-	char age[32], addr[80], changed[32], out[64];
+	char age[32], addr[80], changed[32], out[64], tint[RENDER_TINT];
 
-	ago_text(text(o, "changed"), now_ms, changed, sizeof changed);
-	printf("generation %" PRId64 ", %s\n", num(o, "generation"), changed);
+	render_ago(render_text(o, "changed"), now_ms, changed, sizeof changed);
+	fprintf(render_out(), "generation %" PRId64 ", %s\n", render_num(o, "generation"), changed);
 	json_array_foreach(json_object_get(o, "services"), a, s) {
-		ago_text(text(s, "proof"), now_ms, age, sizeof age);
-		say(0, "%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s%s  (proof %s)", text(s, "service"),
-		    num(s, "up"), num(s, "disabled"), num(s, "held"), out_text(s, out, sizeof out), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
+		render_ago(render_text(s, "proof"), now_ms, age, sizeof age);
+		render_say(0, "%s  %" PRId64 " up, %" PRId64 " disabled, %" PRId64 " held%s%s  (proof %s)", render_text(s, "service"),
+		    render_num(s, "up"), render_num(s, "disabled"), render_num(s, "held"), render_out_text(s, out, sizeof out), json_is_true(json_object_get(s, "frozen")) ? ", frozen" : "",
 		    age);
-		if (text(s, "note")[0])
-			print_wrapped(text(s, "note"), 4);
+		if (render_text(s, "note")[0])
+			print_wrapped(render_text(s, "note"), 4);
 		json_array_foreach(json_object_get(s, "instances"), b, i) {
-			age_text(text(i, "since"), now_ms, age, sizeof age);
+			render_age(render_text(i, "since"), now_ms, age, sizeof age);
 			address_text(i, addr, sizeof addr);
-			say(2, "|- %-24s %s%s%s  weight %" PRId64 "  %s", addr, text(i, "state"), text(i, "guard")[0] ? ":" : "",
-			    text(i, "guard"), num(i, "weight"), age);
+			render_say(2, "|- %-24s %s%s%s  weight %" PRId64 "  %s", addr, render_tint(render_text(i, "state"), tint), render_text(i, "guard")[0] ? ":" : "",
+			    render_text(i, "guard"), render_num(i, "weight"), age);
 		}
 		json_array_foreach(json_object_get(s, "targets"), b, i)
-			say(2, "`> %-24s %s generation %" PRId64, text(i, "target"), text(i, "state"),
-			    num(i, "applied_generation"));
+			render_say(2, "`> %-24s %s generation %" PRId64, render_text(i, "target"), render_tint(render_text(i, "state"), tint),
+			    render_num(i, "applied_generation"));
 	}
 }
 
@@ -387,9 +409,9 @@ print_change(const json_t *ch, size_t indent)
 	char line[512], addr[80];
 
 	address_text(ch, addr, sizeof addr);
-	snprintf(line, sizeof line, "%s %s %s -> %s%s%s", text(ch, "service"), addr,
-	    text(ch, "from")[0] ? text(ch, "from") : "new", text(ch, "to")[0] ? text(ch, "to") : "removed",
-	    text(ch, "guard")[0] ? ":" : "", text(ch, "guard"));
+	snprintf(line, sizeof line, "%s %s %s -> %s%s%s", render_text(ch, "service"), addr,
+	    render_text(ch, "from")[0] ? render_text(ch, "from") : "new", render_text(ch, "to")[0] ? render_text(ch, "to") : "removed",
+	    render_text(ch, "guard")[0] ? ":" : "", render_text(ch, "guard"));
 	print_wrapped(line, indent);
 }
 
@@ -409,7 +431,7 @@ gap_text(const json_t *o, const char *key, char out[32])
 {
 	out[0] = '\0';
 	if (json_is_integer(json_object_get(o, key)))
-		snprintf(out, 32, " (%+" PRId64 "ms)", num(o, key));
+		snprintf(out, 32, " (%+" PRId64 "ms)", render_num(o, key));
 	return out;
 }
 
@@ -421,30 +443,30 @@ render_history(const json_t *rows, int64_t now_ms)
 	char line[256], age[32], when[16], gap[32];
 
 	if (json_array_size(rows) == 0)
-		printf("(none)\n");
+		fprintf(render_out(), "(none)\n");
 	json_array_foreach(rows, i, g) {
 		const json_t *changes = json_object_get(g, "changes");
-		int64_t committed = parse_time(text(g, "committed"));
+		int64_t committed = parse_time(render_text(g, "committed"));
 
-		ago_text(text(g, "seen"), now_ms, age, sizeof age);
-		printf("generation %" PRId64 "  %s (%s)\n", num(g, "generation"), text(g, "seen"), age);
-		print_wrapped(text(g, "cause"), 2);
+		render_ago(render_text(g, "seen"), now_ms, age, sizeof age);
+		fprintf(render_out(), "generation %" PRId64 "  %s (%s)\n", render_num(g, "generation"), render_text(g, "seen"), age);
+		print_wrapped(render_text(g, "cause"), 2);
 		json_array_foreach(changes, k, v) {
 			if (k == 10) {
-				printf("  ... and %zu more (-f json shows all)\n", json_array_size(changes) - k);
+				fprintf(render_out(), "  ... and %zu more (-f json shows all)\n", json_array_size(changes) - k);
 				break;
 			}
 			print_change(v, 2);
 		}
 		if (committed > 0)
-			say(2, "committed %s%s", clock_text(text(g, "committed"), when), gap_text(g, "seen_to_committed_ms", gap));
+			render_say(2, "committed %s%s", clock_text(render_text(g, "committed"), when), gap_text(g, "seen_to_committed_ms", gap));
 		json_array_foreach(json_object_get(g, "targets"), k, v) {
-			bool applied = text(v, "applied")[0], verified = text(v, "verified")[0];
+			bool applied = render_text(v, "applied")[0], verified = render_text(v, "verified")[0];
 
-			len = (size_t)snprintf(line, sizeof line, "%s %s%s%s", text(v, "target"), applied ? "applied " : "not applied",
-			    clock_text(text(v, "applied"), when), gap_text(v, "seen_to_applied_ms", gap));
+			len = (size_t)snprintf(line, sizeof line, "%s %s%s%s", render_text(v, "target"), applied ? "applied " : "not applied",
+			    clock_text(render_text(v, "applied"), when), gap_text(v, "seen_to_applied_ms", gap));
 			if (applied && verified && len < sizeof line)
-				snprintf(line + len, sizeof line - len, ", verified %s%s", clock_text(text(v, "verified"), when),
+				snprintf(line + len, sizeof line - len, ", verified %s%s", clock_text(render_text(v, "verified"), when),
 				    gap_text(v, "applied_to_verified_ms", gap));
 			print_wrapped(line, 2);
 		}
@@ -465,25 +487,25 @@ print_reasons(const json_t *i)
 	char in[32], addr[80];
 
 	if (flap != NULL) {
-		text_format_duration((num(flap, "reuse_in_ms") + 999) / 1000 * 1000, in, sizeof in);
-		if (json_is_true(json_object_get(flap, "damped")) && text(flap, "kept_in")[0])
-			say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 "): it takes calls all the same: %s",
-			    num(flap, "goings"), num(i, "penalty"), num(flap, "suppress"), text(flap, "kept_in"));
+		text_format_duration((render_num(flap, "reuse_in_ms") + 999) / 1000 * 1000, in, sizeof in);
+		if (json_is_true(json_object_get(flap, "damped")) && render_text(flap, "kept_in")[0])
+			render_say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 "): it takes calls all the same: %s",
+			    render_num(flap, "goings"), render_num(i, "penalty"), render_num(flap, "suppress"), render_text(flap, "kept_in"));
 		else if (json_is_true(json_object_get(flap, "damped")))
-			say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 ", in again below %" PRId64
-			    ", in about %s; at once: c4ctl approve %s)", num(flap, "goings"), num(i, "penalty"), num(flap, "suppress"),
-			    num(flap, "reuse"), in, text(i, "service"));
+			render_say(2, "flapped %" PRId64 " times; penalty %" PRId64 " (suppressed at %" PRId64 ", in again below %" PRId64
+			    ", in about %s; at once: c4ctl approve %s)", render_num(flap, "goings"), render_num(i, "penalty"), render_num(flap, "suppress"),
+			    render_num(flap, "reuse"), in, render_text(i, "service"));
 		else
-			say(2, "went %" PRId64 " times lately; penalty %" PRId64 " (suppressed at %" PRId64 ")", num(flap, "goings"),
-			    num(i, "penalty"), num(flap, "suppress"));
+			render_say(2, "went %" PRId64 " times lately; penalty %" PRId64 " (suppressed at %" PRId64 ")", render_num(flap, "goings"),
+			    render_num(i, "penalty"), render_num(flap, "suppress"));
 	}
 	if (drain != NULL) {
 		address_text(i, addr, sizeof addr);
-		say(2, "drained by %s since %s: no new calls; established ones may take %s%s. It ends by: c4ctl undrain %s",
-		    text(drain, "by"), text(drain, "since"), text(drain, "until")[0] ? "until " : "as long as they need",
-		    text(drain, "until"), addr);
-	} else if (strcmp(text(i, "guard"), "tag") == 0) {
-		say(2, "drained by its tag at Consul: no new calls, established ones go on, until the tag is gone");
+		render_say(2, "drained by %s since %s: no new calls; established ones may take %s%s. It ends by: c4ctl undrain %s",
+		    render_text(drain, "by"), render_text(drain, "since"), render_text(drain, "until")[0] ? "until " : "as long as they need",
+		    render_text(drain, "until"), addr);
+	} else if (strcmp(render_text(i, "guard"), "tag") == 0) {
+		render_say(2, "drained by its tag at Consul: no new calls, established ones go on, until the tag is gone");
 	}
 }
 
@@ -491,11 +513,11 @@ print_reasons(const json_t *i)
 static void
 print_registration(const json_t *v)
 {
-	say(2, "registered by this c4d as %s (id %s, service %s): %s; at the agent %s, at the catalog %s, in DNS %s",
-	    text(v, "registration"), text(v, "id"), text(v, "service"), text(v, "state"),
-	    text(v, "agent")[0] ? text(v, "agent") : "not there", text(v, "catalog"), text(v, "dns"));
-	print_wrapped(text(v, "why"), 4);
-	print_wrapped(text(v, "note"), 4);
+	render_say(2, "registered by this c4d as %s (id %s, service %s): %s; at the agent %s, at the catalog %s, in DNS %s",
+	    render_text(v, "registration"), render_text(v, "id"), render_text(v, "service"), render_text(v, "state"),
+	    render_text(v, "agent")[0] ? render_text(v, "agent") : "not there", render_text(v, "catalog"), render_text(v, "dns"));
+	print_wrapped(render_text(v, "why"), 4);
+	print_wrapped(render_text(v, "note"), 4);
 }
 
 void
@@ -503,42 +525,42 @@ render_why(const json_t *o, int64_t now_ms)
 {
 	const json_t *i, *v, *g;
 	size_t a, b;
-	char age[32], line[640], hold[32], missing[32];
+	char age[32], line[640], hold[32], missing[32], tint[RENDER_TINT];
 
 	json_array_foreach(json_object_get(o, "instances"), a, i) {
-		const char *state = text(i, "state"), *guard = text(i, "guard");
+		const char *state = render_text(i, "state"), *guard = render_text(i, "guard");
 
-		ago_text(text(i, "since"), now_ms, age, sizeof age);
-		say(0, "%s of service %s is %s%s%s since %s (%s), weight %" PRId64, text(o, "address"),
-		    text(i, "service"), state, guard[0] ? ":" : "", guard, text(i, "since"), age, num(i, "weight"));
-		text_format_duration(num(i, "missing_ms"), missing, sizeof missing);
+		render_ago(render_text(i, "since"), now_ms, age, sizeof age);
+		render_say(0, "%s of service %s is %s%s%s since %s (%s), weight %" PRId64, render_text(o, "address"),
+		    render_text(i, "service"), render_tint(state, tint), guard[0] ? ":" : "", guard, render_text(i, "since"), age, render_num(i, "weight"));
+		text_format_duration(render_num(i, "missing_ms"), missing, sizeof missing);
 		json_array_foreach(json_object_get(i, "listed_by"), b, v) {
-			ago_text(text(v, "proof"), now_ms, age, sizeof age);
-			say(2, "listed by %s, last proof %s", text(v, "name"), age);
+			render_ago(render_text(v, "proof"), now_ms, age, sizeof age);
+			render_say(2, "listed by %s, last proof %s", render_text(v, "name"), age);
 		}
 		json_array_foreach(json_object_get(i, "not_listed_by"), b, v) {
-			snprintf(line, sizeof line, "not listed by %s: last round %s (%s)", text(v, "name"), text(v, "evidence"),
-			    text(v, "why"));
+			snprintf(line, sizeof line, "not listed by %s: last round %s (%s)", render_text(v, "name"), render_text(v, "evidence"),
+			    render_text(v, "why"));
 			print_wrapped(line, 2);
 		}
-		if (strcmp(text(i, "source"), "store") == 0)
+		if (strcmp(render_text(i, "source"), "store") == 0)
 			print_wrapped("known from the store: DNS has not spoken of it since c4d started", 2);
-		if (strcmp(text(i, "source"), "adopted") == 0)
+		if (strcmp(render_text(i, "source"), "adopted") == 0)
 			print_wrapped("adopted as it was found in Kamailio or its list file; only evidence takes it out", 2);
 		if (strcmp(guard, "shrink") == 0) {
-			text_format_duration(num(i, "shrink_hold_ms"), hold, sizeof hold);
+			text_format_duration(render_num(i, "shrink_hold_ms"), hold, sizeof hold);
 			snprintf(line, sizeof line, "missing for %s; held because too many left at once, until %s or: c4ctl approve %s", missing,
-			    hold, text(i, "service"));
+			    hold, render_text(i, "service"));
 			print_wrapped(line, 2);
 		} else if (strcmp(guard, "empty") == 0) {
 			snprintf(line, sizeof line, "missing for %s; held because fewer than min_instances would be left. "
-			    "If it is really gone: c4ctl approve %s", missing, text(i, "service"));
+			    "If it is really gone: c4ctl approve %s", missing, render_text(i, "service"));
 			print_wrapped(line, 2);
 		} else if (strcmp(guard, "hold") == 0) {
-			snprintf(line, sizeof line, "missing for %s; the service is frozen: c4ctl release %s", missing, text(i, "service"));
+			snprintf(line, sizeof line, "missing for %s; the service is frozen: c4ctl release %s", missing, render_text(i, "service"));
 			print_wrapped(line, 2);
 		} else if (strcmp(state, "disabled") == 0) {
-			text_format_duration(num(i, "remove_hold_ms"), hold, sizeof hold);
+			text_format_duration(render_num(i, "remove_hold_ms"), hold, sizeof hold);
 			if (stays_out(i))
 				snprintf(line, sizeof line, "out for %s; when DNS lists it again it takes no calls yet:", missing);
 			else
@@ -549,10 +571,10 @@ render_why(const json_t *o, int64_t now_ms)
 		print_reasons(i);
 	}
 	if (json_array_size(json_object_get(o, "instances")) == 0)
-		say(0, "%s is no instance now", text(o, "address"));
+		render_say(0, "%s is no instance now", render_text(o, "address"));
 	json_array_foreach(json_object_get(o, "destinations"), a, v)
-		say(2, "in %s as %s: desired %s, Kamailio says %s", text(v, "target"), text(v, "uri"),
-		    text(v, "desired")[0] ? text(v, "desired") : "nothing", text(v, "actual")[0] ? text(v, "actual") : "not there");
+		render_say(2, "in %s as %s: desired %s, Kamailio says %s", render_text(v, "target"), render_text(v, "uri"),
+		    render_text(v, "desired")[0] ? render_text(v, "desired") : "nothing", render_text(v, "actual")[0] ? render_text(v, "actual") : "not there");
 	json_array_foreach(json_object_get(o, "registrations"), a, v)
 		print_registration(v);
 	json_array_foreach(json_object_get(o, "history"), a, g) {
@@ -560,11 +582,11 @@ render_why(const json_t *o, int64_t now_ms)
 
 		json_array_foreach(json_object_get(g, "changes"), b, ch) {
 			address_text(ch, line, sizeof line);
-			if (strcmp(line, text(o, "address")) != 0)
+			if (strcmp(line, render_text(o, "address")) != 0)
 				continue;
-			snprintf(line, sizeof line, "%s generation %" PRId64 ": %s -> %s%s%s, by %s", text(g, "seen"), num(g, "generation"),
-			    text(ch, "from")[0] ? text(ch, "from") : "new", text(ch, "to")[0] ? text(ch, "to") : "removed",
-			    text(ch, "guard")[0] ? ":" : "", text(ch, "guard"), text(g, "cause"));
+			snprintf(line, sizeof line, "%s generation %" PRId64 ": %s -> %s%s%s, by %s", render_text(g, "seen"), render_num(g, "generation"),
+			    render_text(ch, "from")[0] ? render_text(ch, "from") : "new", render_text(ch, "to")[0] ? render_text(ch, "to") : "removed",
+			    render_text(ch, "guard")[0] ? ":" : "", render_text(ch, "guard"), render_text(g, "cause"));
 			print_wrapped(line, 2);
 		}
 	}
@@ -577,7 +599,7 @@ render_config(const json_t *rows, int64_t now_ms)
 	size_t i;
 
 	json_array_foreach(rows, i, v)
-		say(0, "%s: %s  (%s)", text(v, "key"), text(v, "value"), text(v, "origin"));
+		render_say(0, "%s: %s  (%s)", render_text(v, "key"), render_text(v, "value"), render_text(v, "origin"));
 }
 
 void
@@ -587,7 +609,7 @@ render_messages(const json_t *rows, int64_t now_ms)
 	size_t i;
 
 	json_array_foreach(rows, i, v)
-		printf("%s\n", json_string_value(v));
+		fprintf(render_out(), "%s\n", json_string_value(v));
 }
 
 /* As they are: texts, or objects on a line each. */
@@ -599,24 +621,28 @@ render_lines(const json_t *rows, int64_t now_ms)
 
 	json_array_foreach(rows, i, v) {
 		if (json_is_string(v))
-			fwrite(json_string_value(v), 1, json_string_length(v), stdout);
+			fwrite(json_string_value(v), 1, json_string_length(v), render_out());
 		else
-			json_dumpf(v, stdout, JSON_COMPACT);
-		putchar('\n');
+			json_dumpf(v, render_out(), JSON_COMPACT);
+		fputc('\n', render_out());
 	}
 }
 
 void
 render_done(const json_t *o, int64_t now_ms)
 {
-	say(0, "%s %s", text(o, text(o, "service")[0] ? "service" : "registration"), text(o, "done"));
+	render_say(0, "%s %s", render_text(o, render_text(o, "service")[0] ? "service" : "registration"), render_text(o, "done"));
 }
 
 void
 render_event(const json_t *o, int64_t now_ms)
 {
-	printf("%s %-7s %s: %s\n", text(o, "time"), text(o, "level"), text(o, "subsystem"), text(o, "text"));
-	fflush(stdout);
+	const char *level = render_text(o, "level");
+	char tint[RENDER_TINT];
+
+	fprintf(render_out(), "%s %s%*s %s: %s\n", render_text(o, "time"), render_tint(level, tint), strlen(level) < 7 ? 7 - (int)strlen(level) : 0,
+	    "", render_text(o, "subsystem"), render_text(o, "text"));
+	fflush(render_out());
 }
 
 void
@@ -628,7 +654,7 @@ render_diff(const json_t *rows, int64_t now_ms)
 	};
 
 	if (json_array_size(rows) == 0)
-		printf("no difference\n");
+		fprintf(render_out(), "no difference\n");
 	else
 		render_table(columns, rows, now_ms);
 }

@@ -6,7 +6,7 @@
 
 #include "base/jsonx.h"
 #include "control/control.h"
-#include "wrap.h"
+#include "render_int.h"
 
 static json_t *
 show_counts(const struct rt_data *data)
@@ -98,7 +98,7 @@ on_loaded(void *arg, int err, const json_t *messages)
 	else if (err == -ECANCELED)
 		control_end(r, EXIT_UNREACHABLE, "c4d is stopping; nothing was changed");
 	else
-		control_end(r, EXIT_NO, "it could not be stored: %s; nothing was changed", strerror(-err));
+		control_end(r, EXIT_NO, "it could not be stored: %s; nothing was changed. Is there room below %s?", strerror(-err), a->conf->state);
 }
 
 void
@@ -203,7 +203,8 @@ show_routing_status(const struct app *a, json_t *problems)
 		show_problem(problems, "c4ctl show routing lists what is wrong; mend it there", "routing data: %s; the last good data is served",
 		    v.why);
 	if (routing_data(a->routing) != NULL && !v.stored)
-		show_problem(problems, "see the store's trouble", "routing data: what is served is not stored; a restart reads it anew");
+		show_problem(problems, "make room below `state`: a file is stored again by itself within a minute",
+		    "routing data: what is served is not stored");
 	if (c.failing)
 		show_problem(problems, "make room on the disk, raise store_size, or lower routing.cdr.max or routing.cdr.keep",
 		    "CDRs: they can't be stored, and are refused (503); so far %llu", (unsigned long long)c.refused);
@@ -223,19 +224,28 @@ print_rows(const json_t *rows)
 	const json_t *v;
 
 	json_object_foreach((json_t *)(uintptr_t)rows, key, v)
-		printf("  %-24s %10" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
+		fprintf(render_out(), "  %-24s %10" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
 }
 
 static void
 print_errors(const json_t *errors)
 {
-	const char *path;
+	const char *path, *text;
 	const json_t *e;
+	char *line;
 	size_t i;
 
 	json_array_foreach(errors, i, e) {
-		path = jsonx_get_text(e, "path");
-		printf("%s%s%s\n", path, path != NULL && *path ? ": " : "", jsonx_get_text(e, "text"));
+		path = render_text(e, "path");
+		text = render_text(e, "text");
+		line = xasprintf("%s%s%s", path, *path ? ": " : "", text);
+		if (strlen(line) > RENDER_WIDTH && *path) {
+			fprintf(render_out(), "%s:\n", path);
+			render_wrapped(text, 4, false);
+		} else {
+			render_wrapped(line, 0, false);
+		}
+		free(line);
 	}
 }
 
@@ -248,9 +258,9 @@ render_routing_load(const json_t *data, int64_t now_ms)
 	if (rows == NULL)
 		return;
 	if (json_object_get(data, "version") != NULL)
-		printf("served: version %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(data, "version")));
+		fprintf(render_out(), "served: version %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(data, "version")));
 	else
-		printf("all is right\n");
+		fprintf(render_out(), "all is right\n");
 	print_rows(rows);
 }
 
@@ -267,24 +277,25 @@ render_routing(const json_t *data, int64_t now_ms)
 	const char *why = jsonx_get_text(data, "why"), *cdr_why = jsonx_get_text(cdr, "why");
 
 	if (json_is_true(json_object_get(data, "served")))
-		printf("version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"), jsonx_get_text(data, "source"),
+		fprintf(render_out(), "version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"), jsonx_get_text(data, "source"),
 		    jsonx_get_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
 	else
-		printf("no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
+		fprintf(render_out(), "no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
 	print_rows(json_object_get(data, "rows"));
-	printf("decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n", num(api, "routed"), num(api, "unrouted"));
-	printf("requests besides: %" JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr; %" JSON_INTEGER_FORMAT " refused\n",
+	fprintf(render_out(), "decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n", num(api, "routed"), num(api, "unrouted"));
+	fprintf(render_out(), "requests besides: %" JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr; %" JSON_INTEGER_FORMAT " refused\n",
 	    num(api, "auths"), num(api, "cdrs"), num(api, "refused"));
-	printf("CDRs: %" JSON_INTEGER_FORMAT " stored here (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT ")", num(cdr, "count"),
+	fprintf(render_out(), "CDRs: %" JSON_INTEGER_FORMAT " stored here (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT ")", num(cdr, "count"),
 	    num(cdr, "oldest"), num(cdr, "newest"));
 	if (json_is_true(json_object_get(cdr, "forwarding")))
-		printf(", %" JSON_INTEGER_FORMAT " not yet forwarded", num(cdr, "behind"));
-	printf("\n");
+		fprintf(render_out(), ", %" JSON_INTEGER_FORMAT " not yet forwarded", num(cdr, "behind"));
+	fprintf(render_out(), "\n");
 	if (cdr_why != NULL && *cdr_why)
-		printf("forwarding: %s\n", cdr_why);
+		fprintf(render_out(), "forwarding: %s\n", cdr_why);
 	if (why != NULL && *why) {
-		printf("WRONG since %s: %s\n", jsonx_get_text(data, "since"), why);
+		fprintf(render_out(), "WRONG since %s:\n", jsonx_get_text(data, "since"));
+		render_wrapped(why, 4, false);
 		print_errors(json_object_get(data, "errors"));
-		printf("The last good data is served.\n");
+		fprintf(render_out(), "The last good data is served.\n");
 	}
 }

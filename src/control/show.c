@@ -1,5 +1,6 @@
 /* What c4ctl shows, as JSON: the daemon never prints. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,19 +276,42 @@ ctl_show_config(struct control_req *r)
 
 /* ---- status ---- */
 
+/* Those with severity "failure" stand first, in the order in which they are found. */
+static void
+add_problem(json_t *problems, const char *severity, const char *hint, const char *fmt, va_list ap)
+{
+	json_t *o = json_object();
+	size_t at = json_array_size(problems);
+	char text[768];
+
+	vsnprintf(text, sizeof text, fmt, ap);
+	jsonx_set_text(o, "problem", text);
+	jsonx_set_text(o, "hint", hint);
+	jsonx_set_text(o, "severity", severity);
+	if (strcmp(severity, "failure") == 0)
+		while (at > 0 && strcmp(jsonx_get_text(json_array_get(problems, at - 1), "severity"), "failure") != 0)
+			at--;
+	json_array_insert_new(problems, at, o);
+}
+
 void
 show_problem(json_t *problems, const char *hint, const char *fmt, ...)
 {
-	json_t *o = json_object();
-	char text[768];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	add_problem(problems, "warning", hint, fmt, ap);
 	va_end(ap);
-	jsonx_set_text(o, "problem", text);
-	jsonx_set_text(o, "hint", hint);
-	json_array_append_new(problems, o);
+}
+
+void
+show_failure(json_t *problems, const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_problem(problems, "failure", hint, fmt, ap);
+	va_end(ap);
 }
 
 static void
@@ -296,6 +320,8 @@ flap_problem(const struct app *a, const char *service, const struct topo_instanc
 	char addr[TOPO_ADDR_TEXT], in[32], hint[160];
 	struct judge_flap_view f;
 
+	if (i->goings == 0 && i->penalty == 0 && i->state != TOPO_SUPPRESSED)
+		return; /* it never went, as most: no need to look it up */
 	if (!judge_flap_view(platform_judge(a->platform, service), &i->addr, loop_now_ms(a->loop), &f) ||
 	    (i->state != TOPO_SUPPRESSED && f.kept_in == NULL))
 		return;
@@ -417,7 +443,7 @@ leader_problem(json_t *list, const char *dc, int64_t since_ms)
 	char since[32];
 
 	text_format_time(since_ms, since);
-	show_problem(list, "start the servers that are down; consul operator raft list-peers -stale shows all of them",
+	show_failure(list, "start the servers that are down; consul operator raft list-peers -stale shows all of them",
 	    "Consul%s%s has no leader since %s: too few of its servers reach each other; what it lists is as it was then, and changes wait",
 	    dc[0] ? " in " : "", dc, since);
 }
@@ -463,7 +489,7 @@ status_targets(const struct app *a, json_t *list)
 
 		count[v->state]++;
 		if (v->state == TARGET_FAILED || v->state == TARGET_UNREACHABLE)
-			show_problem(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v->name,
+			show_failure(list, "tries again by itself; c4ctl diff shows what is missing", "%s %s: %s", v->name,
 			    target_state_name(v->state), v->last_error);
 		else if (v->state != TARGET_CONVERGED && late)
 			show_problem(list, "c4ctl diff; c4ctl resync", "%s is %s for long%s%s", v->name, target_state_name(v->state),
@@ -523,7 +549,7 @@ show_status(const struct app *a)
 
 	store_view(a->store, &sv);
 	if (sv.failing)
-		show_problem(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
+		show_failure(problems, "c4d goes on from memory; a restart now would begin with what was stored before", "store: failing: %s",
 		    sv.why);
 	leader_problems(a, problems);
 	for (i = 0; i < t->n; i++)
@@ -592,9 +618,17 @@ json_t *
 show_topology(const struct app *a, const char *service)
 {
 	const struct topo *t = platform_now(a->platform);
-	json_t *o = json_object(), *services = json_array();
+	json_t *o = json_object(), *services = json_array(), *kamailios = json_array();
 	size_t i, k;
 
+	for (i = 0; i < a->n_hosts; i++) {
+		json_t *host = json_object();
+
+		jsonx_set_text(host, "name", kamhost_conf(a->hosts[i])->name);
+		jsonx_set_bool(host, "up", kamhost_is_up(a->hosts[i]));
+		jsonx_set_text(host, "why", kamhost_down_why(a->hosts[i]));
+		json_array_append_new(kamailios, host);
+	}
 	for (i = 0; i < t->n; i++) {
 		const struct topo_service *s = &t->services[i];
 		json_t *so, *inst;
@@ -612,6 +646,7 @@ show_topology(const struct app *a, const char *service)
 	jsonx_set_int(o, "generation", (int64_t)t->generation);
 	jsonx_set_time(o, "changed", platform_seen_ms(a->platform));
 	json_object_set_new(o, "services", services);
+	json_object_set_new(o, "kamailio", kamailios);
 	return o;
 }
 

@@ -31,12 +31,15 @@ struct kamapi {
 	struct kamapi_view counts;
 };
 
+static const int64_t took_us[] = { 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000 };
+
 int
 kamapi_new(struct kamapi **out, struct loop *loop, struct worker *worker)
 {
 	struct kamapi *k = xcalloc(1, sizeof *k);
 	int err = passwords_new(&k->passwords, loop, worker);
 
+	histogram_init(&k->counts.took, took_us, NELEM(took_us));
 	if (err != 0) {
 		free(k);
 		return err;
@@ -164,6 +167,7 @@ kamapi_post_routing(struct httpd_req *r, void *arg)
 	const char *body;
 	json_t *keep;
 	size_t len;
+	int64_t began_us = loop_now_us(a->loop);
 
 	if (kamapi_refuses(a, r))
 		return;
@@ -184,6 +188,7 @@ kamapi_post_routing(struct httpd_req *r, void *arg)
 		k->counts.unrouted++;
 	json_decref(keep);
 	httpd_reply_buf(r, 200, &k->answer);
+	histogram_add(&k->counts.took, loop_now_us(a->loop) - began_us);
 }
 
 /* ---- /auth ---- */

@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "control/app.h"
 #include "control/control.h"
+#include "http/metrics.h"
 #include "http/openapi.h"
 #include "http/rest.h"
 #include "http/uacreg.h"
@@ -103,6 +104,7 @@ static const struct httpd_route own_routes[] = {
 	{ HTTPD_GET, "/1.0/kamailio/dbtext/uacreg", 0, uacreg_get },
 	{ HTTPD_GET, "/status", 0, get_status },
 	{ HTTPD_GET, "/health", 0, get_health },
+	{ HTTPD_GET, "/metrics", 0, metrics_get },
 	{ HTTPD_GET, "/v1/topology", 0, get_topology },
 	{ HTTPD_GET, "/res_discovery_consul/check_eid", 0, get_eid },
 	{ HTTPD_GET, "/consul_check", 0, get_eid },

@@ -89,6 +89,8 @@ struct kam {
 
 	struct kam_ident ident;
 	struct kam_ident fresh; /* of the connection that is being identified */
+	struct kam_fault faults[KAM_FAULTS_MAX];
+	size_t n_faults;
 };
 
 static void lose(struct kam *, int err, const char *fmt, ...) PRINTF(3, 4);
@@ -587,6 +589,37 @@ open_packet(struct kam *k, size_t size, const struct call *c, struct binrpc_msg 
 	return err;
 }
 
+static void
+count_fault(struct kam *k, const char *what, const struct binrpc_msg *msg)
+{
+	struct kam_fault *f = k->faults;
+	const char *reason;
+	int code;
+
+	if (!binrpc_fault(msg, &code, &reason))
+		return;
+	for (; f < k->faults + k->n_faults; f++)
+		if (f->code == code && strcmp(f->what, what) == 0)
+			break;
+	if (f == k->faults + KAM_FAULTS_MAX) {
+		f--;
+		f->what = "others";
+		f->code = 0;
+	} else if (f == k->faults + k->n_faults) {
+		k->faults[k->n_faults++] = (struct kam_fault){ .what = what, .code = code };
+	}
+	f->count++;
+}
+
+bool
+kam_fault(const struct kam *k, size_t i, struct kam_fault *out)
+{
+	if (i >= k->n_faults)
+		return false;
+	*out = k->faults[i];
+	return true;
+}
+
 /* The packet at the buffer's beginning answers the call in flight, or the stream can't be trusted. */
 static void
 take_packet(struct kam *k, size_t size)
@@ -610,6 +643,7 @@ take_packet(struct kam *k, size_t size)
 	}
 	k->flying = NULL;
 	loop_timer_stop(&k->timer);
+	count_fault(k, c->what, &msg);
 	c->cb(c->arg, 0, &msg);
 	binrpc_clear(&msg);
 	call_free(c);

@@ -50,6 +50,7 @@ struct platform {
 	size_t n;
 	struct topo *now;
 	int64_t seen_ms;
+	int64_t seen[PLATFORM_SEEN]; /* of generations, by their remainders */
 	struct own *own;
 	size_t n_own;
 	struct topo_addr *own_all;
@@ -253,7 +254,7 @@ publish(struct platform *p, const struct service *only, const char *cause, bool 
 	number(t, before);
 	p->now = t;
 	if (n > 0) {
-		p->seen_ms = t->wall_ms;
+		p->seen_ms = p->seen[t->generation % PLATFORM_SEEN] = t->wall_ms;
 		topo_diff(before, t, log_change, &left);
 		log_info("topo", "generation=%" PRIu64 " changes=%zu cause=\"%s\"", t->generation, n, cause);
 		/* the store is told before any target is */
@@ -820,6 +821,14 @@ int64_t
 platform_seen_ms(const struct platform *p)
 {
 	return p->seen_ms;
+}
+
+int64_t
+platform_seen_at(const struct platform *p, uint64_t generation)
+{
+	uint64_t now = p->now->generation;
+
+	return generation <= now && now - generation < PLATFORM_SEEN ? p->seen[generation % PLATFORM_SEEN] : 0;
 }
 
 const struct judge *

@@ -6,9 +6,14 @@
 
 #include "base/log.h"
 
+/* A change by set_state takes tens of milliseconds; a reload waits for a window of 5 or 10 s; what takes minutes was in trouble. */
+static const int64_t propagation_us[] = { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000,
+	20000000, 60000000, 300000000 };
+
 void
 target_row_init(struct target_row *r, const struct target_deps *deps)
 {
+	histogram_init(&r->propagation, propagation_us, NELEM(propagation_us));
 	r->state = TARGET_PENDING;
 	r->since_ms = loop_wall_ms(deps->loop);
 }
@@ -49,9 +54,11 @@ void
 target_row_verified(struct target_row *r, const struct target_deps *deps, uint64_t generation, uint64_t start_generation,
     int64_t applied_wall_ms)
 {
-	int64_t now = loop_wall_ms(deps->loop);
+	int64_t now = loop_wall_ms(deps->loop), seen = platform_seen_at(deps->platform, generation);
 
 	if (generation > r->recorded && deps->store != NULL && generation > start_generation) {
+		if (seen != 0)
+			histogram_add(&r->propagation, (now - seen) * 1000);
 		store_put_times(deps->store, generation, r->name, applied_wall_ms ? applied_wall_ms : now, now);
 		r->recorded = generation;
 	}
@@ -77,4 +84,5 @@ target_row_view(const struct target_row *r, const struct target_deps *deps, cons
 	v->last_error = r->error;
 	v->since_ms = r->since_ms;
 	v->window_ms = left > 0 ? left : 0;
+	v->propagation = &r->propagation;
 }

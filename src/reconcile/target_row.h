@@ -17,6 +17,7 @@ struct target_row {
 	size_t pending;
 	int64_t backoff_ms; /* monotonic; 0 none */
 	struct repairs repairs;
+	struct histogram propagation; /* from seen to verified */
 };
 
 /* Otherwise zero-initialised. */

@@ -68,7 +68,7 @@ normalize(const struct deciding *c, const struct rt_row *profile, const char *wh
 		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, number.s, number.len, space);
 		number.s = space;
 	}
-	SAY(c->env, 1, "%s %.*s -> %.*s", what, (int)user.len, user.s, (int)number.len, number.s);
+	SAY(c->env, 1, "%s %.*s -> %.*s%s", what, (int)user.len, user.s, (int)number.len, number.s, number.len == 0 ? "(nothing)" : "");
 	return number;
 }
 
@@ -227,7 +227,7 @@ find_did(struct deciding *c)
 	const struct rt_row *did = NULL, *ipbx;
 	char name[192], to[192];
 
-	SAY(c->env, 0, "5 DIDs of %.*s", (int)c->to_number.len, c->to_number.s);
+	SAY(c->env, 0, "5 DIDs of %.*s%s", (int)c->to_number.len, c->to_number.s, c->to_number.len == 0 ? "(nothing)" : "");
 	if (c->to_number.len <= RT_NUMBER_MAX)
 		did = rt_index_did(c->d->index, c->to_number.s, c->to_number.len, take_did, c);
 	if (c->env->trace != NULL)

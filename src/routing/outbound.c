@@ -279,9 +279,10 @@ deciding_outbound(struct deciding *c, bool *parallel)
 	const char *tenant = auth->success ? auth->tenant_uuid : caller != NULL ? caller->v[IPBX_TENANT].s : NULL;
 
 	*parallel = false;
-	if (tenant == NULL)
-		SAY(c->env, 0, "7 outbound: no, the caller is nobody's (not authenticated, and no IPBX has ip_fqdn %s)",
-		    is_given(c->rq->source_ip) ? c->rq->source_ip : "(no address)");
+	if (tenant == NULL && !is_given(c->rq->source_ip))
+		SAY(c->env, 0, "7 outbound: no, the caller is nobody's (neither a user name nor an address says who it is)");
+	else if (tenant == NULL)
+		SAY(c->env, 0, "7 outbound: no, the caller is nobody's (not authenticated, and no IPBX has ip_fqdn %s)", c->rq->source_ip);
 	else if (c->to_number.len == 0 || c->to_number.len > RT_NUMBER_MAX + 1)
 		SAY(c->env, 0, "7 outbound: no, there is no number to call");
 	else if (rt_index_has_rules(c->d->index, tenant))

@@ -184,6 +184,8 @@ read_flag(struct reading *r, const struct field *f, const struct flat_value *v)
 	bool *flag = place_of(r, f);
 	size_t i;
 
+	if (v->kind == FLAT_TEXT && v->len == 0)
+		return;
 	if (v->kind == FLAT_BOOL || (v->kind == FLAT_INT && (v->i == 0 || v->i == 1))) {
 		*flag = v->i == 1;
 		return;

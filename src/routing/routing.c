@@ -11,6 +11,7 @@
 #include "consul/kv.h"
 
 #define FILE_POLL_MS 1000
+#define STORE_AGAIN_MS 30000 /* what could not be stored */
 #define MESSAGES_MAX 100
 #define INFO_KEY "\xff"
 #define INFO_VERSION 1
@@ -56,6 +57,7 @@ struct task {
 	/* out */
 	int err;
 	bool same_file;
+	bool again; /* in, too: the file that is served is read once more, to be stored */
 	struct rt_data *fresh;
 	struct rt_row **cdrs;
 	size_t n_cdrs;
@@ -85,6 +87,7 @@ struct routing {
 	struct loop_timer poll;
 	struct file_stamp stamp; /* of the file that was read last, right or wrong */
 	bool polling;            /* a look at the file is queued */
+	int64_t unstored_ms;     /* monotonic: what is served could not be stored then */
 
 	struct rt_data *data;
 	uint64_t version;
@@ -205,10 +208,11 @@ read_file(struct task *t)
 	char text[160];
 
 	t->err = file_stamp(t->path, &now);
-	if (t->err == 0 && file_stamp_same(&now, &t->stamp)) {
-		t->same_file = true;
+	t->same_file = t->err == 0 && file_stamp_same(&now, &t->stamp);
+	if (t->same_file && !t->again)
 		return;
-	}
+	t->again = t->same_file;
+	t->same_file = false;
 	if (t->err == 0)
 		t->err = read_regular(t);
 	/* Taken first: what changes meanwhile is read again the next time, and so is what could not be read now. */
@@ -557,9 +561,15 @@ on_stored(void *arg, int err)
 	struct routing *r = t->r;
 	bool elsewhere = t->kind == K_FILE || t->kind == K_KV;
 
+	if (err != 0)
+		r->unstored_ms = loop_now_ms(r->loop);
+	if (err != 0 && t->again) { /* it is served, and why it is not stored has been said */
+		finish(t, 0);
+		return;
+	}
 	if (!r->gone && err != 0)
 		log_error("routing", "%s: cannot be stored: %s%s", t->who, strerror(-err),
-		    elsewhere ? "; it is served all the same, and read again after a restart" : "; nothing was changed");
+		    elsewhere ? "; it is served all the same" : "; nothing was changed");
 	if (!r->gone && (err == 0 || elsewhere)) {
 		r->stored = err == 0;
 		swap(r, t);
@@ -703,6 +713,9 @@ poll_file(void *arg)
 	r->polling = true;
 	t = task_new(r, K_FILE, r->file);
 	t->path = xstrdup(r->file);
+	t->again = r->data != NULL && !r->stored && loop_now_ms(r->loop) - r->unstored_ms >= STORE_AGAIN_MS;
+	if (t->again)
+		r->unstored_ms = loop_now_ms(r->loop);
 	enqueue(r, t);
 }
 

@@ -165,14 +165,15 @@ hides_control(const char *s)
 	return false;
 }
 
-/* Blanks are fine among the digits of a user, which is written anew. */
+/* Blanks among the digits of "sip:+39 040 123@host" do no harm: a user is written anew. */
 static bool
 breaks(const char *s)
 {
-	const char *user = s + scheme_len(s), *at = strchr(s, '@');
+	size_t scheme = scheme_len(s), i;
+	const char *at = scheme > 0 ? strchr(s, '@') : NULL;
 
-	for (; *s != '\0'; s++)
-		if ((kind[(unsigned char)*s] & BREAKS) && !(*s == ' ' && s >= user && at != NULL && s < at))
+	for (i = 0; s[i] != '\0'; i++)
+		if ((kind[(unsigned char)s[i]] & BREAKS) && (s[i] != ' ' || at == NULL || i < scheme || s + i > at))
 			return true;
 	return false;
 }

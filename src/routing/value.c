@@ -38,6 +38,15 @@ value_show(struct buf *b, const char *text)
 	buf_puts(b, shown < len ? "...\"" : "\"");
 }
 
+static void
+show_real(struct buf *why, const json_t *json)
+{
+	char *text = json_dumps(json, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+
+	buf_puts(why, text != NULL ? text : "a number");
+	free(text);
+}
+
 /* ", is ..." for the end of a message; never a secret. */
 static void
 show_value(struct buf *why, const struct rt_column *c, const json_t *json)
@@ -55,7 +64,7 @@ show_value(struct buf *why, const struct rt_column *c, const json_t *json)
 	else if (json_is_integer(json) && !(c->flags & RT_SECRET))
 		buf_printf(why, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
 	else if (json_is_real(json) && !(c->flags & RT_SECRET))
-		buf_printf(why, "%#g", json_real_value(json));
+		show_real(why, json);
 	else
 		buf_puts(why, kinds[json_typeof(json)]);
 }

@@ -1,4 +1,5 @@
 """Calls through both sample Kamailios (conf/kamailio), rtpengine and c4d: what the callee sees, what the caller sees, and the CDRs."""
+import hashlib
 import re
 import time
 
@@ -40,6 +41,11 @@ class Place:
 @pytest.fixture
 def place(lab, consul, make_c4d):
 	return Place(lab, consul, make_c4d)
+
+
+def credentials(n):
+	"""What trunk n's carrier wants."""
+	return {"realm": f"carrier{n}.example", "username": f"carrier{n}", "password": f"secret of carrier{n}"}
 
 
 def uri_of(header):
@@ -100,14 +106,32 @@ def test_a_domain_is_called(place):
 	cdr_is(place.cdrs()[0], caller, 0, carrier_trunk_id=1)
 
 
-def test_the_callee_hangs_up(place):
-	callee = place.play("callee_hangs_up", place.pbx, hold_ms=1000)
-	caller = place.call(place.carrier, DID, "caller_waits").ok()
+@pytest.mark.parametrize("callee", ["the IPBX", "a carrier with credentials"])
+def test_the_callee_hangs_up(place, callee):
+	if callee == "the IPBX":
+		callee = place.play("callee_hangs_up", place.pbx, hold_ms=1000)
+		caller = place.call(place.carrier, DID, "caller_waits").ok()
+	else:
+		callee = place.play("carrier407_hangs_up", place.carrier, hold_ms=1000, **credentials(1))
+		caller = place.call(place.pbx, ABROAD, "caller_waits").ok()
 	bye, invite = caller.got("BYE"), caller.messages(received=False)[0]
 	assert uri_of(bye.get("From")) == uri_of(invite.get("To")) and uri_of(bye.get("To")) == uri_of(invite.get("From"))
 	callee.got("200 BYE")
 	callee.ok_so_far()
-	cdr_is(place.cdrs()[0], caller, 1, carrier_trunk_id=1)
+	cdr_is(place.cdrs()[0], caller, 1, **({"carrier_trunk_id": 1} if caller.ip == place.carrier else {"ipbx_id": 1}))
+	place.no_media()
+
+
+def test_a_second_invite_in_the_call(place):
+	"""From and To, the CSeq that a challenge moved, and the media hold in it too."""
+	carrier = place.play("carrier407_again", place.carrier, **credentials(1))
+	caller = place.call(place.pbx, ABROAD, "caller_again", hold_ms=1000).ok()
+	again = carrier.got("INVITE", 2)
+	callee_saw(carrier, f"sip:+100@{place.pbx}", f"sip:+{ABROAD}@{place.sbc}")
+	assert [(m.name, m.cseq) for m in carrier.messages()][2:] == [("INVITE", 2), ("ACK", 2), ("INVITE", 3), ("ACK", 3), ("BYE", 4)]
+	assert media_of(again) == media_of(caller.got("200 INVITE", 1)) == place.platform.rtp.ip
+	assert [m.cseq for m in caller.messages() if m.name == "200 INVITE"] == [1, 2]
+	cdr_is(place.cdrs()[0], caller, 1, ipbx_id=1)
 	place.no_media()
 
 
@@ -122,13 +146,26 @@ def test_the_caller_gives_up(place):
 	assert place.cdrs(0) == []
 
 
-@pytest.mark.parametrize("scenario, header", [("carrier", "Proxy-Authorization"), ("carrier401", "Authorization")])
-def test_a_carrier_wants_credentials(place, scenario, header):
-	carrier = place.play(scenario, place.carrier, realm="carrier1.example", username="carrier1", password="secret of carrier1")
+def is_right(invite, header, n):
+	"""Its digest (RFC 2617, without and with qop) is that of trunk n's credentials."""
+	given = dict(re.findall(r'(\w+)="?([^",]*)"?', invite.get(header)))
+	assert given["username"] == f"carrier{n}" and given["realm"] == f"carrier{n}.example" and given["uri"] == invite.uri, given
+
+	def h(*words):
+		return hashlib.md5(":".join(words).encode()).hexdigest()
+	ha1, ha2 = h(given["username"], given["realm"], f"secret of carrier{n}"), h("INVITE", given["uri"])
+	more = [given[k] for k in ("nc", "cnonce", "qop")] if "qop" in given else []
+	assert given["response"] == h(ha1, given["nonce"], *more, ha2), given
+
+
+@pytest.mark.parametrize("scenario, header, qop", [("carrier407", "Proxy-Authorization", ', qop="auth"'), ("carrier401", "Authorization", "")])
+def test_a_carrier_wants_credentials(place, scenario, header, qop):
+	carrier = place.play(scenario, place.carrier, qop=qop, **credentials(1))
 	caller = place.call(place.pbx, ABROAD, hold_ms=1000).ok()
 	first, second = carrier.got("INVITE"), carrier.got("INVITE", 1)
 	frm, to = f"sip:+100@{place.pbx}", f"sip:+{ABROAD}@{place.sbc}"
-	assert first.get(header) is None and f'username="carrier1"' in second.get(header)
+	assert first.get(header) is None
+	is_right(second, header, 1)
 	for invite in (first, second):
 		assert invite.uri == to and invite.get("P-Asserted-Identity") == f'"Ann" <{frm}>', invite
 	callee_saw(carrier, frm, to)
@@ -145,8 +182,8 @@ def test_the_second_route(place, first):
 	if first == "503":
 		refuses = place.play("callee_refuses", place.carrier, code="503")
 	elif first == "wrong password":
-		refuses = place.play("carrier", place.carrier, realm="carrier1.example", username="carrier1", password="another")
-	carrier = place.play("carrier", place.second, realm="carrier2.example", username="carrier2", password="secret of carrier2")
+		refuses = place.play("carrier401", place.carrier, **{**credentials(1), "password": "another"})
+	carrier = place.play("carrier407", place.second, **credentials(2))
 	begin = time.monotonic()
 	caller = place.call(place.pbx, ABROAD, hold_ms=1000).ok()
 	assert time.monotonic() - begin < (8 if first == "dead" else 3)
@@ -155,7 +192,7 @@ def test_the_second_route(place, first):
 	frm, to = f"sip:+100@{place.pbx}", f"sip:+{ABROAD}@{place.sbc}"
 	second = carrier.got("INVITE", 1)
 	assert second.uri == to and second.get("P-Asserted-Identity") == f'"Ann" <{frm}>', second
-	assert 'realm="carrier2.example"' in second.get("Proxy-Authorization"), second
+	is_right(second, "Proxy-Authorization", 2)
 	callee_saw(carrier, frm, to)
 	caller_saw(caller)
 	assert carrier.names() == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
@@ -175,27 +212,48 @@ def test_c4d_goes_and_comes(place):
 	place.play("callee", place.pbx)
 	place.call(place.carrier, DID).ok()
 	c4d = place.platform.c4d
+	place.cdrs(1)
 	c4d.proc.pause()
 	begin = time.monotonic()
 	place.call(place.carrier, DID, "caller_refused", code="500").ok()
 	assert 0.4 < time.monotonic() - begin < 3
 	c4d.proc.resume()
 	place.call(place.carrier, DID).ok()
+	place.cdrs(2)
+	# calls that are up then, and end meanwhile: their CDRs come later
+	up = place.call(place.carrier, DID, count=5, rate=100, hold_ms=1500)
+	until(lambda: up.names().count("200 INVITE") == 5, 5, "five calls are up")
 	c4d.stop()
 	begin = time.monotonic()
 	place.call(place.carrier, DID, "caller_refused", code="500").ok()
 	assert time.monotonic() - begin < 1
+	up.ok()
 	place.no_media()
 	c4d.start()
-	until(lambda: c4d.ctl("show", "routing").rc == 0, 5, "the routing data is served again")
 	place.call(place.carrier, DID).ok()
-	assert len(place.cdrs(3)) == 3
+	rows = place.cdrs(8)
+	assert len({r["call_id"] for r in rows}) == len(rows) == 8, "each once"
+
+
+def test_a_router_is_dead(place):
+	"""A call that comes to it goes to the other one within the SBC's fr_timer."""
+	dead = f"sip:{place.lab.ip()}:5060"
+	place.platform.consul.register("router", dead.split(":")[1], 5060)
+	sbc = place.platform.sbc
+	until(lambda: dead in str(sbc.rpc("dispatcher.list")), 15, "the SBC knows both")
+	place.play("callee", place.pbx, trace=False)
+	begin = time.monotonic()
+	place.call(place.carrier, DID, count=4, rate=10).ok()
+	assert 1.9 < time.monotonic() - begin < 6
+	assert len(place.cdrs(4)) == 4
+	until(lambda: re.search(r"'FLAGS', '[IT]P'", str(sbc.rpc("dispatcher.list"))), 15, "it is probed, and gets no more calls")
+	place.no_media()
 
 
 def test_nobody_else_says_who_calls(place):
 	"""The IPBX's address would open the way abroad."""
 	claim = f"X-Forwarded-For: {place.pbx}:5060\n"
-	place.play("carrier", place.carrier, realm="carrier1.example", username="carrier1", password="secret of carrier1")
+	place.play("carrier401", place.carrier, **credentials(1))
 	for headers in (claim, claim + claim, claim.lower(), claim.replace(":", " :", 1)):
 		place.call(place.stranger, ABROAD, "caller_refused", code="404", headers=headers).ok()
 	place.call(place.stranger, ABROAD, "caller_refused", at=place.router, code="403", headers=claim).ok()
@@ -212,5 +270,5 @@ def test_no_call_has_what_another_left(place):
 	rows = place.cdrs(80)[40:]
 	assert {(r["tenant_uuid"], r["carrier_trunk_id"], r["ipbx_id"]) for r in rows} == {(TENANT, None, 1)}
 	place.call(place.stranger, DID, count=40, rate=40, hold_ms=50).ok()
-	until(lambda: open(place.platform.router.proc.log_path, errors="replace").read().count("c4d did not take a CDR") == 40, 5, "40 CDRs of nobody")
+	until(lambda: open(place.platform.router.proc.log_path, errors="replace").read().count("no CDR of ") == 40, 5, "40 calls of nobody's")
 	assert len(place.cdrs(80)) == 80

@@ -5,15 +5,16 @@ call and are called, with every message that they saw.
 import json
 import os
 import re
+import shutil
 
 from .base import LAB, ROOT, LabError, until, which
 from .kamailio import Kamailio
-from .media import TABLE_HEAD, VERSION
 from .routing import TENANT
 from .rtpengine import Rtpengine
 from .sipp import HINT
 
 SAMPLES = os.path.join(ROOT, "conf", "kamailio")
+STOCK = "/usr/share/kamailio/dbtext/kamailio"
 ROUTING = "/etc/c4d/routing.json"
 
 
@@ -28,16 +29,16 @@ class Sample(Kamailio):
 
 class Platform:
 	"""
-	doc: the routing data. The constructor makes what a new machine needs, and registers all at Consul; start() starts c4d and both
-	Kamailios, and awaits that all targets have converged.
+	doc: the routing data; kamailio: of both Sample. The constructor makes what a new machine needs, and registers all at Consul;
+	start() starts c4d and both Kamailios, and awaits that all targets have converged.
 	"""
 
-	def __init__(self, lab, consul, make_c4d, doc):
+	def __init__(self, lab, consul, make_c4d, doc, **kamailio):
 		self.lab, self.consul = lab, consul
 		self.rtp = Rtpengine(lab, "rtp").start()
 		self.routing = lab.path("routing.json")
-		self.sbc = Sample(lab, "sbc")
-		self.router = Sample(lab, "router")
+		self.sbc = Sample(lab, "sbc", **kamailio)
+		self.router = Sample(lab, "router", **kamailio)
 		self.c4d = make_c4d("")
 		self.router.defines["C4D_URL"] = f"http://{self.c4d.http_ip}:{self.c4d.http_port}"
 		if self.router.version == "6.0":
@@ -49,12 +50,14 @@ class Platform:
 			consul.register(service, peer.ip, peer.port)
 
 	def first_files(self):
-		"""As conf/kamailio/sbc.cfg and router.cfg say: Kamailio does not start without them."""
-		for path, text in ((f"{self.sbc.files}/dispatcher.list", ""), (f"{self.sbc.files}/dbtext/version", VERSION),
-				(f"{self.sbc.files}/dbtext/rtpengine", TABLE_HEAD), (f"{self.router.files}/address.list", "")):
-			os.makedirs(os.path.dirname(path), exist_ok=True)
-			with open(path, "w") as f:
-				f.write(text)
+		"""What conf/kamailio/sbc.cfg and router.cfg tell to do on a new machine: Kamailio does not start without them."""
+		tables = os.path.join(self.sbc.files, "dbtext")
+		os.mkdir(tables)
+		for empty in (f"{self.sbc.files}/dispatcher.list", f"{self.router.files}/address.list"):
+			with open(empty, "w"):
+				pass
+		for name in ("version", "rtpengine"):
+			shutil.copy(os.path.join(STOCK, name), tables)
 
 	def conf(self):
 		"""The sample, with this lab's places in it."""
@@ -86,7 +89,7 @@ class Platform:
 	def cdrs(self, n=1):
 		"""The CDRs, oldest first, when there are n of them."""
 		def enough():
-			rows = self.c4d.show("cdr")
+			rows = self.c4d.show("cdr --last 1000")
 			return (rows,) if len(rows) >= n else None
 		[rows] = until(enough, 10, lambda: f"{n} CDRs: {self.c4d.show('cdr')}\n{self.router.proc.log_tail()}")
 		return sorted(rows, key=lambda r: r["id"])

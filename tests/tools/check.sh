@@ -59,7 +59,8 @@ tests/tools/deps.sh build test || { echo "check: deps         FAIL"; exit 1; }
 # By the tests, a missing daemon is a failure with its hint; here it is one before any time is spent.
 C4D_LAB_CONSUL=$(tests/tools/consul.sh) || { echo "check: consul       FAIL"; exit 1; }
 C4D_LAB_KAMAILIO6=$(tests/tools/kamailio6.sh) || { echo "check: kamailio6    FAIL"; exit 1; }
-export C4D_LAB_CONSUL C4D_LAB_KAMAILIO6
+C4D_LAB_ASTERISK=$(tests/tools/asterisk.sh) || { echo "check: asterisk     FAIL"; exit 1; }
+export C4D_LAB_CONSUL C4D_LAB_KAMAILIO6 C4D_LAB_ASTERISK
 
 part build 300 make --no-print-directory -j"$jobs" asan || done_now
 if [ "$only" = all ]; then
@@ -70,5 +71,5 @@ fi
 rm -rf build/lab-failed
 export C4D=$PWD/build/asan/c4d
 # Twice as many workers as cores: most of a test is waiting.
-part integration 900 /usr/bin/python3 -m pytest -q -n "${C4D_JOBS:-4}" -p no:cacheprovider tests/integration "$@"
+part integration 1500 /usr/bin/python3 -m pytest -q -n "${C4D_JOBS:-4}" -p no:cacheprovider tests/integration "$@"
 done_now

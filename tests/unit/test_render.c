@@ -414,8 +414,87 @@ status_of_flaps_and_drains(void **state)
 			 "running    2.0s, pid 42, generation 3 (never)\n"
 			 "services   1: 2 up, 0 disabled, 0 held, 1 suppressed, 2 draining; last proof\n"
 			 "from DNS never\n"
-			 "targets    1 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n"
-			 "store      ok, 0 commits, 0K used\n");
+			 "targets    1 converged, 0 pending, 0 window, 0 unreachable, 0 failed\n");
+}
+
+/* However much is wrong: ten lines, the first (the worst) whole, a hint once, and how many more there are. */
+static void
+status_in_ten_lines(void **state)
+{
+	static const char facts[] = "'services':{'count':1,'up':1,'disabled':0,'held':0},'targets':{'converged':0,'pending':0,'window':0,"
+				    "'unreachable':0,'failed':20},'kamailio':[{'name':'sbc','up':false}],'store':{'state':'ok'}}";
+	size_t n, i, lines;
+
+	for (n = 1; n <= 40; n++) {
+		struct buf b = { 0 };
+		struct shown s = { render_status, NULL, NULL };
+		char *got, *p;
+		size_t told = 0, more = 0;
+
+		buf_puts(&b, "{'version':'1','started':null,'pid':1,'generation':1,'problems':[");
+		for (i = 0; i < n; i++)
+			buf_printf(&b, "%s{'problem':'sbc/%zu failed: cannot write the list file%s','hint':'%s'}", i ? "," : "", i,
+			    i % 3 == 2 ? ", and this has a long reason that needs more than one line to be told to whoever reads it, or two, or three,"
+					 " and it goes on and on until nobody reads it any more" : "",
+			    i < 4 ? "tries again by itself" : "c4ctl diff");
+		buf_printf(&b, "],%s", facts);
+		s.json = b.s;
+		got = capture(&s);
+		assert_fits(&s);
+		for (lines = 0, p = got; (p = strchr(p, '\n')) != NULL; p++)
+			lines++;
+		assert_in_range(lines, 5, 10);
+		assert_non_null(strstr(got, "! sbc/0 failed: cannot write the list file\n"));
+		assert_non_null(strstr(got, "  -> tries again by itself\n"));
+		assert_null(strstr(strstr(got, "-> tries") + 1, "-> tries"));
+		assert_non_null(strstr(got, "running "));
+		assert_non_null(strstr(got, "targets "));
+		for (p = got; (p = strstr(p, "\n! ")) != NULL; p++)
+			told++;
+		p = strstr(got, "\nand ");
+		if (p != NULL)
+			assert_int_equal(sscanf(p, " and %zu more: c4ctl -f json status", &more), 1);
+		assert_int_equal(told + more, n);
+		assert_in_range(told, n < 3 ? n : 3, 5);
+		free(got);
+		buf_free(&b);
+	}
+}
+
+/* States have their colour, names that look like states have none, and what is counted is what is seen. */
+static void
+colours(void **state)
+{
+	static const struct {
+		const char *command, *json, *want;
+	} rows[] = {
+		{ "show instances",
+		    "[{'service':'held','address':'10.0.0.1','port':1,'weight':1,'tags':['up'],'state':'up','since':null,'generation':1,"
+		    "'source':'dns'},{'service':'b','address':'10.0.0.2','port':1,'weight':1,'tags':[],'state':'held','guard':'shrink',"
+		    "'since':null,'generation':1,'source':'dns'}]",
+		    "SERVICE ADDRESS  PORT W TAGS STATE GUARD  SINCE GEN SOURCE\n"
+		    "held    10.0.0.1    1 1 up   \033[32mup   \033[0m -      never   1 dns\n"
+		    "b       10.0.0.2    1 1 -    \033[33mheld \033[0m shrink never   1 dns\n" },
+		{ "show targets",
+		    "[{'target':'sbc/1','kind':'dispatcher','state':'failed','desired_generation':7,'applied_generation':5,'pending':2,"
+		    "'since':null,'last_error':null}]",
+		    "TARGET KIND       STATE  DESIRED APPLIED PENDING SINCE\n"
+		    "sbc/1  dispatcher \033[31mfailed\033[0m       7       5       2 never\n" },
+	};
+	struct shown s = { render_status, NULL,
+		"{'version':'1','started':null,'problems':[{'problem':'wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww ww',"
+		"'hint':'mend it'}],'services':{},'targets':{},'kamailio':[],'store':{'state':'ok'}}" };
+	char *got;
+	size_t i;
+
+	render_to(NULL, true);
+	for (i = 0; i < NELEM(rows); i++)
+		assert_shows(&(struct shown){ NULL, columns_of(rows[i].command), rows[i].json }, rows[i].want);
+	got = capture(&s);
+	render_to(NULL, false);
+	assert_non_null(strstr(got, "c4d 1: \033[31m1 problem\033[0m\n"
+				    "\033[31m!\033[0m wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww wwwwwwwwwwwwwwwwww ww\n"));
+	free(got);
 }
 
 static void
@@ -750,6 +829,8 @@ main(void)
 		cmocka_unit_test(status),
 		cmocka_unit_test(status_of_flaps_and_drains),
 		cmocka_unit_test(status_of_registrations),
+		cmocka_unit_test(status_in_ten_lines),
+		cmocka_unit_test(colours),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(history),
 		cmocka_unit_test(why),

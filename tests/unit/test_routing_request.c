@@ -127,7 +127,11 @@ test_members(void **state)
 		{ "'from_uri':'sip:1%0d%0aX@h','to_uri':'sip:2@h'", "may not stand in a SIP URI" },
 		{ "'from_uri':'sip:1@h','to_uri':'sip:2%0D%0Ax@h'", "may not stand in a SIP URI" },
 		{ "'from_uri':'sip:1@h>,<sip:2@x','to_uri':'sip:2@h'", "may not stand in a SIP URI" },
-		{ "'from_uri':'sip:1@h','to_uri':'sip:2 3@h'", "may not stand in a SIP URI" },
+		{ "'from_uri':'sip:+1 2 3@h','to_uri':'sip:2 3@h'", "" }, /* only the digits count */
+		{ "'from_uri':'sip:1@h','to_uri':'sip:2@h 3'", "may not stand in a SIP URI" },
+		{ "'from_uri':'sip:1@h','to_uri':' sip:2@h'", "may not stand in a SIP URI" },
+		{ "'from_uri':'1 2@h','to_uri':'sip:2@h'", "may not stand in a SIP URI" },
+		{ URIS ",'auth':''", "" },
 		{ "'from_uri':'sip:1@h\\\\','to_uri':'sip:2@h'", "may not stand in a SIP URI" },
 		{ "'from_uri':'sip:1\\\"@h','to_uri':'sip:2@h'", "may not stand in a SIP URI" },
 		{ "'from_uri':'sip:1@h%41','to_uri':'sip:2@h'", "is not a SIP URI" },

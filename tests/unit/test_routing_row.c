@@ -125,7 +125,7 @@ what_is_wrong_is_told_in_words(void **state)
 		    "x.port: must be a whole number from 1 to 65535, is '5o60'\n" },
 		{ RT_IPBXS, "{'id':0,'tenant_uuid':'" T1 "','domain_id':1.5,'ip_fqdn':'h','port':70000,'registered':'yes'}",
 		    "x.id: must be a whole number from 1 to 2147483647, is 0\n"
-		    "x.domain_id: must be a whole number from 1 to 2147483647, is a number\n"
+		    "x.domain_id: must be a whole number from 1 to 2147483647, is 1.5\n"
 		    "x.port: must be a whole number from 1 to 65535, is 70000\n"
 		    "x.registered: must be true or false, is 'yes'\n" },
 		{ RT_IPBXS, "{'id':1,'tenant_uuid':'" T1 "','domain_id':1,'ip_fqdn':'h:5060','ip_address':'10.0.0','username':'a b','realm':'<r>'}",

@@ -1,0 +1,230 @@
+#!/bin/bash
+# test-inside.sh chroot|booted OLD NEW: what packaging/test.sh runs inside of a Debian tree, as root, with the packages in /test.
+# chroot: nothing runs but what this starts. booted: the tree's own systemd, a network of its own (loopback alone), and Consul.
+set -u
+where=$1 old=$2 new=$3
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+
+fail()
+{
+	echo "FAIL: $*"
+	[ "$where" != booted ] || { journalctl -u c4d --no-pager -n 30; systemctl status --no-pager -l c4d | head -n 20; }
+	exit 1
+}
+ok()
+{
+	echo "ok: $*"
+}
+await() # SECONDS WHAT COMMAND...
+{
+	local left=$(($1 * 10)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		left=$((left - 1))
+		[ $left -gt 0 ] || { "$@"; fail "in vain: $what"; }
+		sleep 0.1
+	done
+}
+apt()
+{
+	apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@" </dev/null >/test/apt.log 2>&1 ||
+		{ tail -n 15 /test/apt.log; fail "apt-get $*"; }
+}
+packages()
+{
+	dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' | sed -n 's/^ii *//p' | sort
+}
+# All that the file system holds, but for logs, caches and what dpkg, ldconfig and the users' files remember.
+files()
+{
+	find / -xdev \( -path /test -o -path /tmp -o -path /run -o -path /proc -o -path /sys -o -path /dev -o -path /var/log \
+		-o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /etc/systemd/system/consul.service \) -prune \
+		-o -print | grep -v '^/etc/\(passwd\|shadow\|group\|gshadow\)-$' | sort
+}
+one_of()
+{
+	tr ' ' '\n' | grep -qx "$1"
+}
+
+# ---- without systemd: Kamailio is there before c4d; the unit's command by hand (the autopkgtest) ----
+if [ "$where" = chroot ]; then
+	apt install --download-only "/test/$old" "/test/$new" kamailio 2>/dev/null
+	apt install kamailio
+	packages >/test/packages.before
+	apt install "/test/$old"
+	packages | comm -13 /test/packages.before - >/test/packages.new
+	# What came besides c4d is named in its control.
+	dpkg-query -W -f '${Depends}\n' c4d | tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | sort -u >/test/packages.named
+	while read -r p; do
+		[ "$p" = c4d ] || grep -qx "$p" /test/packages.named || fail "apt install brings $p, which control does not name"
+	done </test/packages.new
+	ok "installs; brings $(grep -vc '^c4d$' /test/packages.new) libraries: $(grep -v '^c4d$' /test/packages.new | tr '\n' ' ')"
+	id -nG c4d | one_of kamailio || fail "c4d is not in Kamailio's group, which was there before"
+	[ "$(stat -c %U:%G:%a /var/lib/c4d/kamailio)" = c4d:kamailio:2750 ] || fail "$(ls -ld /var/lib/c4d/kamailio)"
+	ok "Kamailio before c4d: $(id c4d)"
+	sh /test/smoke || fail "the autopkgtest"
+	apt purge c4d
+	[ ! -e /etc/c4d ] && [ ! -e /var/lib/c4d ] || fail "purge leaves something"
+	ok "purged"
+	exit 0
+fi
+
+# ---- with systemd ----
+get() # PATH: what Consul answers
+{
+	local line
+	exec 3<>/dev/tcp/127.0.0.1/8500 || return 1
+	printf '%s %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s' "${3:-GET}" "$1" "${#2}" "$2" >&3
+	while read -r line <&3 && [ "$line" != $'\r' ]; do :; done
+	cat <&3
+	exec 3>&-
+}
+index_of() # CreateIndex of a service in Consul's catalog: another one when it was away for a moment
+{
+	get "/v1/catalog/service/$1" "" | sed -n 's/.*"CreateIndex": *\([0-9]*\).*/\1/p' | head -n 1
+}
+is_registered()
+{
+	[ -n "$(index_of sbc)" ]
+}
+is_gone()
+{
+	[ -z "$(index_of sbc)" ]
+}
+converged()
+{
+	c4ctl -f json show targets | grep -q '"state": *"converged"'
+}
+has_leader()
+{
+	get /v1/status/leader "" | grep -q :8300
+}
+pid_of()
+{
+	systemctl show -P MainPID c4d
+}
+status_says()
+{
+	systemctl show -P StatusText c4d | grep -q "$1"
+}
+
+printf '[Service]\nExecStart=/test/consul agent -dev -log-level=warn\n' >/etc/systemd/system/consul.service
+systemctl daemon-reload && systemctl start consul || fail "Consul does not start"
+await 20 "Consul has a leader" has_leader
+get /v1/agent/service/register '{"Name":"router","Address":"127.0.0.9","Port":5070}' PUT
+
+files >/test/files.before
+apt install "/test/$old"
+[ "$(systemctl is-active c4d)" = active ] || fail "the unit does not run after the installation"
+[ "$(systemctl is-enabled c4d)" = enabled ] || fail "the unit is not enabled"
+id -nG c4d | one_of kamailio && fail "a group kamailio, here?"
+await 5 "a line of status" status_says "all is well"
+ok "installed: runs without an edit: $(systemctl show -P StatusText c4d)"
+sh /test/smoke || fail "the autopkgtest"
+systemctl start c4d
+
+# Kamailio comes later.
+pid=$(pid_of)
+mkdir -p /etc/kamailio
+apt install kamailio
+id -nG c4d | one_of kamailio || fail "c4d did not join Kamailio's group"
+[ "$(pid_of)" != "$pid" ] || fail "c4d was not started again with its new group"
+[ "$(stat -c %U:%G:%a /var/lib/c4d/kamailio /var/lib/c4d/kamailio/dbtext | sort -u)" = c4d:kamailio:2750 ] ||
+	fail "$(ls -ld /var/lib/c4d/kamailio)"
+ok "Kamailio after c4d: $(id c4d)"
+cat >/etc/kamailio/kamailio.cfg <<'X'
+debug=2
+log_stderror=no
+listen=udp:127.0.0.1:5060
+loadmodule "ctl.so"
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "dispatcher.so"
+modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl")
+modparam("ctl", "mode", 0660)
+modparam("ctl", "group", "kamailio")
+modparam("dispatcher", "list_file", "/var/lib/c4d/kamailio/dispatcher.list")
+request_route { exit; }
+X
+runuser -u c4d -- sh -c 'umask 027; : >/var/lib/c4d/kamailio/dispatcher.list' || fail "the empty list"
+systemctl restart kamailio || fail "Kamailio does not start: $(journalctl -u kamailio --no-pager -n 5)"
+cat >/etc/c4d/conf.d/test.yml <<'X'
+services: { router: {} }
+kamailio: { sbc: { list_file: /var/lib/c4d/kamailio/dispatcher.list, dispatcher: { 1: { service: router, uri: "sip:{address}:{port}" } } } }
+register: { sbc: { id: test-sbc, address: 127.0.0.1, port: 5060, checks: { port: { type: exec, command: [/bin/true], interval: 5s } } } }
+X
+c4d check || fail "the test's configuration"
+systemctl reload c4d || fail "reload"
+await 15 "registered" is_registered
+await 20 "the dispatcher set is converged" converged
+grep -q 127.0.0.9:5070 /var/lib/c4d/kamailio/dispatcher.list || fail "the list: $(cat /var/lib/c4d/kamailio/dispatcher.list)"
+[ "$(stat -c %U:%G:%a /var/lib/c4d/kamailio/dispatcher.list)" = c4d:kamailio:640 ] || fail "$(ls -l /var/lib/c4d/kamailio)"
+runuser -u kamailio -- cat /var/lib/c4d/kamailio/dispatcher.list >/dev/null || fail "Kamailio can't read its list"
+await 40 "the line of status" status_says "1 of 1 targets converged"
+ok "Kamailio's set by the socket of its group, an exec check in the sandbox; $(systemctl show -P StatusText c4d)"
+
+# A reload that is refused: the unit's reload fails, c4d goes on.
+echo 'nonsense: 1' >/etc/c4d/conf.d/bad.yml
+systemctl reload c4d 2>/dev/null && fail "a wrong configuration was taken"
+rm /etc/c4d/conf.d/bad.yml
+[ "$(systemctl is-active c4d)" = active ] || fail "not active after a reload that was refused"
+
+# A restart keeps the registration, though on_stop is deregister; so does an upgrade, which keeps everything else too.
+index=$(index_of sbc) pid=$(pid_of)
+systemctl restart c4d || fail "restart"
+[ "$(pid_of)" != "$pid" ] || fail "not restarted"
+[ "$(index_of sbc)" = "$index" ] || fail "a restart took the service out"
+ok "restart: the registration stays (CreateIndex $index)"
+echo '# an administrator wrote this' >>/etc/c4d/c4d.yml
+c4ctl hold router >/dev/null || fail "hold"
+generation=$(c4ctl -f json status | grep -o '"generation": *[0-9]*') pid=$(pid_of) uid=$(id -u c4d)
+apt install "/test/$new"
+[ "$(pid_of)" != "$pid" ] && [ "$(systemctl is-active c4d)" = active ] || fail "the upgrade did not start the new one"
+[ "$(index_of sbc)" = "$index" ] || fail "an upgrade took the service out"
+[ "$(c4ctl -f json status | grep -o '"generation": *[0-9]*')" = "$generation" ] || fail "the upgrade lost the generation"
+c4ctl status | grep -q 'router is frozen' || fail "the upgrade lost what an operator said"
+grep -q 'an administrator wrote this' /etc/c4d/c4d.yml || fail "the upgrade lost the configuration"
+[ "$(id -u c4d)" = "$uid" ] && [ "$(stat -c %U:%G:%a /etc/c4d)" = root:c4d:750 ] || fail "users or modes changed"
+await 20 "converged after the upgrade" converged
+ok "upgrade: registration, store, configuration and hold are there; $generation"
+
+# A crash: started again, and nothing is deregistered. A hang: the watchdog.
+kill -KILL "$(pid_of)"
+await 10 "started again after a crash" sh -c '[ "$(systemctl show -P NRestarts c4d)" = 1 ] && systemctl -q is-active c4d'
+[ "$(index_of sbc)" = "$index" ] || fail "a crash took the service out"
+mkdir -p /run/systemd/system/c4d.service.d
+printf '[Service]\nWatchdogSec=2\n' >/run/systemd/system/c4d.service.d/watchdog.conf
+systemctl daemon-reload && systemctl restart c4d
+sleep 3 # longer than the watchdog's time
+pid=$(pid_of)
+[ "$(systemctl show -P NRestarts c4d)" = 0 ] && systemctl -q is-active c4d || fail "the watchdog is not fed"
+kill -STOP "$pid"
+await 10 "started again after a hang" sh -c '[ "$(systemctl show -P NRestarts c4d)" = 1 ] && systemctl -q is-active c4d'
+journalctl --sync; journalctl -u c4d --no-pager | grep -qi 'watchdog timeout' || fail "no word of a watchdog in the journal"
+ok "a crash and a hang: started again"
+
+# A stop deregisters, and so does a removal.
+systemctl stop c4d
+await 5 "deregistered by the stop" is_gone
+systemctl start c4d
+await 15 "registered again" is_registered
+ok "stop deregisters, start registers"
+rss=$(sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$(pid_of)/status")
+begin=$(systemctl show -P ExecMainStartTimestampMonotonic c4d) end=$(systemctl show -P ActiveEnterTimestampMonotonic c4d)
+ok "figures: VmRSS $rss, exec to READY $(((end - begin) / 1000)).$(((end - begin) / 100 % 10)) ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
+apt remove c4d
+await 5 "deregistered by the removal" is_gone
+systemctl -q is-active c4d && fail "c4d runs after its removal"
+[ -e /usr/sbin/c4d ] && fail "the binary is still there"
+[ -s /var/lib/c4d/topology.mdb ] && [ -e /etc/c4d/conf.d/test.yml ] && [ -s /var/lib/c4d/kamailio/dispatcher.list ] ||
+	fail "removal took state or configuration"
+ok "removed: deregistered; state and configuration stay"
+apt purge c4d
+apt purge kamailio
+rm -rf /etc/kamailio
+apt autoremove --purge
+files >/test/files.after
+left=$(comm -13 /test/files.before /test/files.after | grep c4d)
+[ -z "$left" ] || fail "purge leaves: $left"
+ok "purged: nothing of c4d is left but its user"
