@@ -57,7 +57,7 @@ size_t rt_index_normalize(const struct rt_index *, const struct rt_row *profile,
 /* The number that stands for a tenant where only a number fits: positive, the same for the same uuid unless two collide. 0: no such. */
 int64_t rt_index_tenant_number(const struct rt_index *, const char *uuid);
 const struct rt_row *rt_index_tenant_by_number(const struct rt_index *, int64_t number);
-/* md5(username:domain:password) when password is plain text, else password_ha1; NULL: none. */
+/* password_ha1, else md5(username:domain:password) when password is plain text; NULL: none. */
 const char *rt_index_ha1(const struct rt_index *, const struct rt_row *ipbx);
 
 #endif

@@ -171,7 +171,8 @@ render_explain(const json_t *data, int64_t now_ms)
 		render_wrapped(text + own, own + (json_integer_value(json_object_get(v, "level")) > 0 ? 4 : 0), false);
 	}
 	json_array_foreach(json_object_get(data, "routes"), i, v) {
-		fprintf(render_out(), "%s %zu: %s%s\n", strcmp(jsonx_get_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
+		fprintf(render_out(), "%s %zu: %s%s\n",
+		    strcmp(jsonx_get_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
 		    jsonx_get_text(v, "dst_uri"), json_is_true(json_object_get(v, "dead")) ? "  (known not to answer: tried last)" : "");
 		fprintf(render_out(), "    From: %s\n    To:   %s\n", jsonx_get_text(v, "from"), jsonx_get_text(v, "to"));
 		if (jsonx_get_text(v, "auth_username") != NULL)

@@ -277,12 +277,13 @@ render_routing(const json_t *data, int64_t now_ms)
 	const char *why = jsonx_get_text(data, "why"), *cdr_why = jsonx_get_text(cdr, "why");
 
 	if (json_is_true(json_object_get(data, "served")))
-		fprintf(render_out(), "version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"), jsonx_get_text(data, "source"),
-		    jsonx_get_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
+		fprintf(render_out(), "version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"),
+		    jsonx_get_text(data, "source"), jsonx_get_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
 	else
 		fprintf(render_out(), "no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
 	print_rows(json_object_get(data, "rows"));
-	fprintf(render_out(), "decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n", num(api, "routed"), num(api, "unrouted"));
+	fprintf(render_out(), "decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n",
+	    num(api, "routed"), num(api, "unrouted"));
 	fprintf(render_out(), "requests besides: %" JSON_INTEGER_FORMAT " auth, %" JSON_INTEGER_FORMAT " cdr; %" JSON_INTEGER_FORMAT " refused\n",
 	    num(api, "auths"), num(api, "cdrs"), num(api, "refused"));
 	fprintf(render_out(), "CDRs: %" JSON_INTEGER_FORMAT " stored here (%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT ")", num(cdr, "count"),

@@ -276,9 +276,11 @@ take_line(struct screen *s, const char *line)
 {
 	json_t *o = json_loads(line, 0, NULL);
 	const json_t *data = json_object_get(o, "data");
+	const char *level = render_text(data, "level");
 
-	if (data != NULL)
-		add_change(s, render_text(data, "time"), render_text(data, "level"), "%s: %s", render_text(data, "subsystem"),
+	/* What is told for information is for the lines of a pipe: here it would push out what happened. */
+	if (data != NULL && strcmp(level, "info") != 0 && strcmp(level, "debug") != 0)
+		add_change(s, render_text(data, "time"), level, "%s: %s", render_text(data, "subsystem"),
 		    render_text(data, "text"));
 	json_decref(o);
 }

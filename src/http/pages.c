@@ -12,7 +12,7 @@
 #include "http/uacreg.h"
 #include "routing/request.h"
 
-#define ROUTES_MAX 96 /* checked by the unit test of the pages */
+#define ROUTES_MAX 112 /* checked by the unit test of the pages */
 
 static void
 get_status(struct httpd_req *r, void *arg)
@@ -97,11 +97,16 @@ get_openapi(struct httpd_req *r, void *arg)
 
 static const struct httpd_route own_routes[] = {
 	{ HTTPD_POST, "/1.0/kamailio/routing", RT_REQUEST_MAX, kamapi_post_routing },
-	{ HTTPD_POST, "/kamailio/rtjson", RT_REQUEST_MAX, kamapi_post_routing },
 	{ HTTPD_POST, "/1.0/kamailio/rtjson", RT_REQUEST_MAX, kamapi_post_routing },
 	{ HTTPD_POST, "/1.0/kamailio/auth", RT_REQUEST_MAX, kamapi_post_auth },
 	{ HTTPD_POST, "/1.0/kamailio/cdr", RT_REQUEST_MAX, kamapi_post_cdr },
 	{ HTTPD_GET, "/1.0/kamailio/dbtext/uacreg", 0, uacreg_get },
+	/* as the public write-ups name them */
+	{ HTTPD_POST, "/kamailio/routing", RT_REQUEST_MAX, kamapi_post_routing },
+	{ HTTPD_POST, "/kamailio/rtjson", RT_REQUEST_MAX, kamapi_post_routing },
+	{ HTTPD_POST, "/kamailio/auth", RT_REQUEST_MAX, kamapi_post_auth },
+	{ HTTPD_POST, "/kamailio/cdr", RT_REQUEST_MAX, kamapi_post_cdr },
+	{ HTTPD_GET, "/kamailio/dbtext/uacreg", 0, uacreg_get },
 	{ HTTPD_GET, "/status", 0, get_status },
 	{ HTTPD_GET, "/health", 0, get_health },
 	{ HTTPD_GET, "/metrics", 0, metrics_get },

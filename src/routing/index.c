@@ -404,5 +404,7 @@ rt_index_ha1(const struct rt_index *ix, const struct rt_row *ipbx)
 {
 	int at = map_position(&ix->ipbx_ids, (uint64_t)ipbx->v[IPBX_ID].i, "", 0);
 
-	return at >= 0 && ix->ha1[at][0] != '\0' ? ix->ha1[at] : ipbx->v[IPBX_HA1].s;
+	if (ipbx->v[IPBX_HA1].s != NULL)
+		return ipbx->v[IPBX_HA1].s;
+	return at >= 0 && ix->ha1[at][0] != '\0' ? ix->ha1[at] : NULL;
 }

@@ -84,6 +84,17 @@ check_uri_text(const char *value, struct buf *why)
 	return false;
 }
 
+/* Quoted in a header, and never in a URI: blanks are fine. */
+static bool
+check_realm(const char *value, struct buf *why)
+{
+	for (; *value >= 0x20 && *value < 0x7f && strchr("\"<>\\", *value) == NULL; value++)
+		;
+	if (*value != '\0')
+		buf_puts(why, "must be ASCII without double quotes, \\, < and >");
+	return *value == '\0';
+}
+
 /* Kept as letters and digits: numbers are compared without all else. */
 static bool
 check_prefix(const char *value, struct buf *why)
@@ -144,7 +155,7 @@ static const struct rt_column trunks[] = {
 	[TRUNK_REGISTERED] = BOOL("registered", "Kamailio registers at this trunk"),
 	[TRUNK_USERNAME] = TEXT("auth_username", 0, 35, NULL, check_uri_text, "user name at the carrier"),
 	[TRUNK_PASSWORD] = TEXT("auth_password", RT_SECRET, 192, NULL, NULL, "password at the carrier; a hash is never sent"),
-	[TRUNK_REALM] = TEXT("realm", 0, 64, NULL, check_uri_text, "realm of user name and password"),
+	[TRUNK_REALM] = TEXT("realm", 0, 64, NULL, check_realm, "realm of user name and password"),
 	[TRUNK_REGISTRAR] = TEXT("registrar_proxy", 0, 128, NULL, check_uri_text, "where it registers, if not at sip_proxy"),
 	[TRUNK_FROM_DOMAIN] = TEXT("from_domain", 0, 64, NULL, check_host, "domain of its registration"),
 	[TRUNK_EXPIRE] = INT("expire_seconds", 0, 1, 604800, "3600", "a registration lasts so long"),
@@ -164,7 +175,7 @@ static const struct rt_column ipbxs[] = {
 	[IPBX_USERNAME] = TEXT("username", 0, 50, NULL, check_uri_text, "user name with which it authenticates"),
 	[IPBX_PASSWORD] = TEXT("password", RT_SECRET, 192, NULL, NULL, "plain text, or a salted PBKDF2-SHA512 hash (which is never sent)"),
 	[IPBX_HA1] = TEXT("password_ha1", RT_SECRET, 64, NULL, check_uri_text, "md5(username:domain:password), when password is a hash"),
-	[IPBX_REALM] = TEXT("realm", 0, 64, NULL, check_uri_text, "realm of user name and password"),
+	[IPBX_REALM] = TEXT("realm", 0, 64, NULL, check_realm, "realm of user name and password"),
 };
 
 static const struct rt_column dids[] = {

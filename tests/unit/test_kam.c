@@ -1316,6 +1316,48 @@ freed_with_calls_under_way(void **state)
 	env_fini(&env);
 }
 
+/* By method and code; when there are too many kinds the last one counts all others, so that what a peer says can't grow. */
+static void
+faults_are_counted(void **state)
+{
+	static char methods[KAM_FAULTS_MAX + 8][8];
+	struct kam_fault f;
+	struct buf body = { 0 };
+	struct env env;
+	struct ask ok = { .env = &env }, a = { .env = &env };
+	size_t i;
+
+	env_up(&env, false, PATIENT_MS);
+	assert_false(kam_fault(env.kam, 0, &f));
+	call(&ok, "test.echo");
+	AWAIT(&env, ok.calls == 1);
+	assert_false(kam_fault(env.kam, 0, &f));
+	call(&a, "test.fault");
+	call(&a, "test.fault");
+	AWAIT(&env, a.calls == 2);
+	assert_true(kam_fault(env.kam, 0, &f));
+	assert_string_equal(f.what, "test.fault");
+	assert_int_equal(f.code, 500);
+	assert_int_equal(f.count, 2);
+	assert_false(kam_fault(env.kam, 1, &f));
+	binrpc_begin(&body, "test.fault");
+	for (i = 0; i < NELEM(methods); i++) {
+		snprintf(methods[i], sizeof methods[i], "m%zu", i);
+		kam_call(env.kam, methods[i], &body, on_answer, &a);
+	}
+	buf_free(&body);
+	AWAIT(&env, a.calls == 2 + NELEM(methods));
+	assert_true(kam_fault(env.kam, 1, &f));
+	assert_string_equal(f.what, "m0");
+	assert_int_equal(f.count, 1);
+	assert_true(kam_fault(env.kam, KAM_FAULTS_MAX - 1, &f));
+	assert_string_equal(f.what, "others");
+	assert_int_equal(f.code, 0);
+	assert_int_equal(f.count, 1 + NELEM(methods) - (KAM_FAULTS_MAX - 1));
+	assert_false(kam_fault(env.kam, KAM_FAULTS_MAX, &f));
+	env_fini(&env);
+}
+
 int
 main(void)
 {
@@ -1341,6 +1383,7 @@ main(void)
 		cmocka_unit_test(reconnects_from_a_callback),
 		cmocka_unit_test(freed_in_callbacks),
 		cmocka_unit_test(freed_with_calls_under_way),
+		cmocka_unit_test(faults_are_counted),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

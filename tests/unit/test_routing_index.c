@@ -106,7 +106,7 @@ static void
 ha1_is_made_of_plain_passwords(void **state)
 {
 	struct rt_data *d = data_of("{" TENANTS DOMAINS "'ipbxs':["
-	    IPBX(1, T1, 1, ",'username':'alice','password':'secret','password_ha1':'old'") ","
+	    IPBX(1, T1, 1, ",'username':'alice','password':'secret'") ","
 	    IPBX(2, T2, 2, ",'username':'bob','password':'" HASH64 HASH64 HASH64 "','password_ha1':'given'") ","
 	    IPBX(3, T2, 3, ",'username':'carol'") "]}");
 
