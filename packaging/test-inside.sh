@@ -1,6 +1,7 @@
 #!/bin/bash
 # test-inside.sh chroot|booted OLD NEW: what packaging/test.sh runs inside of a Debian tree, as root, with the packages in /test.
 # chroot: nothing runs but what this starts. booted: the tree's own systemd, a network of its own (loopback alone), and Consul.
+# shellcheck disable=SC2015,SC2016,SC2020 # fail ends it; what sh -c gets is for sh
 set -u
 where=$1 old=$2 new=$3
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
@@ -152,7 +153,7 @@ systemctl restart kamailio || fail "Kamailio does not start: $(journalctl -u kam
 cat >/etc/c4d/conf.d/test.yml <<'X'
 services: { router: {} }
 kamailio: { sbc: { list_file: /var/lib/c4d/kamailio/dispatcher.list, dispatcher: { 1: { service: router, uri: "sip:{address}:{port}" } } } }
-register: { sbc: { id: test-sbc, address: 127.0.0.1, port: 5060, checks: { port: { type: exec, command: [/bin/true], interval: 5s } } } }
+register: { sbc: { id: test-sbc, address: "{ip:lo}", port: 5060, checks: { port: { type: exec, command: [/bin/true], interval: 5s } } } }
 X
 c4d check || fail "the test's configuration"
 systemctl reload c4d || fail "reload"
@@ -163,6 +164,8 @@ grep -q 127.0.0.9:5070 /var/lib/c4d/kamailio/dispatcher.list || fail "the list: 
 runuser -u kamailio -- cat /var/lib/c4d/kamailio/dispatcher.list >/dev/null || fail "Kamailio can't read its list"
 await 40 "the line of status" status_says "1 of 1 targets converged"
 ok "Kamailio's set by the socket of its group, an exec check in the sandbox; $(systemctl show -P StatusText c4d)"
+
+journalctl -u c4d --no-pager | grep AF_NETLINK && fail "no news of addresses in the sandbox"
 
 # A reload that is refused: the unit's reload fails, c4d goes on.
 echo 'nonsense: 1' >/etc/c4d/conf.d/bad.yml
@@ -213,6 +216,16 @@ ok "stop deregisters, start registers"
 rss=$(sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$(pid_of)/status")
 begin=$(systemctl show -P ExecMainStartTimestampMonotonic c4d) end=$(systemctl show -P ActiveEnterTimestampMonotonic c4d)
 ok "figures: VmRSS $rss, exec to READY $(((end - begin) / 1000)).$(((end - begin) / 100 % 10)) ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
+# https: its libraries load in the sandbox too.
+echo 'consul: { http: "https://127.0.0.1:8443" }' >/etc/c4d/conf.d/tls.yml
+systemctl reload c4d || fail "reload with https"
+await 10 "OpenSSL is loaded" grep -q libevent_openssl "/proc/$(pid_of)/maps"
+ok "with https: VmRSS $(sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$(pid_of)/status")"
+rm /etc/c4d/conf.d/tls.yml
+systemctl restart c4d || fail "restart without https"
+await 15 "registered" sh -c 'c4ctl show registrations | grep -q registered'
+[ "$(index_of sbc)" != "" ] || fail "the service is gone"
+
 apt remove c4d
 await 5 "deregistered by the removal" is_gone
 systemctl -q is-active c4d && fail "c4d runs after its removal"

@@ -46,9 +46,8 @@ mkdir -p \$m/var/cache/apt/archives; mount --bind $archives \$m/var/cache/apt/ar
 X
 }
 env="env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/"
-arch='' site='' keyring='' # of archive.sh, which knows of proxies too
 # shellcheck disable=SC1091
-. tests/tools/archive.sh
+. tests/tools/archive.sh # which knows of proxies
 archive_proxy
 env="$env${http_proxy:+ http_proxy=$http_proxy}${https_proxy:+ https_proxy=$https_proxy}"
 
@@ -127,6 +126,17 @@ for release in ${RELEASES:-bookworm trixie}; do
 	tree=$(packaging/tree.sh "$release" systemd systemd-sysv)
 	echo "== $release: in a chroot"
 	in_chroot "$release" "$dir"
+	# The package of the older release is installed on the newer one, too (library names changed between them).
+	if [ "$release" != "${first:=$release}" ]; then
+		cp "$out/$first/$old_deb" "$dir/older.deb"
+		{
+			over "$tree" "$dir"
+			echo "exec chroot \$m $env sh -c 'apt-get -q -y --no-install-recommends install /test/older.deb && c4d version && apt-get -q -y purge c4d'"
+		} >"$dir/older.sh"
+		unshare -m -p -f --kill-child=KILL sh "$dir/older.sh" >"$dir/older.log" 2>&1 ||
+			{ tail -n 12 "$dir/older.log"; die "$first's package on $release"; }
+		echo "ok: $first's package on $release"
+	fi
 	echo "== $release: with systemd"
 	booted "$release" "$dir"
 done

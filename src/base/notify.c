@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define STATUS_MAX 400     /* the journal and `systemctl status` show one line */
-#define AGAIN_MS 100       /* the manager's queue was full */
-#define STOPPING_MS 5000   /* so often more time is asked for, */
-#define EXTEND_MS 20000    /* and so much */
+#define STATUS_MAX 400 /* the journal and `systemctl status` show one line */
+#define AGAIN_MS 100 /* the manager's queue was full */
+#define STOPPING_MS 5000 /* so often more time is asked for, */
+#define EXTEND_MS 20000 /* and so much */
 
 /* What is to be said yet. */
 enum { SAY_READY = 1, SAY_RELOADING = 2, SAY_STATUS = 4, SAY_STOPPING = 8, SAY_ALIVE = 16 };
@@ -40,11 +40,13 @@ put(struct buf *b, struct notify *n)
 	if (n->say & SAY_READY)
 		buf_printf(b, "READY=1\n");
 	if (n->say & SAY_RELOADING)
-		buf_printf(b, "RELOADING=1\nMONOTONIC_USEC=%lld\n", (long long)loop_now_us(n->loop));
+		buf_printf(
+		    b, "RELOADING=1\nMONOTONIC_USEC=%lld\n", (long long)loop_now_us(n->loop));
 	if (n->say & SAY_STATUS)
 		buf_printf(b, "STATUS=%s\n", n->status);
 	if (n->say & SAY_STOPPING)
-		buf_printf(b, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\n", (long long)EXTEND_MS * 1000);
+		buf_printf(
+		    b, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\n", (long long)EXTEND_MS * 1000);
 	if (n->say & SAY_ALIVE)
 		buf_printf(b, "WATCHDOG=1\n");
 }
@@ -60,14 +62,16 @@ tell(struct notify *n, unsigned what)
 		return;
 	n->say |= what;
 	put(&b, n);
-	rc = sendto(n->fd, b.s, b.len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&n->to, n->to_len);
+	rc = sendto(
+	    n->fd, b.s, b.len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&n->to, n->to_len);
 	if (rc >= 0) {
 		n->say = 0;
 		n->failed = false;
 		loop_timer_stop(&n->again);
 	} else {
 		if (errno != EAGAIN && errno != EINTR && !n->failed) {
-			log_warn("c4d", "the service manager can't be told (NOTIFY_SOCKET %s)", n->to.sun_path[0] ? n->to.sun_path : "(abstract)");
+			log_warn("c4d", "the service manager can't be told (NOTIFY_SOCKET %s)",
+			    n->to.sun_path[0] ? n->to.sun_path : "(abstract)");
 			n->failed = true;
 		}
 		loop_timer_start(&n->again, AGAIN_MS);
@@ -136,7 +140,8 @@ find_restart(struct notify *n)
 
 	if (dir == NULL || dir[0] != '/')
 		return;
-	buf_printf(&b, "%.*s/%s", (int)strcspn(dir, ":"), dir, NOTIFY_RESTART); /* the first of several */
+	buf_printf(
+	    &b, "%.*s/%s", (int)strcspn(dir, ":"), dir, NOTIFY_RESTART); /* the first of several */
 	n->restart = buf_take(&b);
 	(void)rmdir(n->restart);
 }
@@ -157,7 +162,8 @@ notify_new(struct notify **out, struct loop *loop)
 	if (path != NULL && *path != '\0') {
 		err = open_socket(n, path);
 		if (err != 0)
-			log_warnx("c4d", "the service manager can't be told: NOTIFY_SOCKET %s: %s", path, strerror(-err));
+			log_warnx("c4d", "the service manager can't be told: NOTIFY_SOCKET %s: %s",
+			    path, strerror(-err));
 	}
 	if (n->fd >= 0)
 		n->beat_ms = beat_of(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
@@ -212,7 +218,8 @@ notify_status(struct notify *n, const char *line)
 
 	memset(text, 0, sizeof text);
 	snprintf(text, sizeof text, "%s", line);
-	for (i = 0; text[i] != '\0'; i++) /* one line, and no half of a character: systemd would take none of it */
+	for (i = 0; text[i] != '\0';
+	     i++) /* one line, and no half of a character: systemd would take none of it */
 		if (text[i] < ' ' || text[i] > '~')
 			text[i] = text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
 	if (strcmp(text, n->status) == 0)

@@ -17,13 +17,15 @@ headline_new(const json_t *status)
 	json_t *counts = json_object_get(status, "targets"), *v;
 	const char *key;
 	struct buf b = { 0 };
-	long long targets = 0, services = number(status, "services", "count"), n = (long long)json_array_size(problems);
+	long long targets = 0, services = number(status, "services", "count"),
+		  n = (long long)json_array_size(problems);
 
-	json_object_foreach(counts, key, v)
-		targets += (long long)json_integer_value(v);
-	buf_printf(&b, "generation %lld, %lld service%s, ", number(status, NULL, "generation"), services, services == 1 ? "" : "s");
+	json_object_foreach(counts, key, v) targets += (long long)json_integer_value(v);
+	buf_printf(&b, "generation %lld, %lld service%s, ", number(status, NULL, "generation"),
+	    services, services == 1 ? "" : "s");
 	if (targets > 0)
-		buf_printf(&b, "%lld of %lld targets converged, ", number(status, "targets", "converged"), targets);
+		buf_printf(&b, "%lld of %lld targets converged, ",
+		    number(status, "targets", "converged"), targets);
 	if (n == 0)
 		buf_puts(&b, "all is well");
 	else

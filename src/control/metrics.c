@@ -93,6 +93,13 @@ build_info(const struct metric *m, const struct metrics_now *now, struct metric_
 }
 
 static void
+problems(const struct metric *m, const struct metrics_now *now, struct metric_out *out)
+{
+	metric_put(out, (double)now->failures, "failure");
+	metric_put(out, (double)(now->problems - now->failures), "warning");
+}
+
+static void
 store_pages(const struct metric *m, const struct metrics_now *now, struct metric_out *out)
 {
 	metric_put(out, floor((double)now->store.used_bytes / (double)now->page_bytes), NULL);
@@ -135,8 +142,8 @@ routing_rows(const struct metric *m, const struct metrics_now *now, struct metri
 const struct metric metrics[] = {
 	/* what runs */
 	{ "c4d_build", METRIC_INFO, NULL, "What runs.", { "version", "compiler" }, .collect = build_info },
-	{ "c4d_problems", METRIC_GAUGE, NULL, "Things that are wrong now: c4ctl status says what, and what to do.", .collect = read_i64,
-	    NOW(problems) },
+	{ "c4d_problems", METRIC_GAUGE, NULL, "Things that are wrong now: c4ctl status says what, and what to do.", { "severity" },
+	    .collect = problems },
 	{ "c4d_reminders", METRIC_GAUGE, NULL, "Things that somebody may have forgotten, such as an old drain: c4ctl status.",
 	    .collect = read_i64, NOW(reminders) },
 	{ "c4d_generation", METRIC_GAUGE, NULL, "Number of the newest accepted state of all services.", .collect = read_u64,
@@ -294,6 +301,21 @@ const size_t n_metrics = NELEM(metrics);
 
 /* ---- a scrape ---- */
 
+static int64_t
+count_failures(const json_t *list)
+{
+	const json_t *p;
+	const char *severity;
+	int64_t n = 0;
+	size_t i;
+
+	json_array_foreach(list, i, p) {
+		severity = jsonx_get_text(p, "severity");
+		n += severity != NULL && strcmp(severity, "failure") == 0;
+	}
+	return n;
+}
+
 static void
 look(struct metrics_now *now, const struct app *a)
 {
@@ -309,6 +331,7 @@ look(struct metrics_now *now, const struct app *a)
 		.seen_ms = platform_seen_ms(a->platform),
 		.page_bytes = sysconf(_SC_PAGESIZE), /* LMDB's are as large */
 		.problems = (int64_t)json_array_size(json_object_get(status, "problems")),
+		.failures = count_failures(json_object_get(status, "problems")),
 		.reminders = (int64_t)json_array_size(json_object_get(status, "reminders")),
 	};
 	json_decref(status);

@@ -27,8 +27,8 @@ struct metrics_now {
 	double stretch;
 	bool has_data; /* routing data */
 	uint64_t generation;
-	int64_t seen_ms, page_bytes, problems;
-	int64_t reminders;
+	int64_t seen_ms, page_bytes;
+	int64_t problems, failures, reminders; /* failures are problems too */
 };
 
 void metrics_process(struct metrics_process *, const struct app *);

@@ -9,8 +9,10 @@
 #include "control/render_int.h"
 
 #define LINES 10
-#define FACT 640
-#define TROUBLE_LINES 2 /* of one among several: its hint matters more than the end of a long reason */
+#define FACT 800
+/* Of one among several: its hint matters more than the end of a long reason. The worst has more. */
+#define WORST_LINES 4
+#define TROUBLE_LINES 2
 #define KAMAILIOS 3     /* more than that, and those that are up share a line */
 
 /* "2 adds, 1 removes, " of strategy: incremental. */
@@ -47,9 +49,9 @@ all_troubles(const json_t *o, size_t *n)
 }
 
 static void
-trouble_line(const struct trouble *t, bool cut, char out[FACT])
+trouble_line(const struct trouble *t, size_t lines, char out[FACT])
 {
-	size_t room = cut ? TROUBLE_LINES * RENDER_WIDTH - 20 : FACT - 24;
+	size_t room = lines > 0 ? lines * RENDER_WIDTH - 20 : FACT - 24;
 	const char *s = render_text(t->what, "problem");
 
 	snprintf(out, FACT, "%s%c%s %.*s%s", render_colour(t->colour), t->colour == COLOUR_RED ? '!' : '*', render_colour(COLOUR_NONE),
@@ -76,7 +78,7 @@ troubles_lines(const struct trouble *t, size_t k, bool cut, bool print)
 	size_t i, lines = 0;
 
 	for (i = 0; i < k; i++) {
-		trouble_line(&t[i], cut, line);
+		trouble_line(&t[i], !cut ? 0 : i == 0 ? WORST_LINES : TROUBLE_LINES, line);
 		lines += render_wrapped(line, 0, !print);
 		if (i + 1 < k && same_hint(&t[i], &t[i + 1]))
 			continue;

@@ -1,12 +1,14 @@
 """Calls through both sample Kamailios (conf/kamailio), rtpengine and c4d: what the callee sees, what the caller sees, and the CDRs."""
 import hashlib
+import os
 import re
+import shutil
 import time
 
 import pytest
 
 from lab import until
-from lab.platform import Platform, Sip, document
+from lab.platform import STOCK, Platform, Sip, document
 from lab.routing import TENANT
 
 pytestmark = pytest.mark.both_kamailios
@@ -272,3 +274,20 @@ def test_no_call_has_what_another_left(place):
 	place.call(place.stranger, DID, count=40, rate=40, hold_ms=50).ok()
 	until(lambda: open(place.platform.router.proc.log_path, errors="replace").read().count("no CDR of ") == 40, 5, "40 calls of nobody's")
 	assert len(place.cdrs(80)) == 80
+
+
+def test_with_uacreg(lab, consul, make_c4d):
+	"""As the comments in c4d.yml and router.cfg say: a trunk that is registered gets to the router's uac module."""
+	doc = document(f"{lab.ip()}:5060", f"{lab.ip()}:5060")
+	doc["carrier_trunks"][0]["registered"] = True
+	p = Platform(lab, consul, make_c4d, doc)
+	tables = os.path.join(p.router.files, "dbtext")
+	os.mkdir(tables)
+	for name in ("version", "uacreg"):
+		shutil.copy(os.path.join(STOCK, name), tables)
+	conf = p.conf()
+	assert conf.count("    #tables: ") == conf.count("    #uacreg: ") == 1
+	p.c4d.write(conf.replace("    #tables: ", "    tables: ").replace("    #uacreg: ", "    uacreg: "))
+	p.router.defines["WITH_UACREG"] = None
+	p.start()
+	until(lambda: "carrier1" in str(p.router.rpc("uac.reg_dump")), 20, lambda: f"the trunk is registered: {p.c4d.targets()}")

@@ -206,7 +206,7 @@ def test_rounds_and_the_age_of_the_evidence(rig):
 	rig.consul.kill()
 	until(lambda: scrape(rig.c4d).value("c4d_dns_rounds_total", outcome="nothing", **name) > failed, 15, "failures are counted")
 	until(lambda: scrape(rig.c4d).value("c4d_evidence_age_seconds", **name) > 2, 10, "the evidence grows old")
-	until(lambda: scrape(rig.c4d).value("c4d_problems") > 0, 5, "and that is a problem")
+	until(lambda: scrape(rig.c4d).total("c4d_problems") > 0, 5, "and that is a problem")
 	assert states(scrape(rig.c4d)) == {"up": 1}
 
 
@@ -219,6 +219,7 @@ def test_kamailio_goes_and_refuses(rig):
 	until(lambda: scrape(rig.c4d).value("c4d_kamailio_up", kamailio="sbc") == 0, 5, "it is down")
 	got = scrape(rig.c4d)
 	assert got.value("c4d_target_state", target="sbc/1", state="unreachable") == 1
+	assert got.value("c4d_problems", severity="failure") >= 1 and got.value("c4d_problems", severity="warning") == 0
 	assert got.value("c4d_target_generation_lag", target="sbc/1") == 0, "what was in force last is what is wanted"
 	b = rig.add()
 	until(lambda: scrape(rig.c4d).value("c4d_target_generation_lag", target="sbc/1") == 1, 5, "and now no more")
@@ -313,7 +314,7 @@ def known(c4d):
 
 
 LABELS = {"instance", "job", "le", "service", "state", "name", "outcome", "target", "kind", "kamailio", "method", "code",
-	"registration", "check", "status", "result"}
+	"registration", "check", "status", "result", "severity"}
 
 
 def test_alerts_ask_for_what_there_is(alone):

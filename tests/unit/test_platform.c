@@ -899,6 +899,34 @@ trouble_is_logged_once(void **state)
 
 #define WORLD_TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* For how long a generation took to be in force: also of one that is not the newest any more. */
+static void
+when_generations_were_seen(void **state)
+{
+	struct world *w = *state;
+	char more[2048] = "10.0.0.1:5060";
+	uint64_t first;
+	int64_t seen;
+	unsigned i;
+
+	lists(w, "router", 0, more);
+	first = platform_generation(w->p);
+	seen = platform_seen_ms(w->p);
+	assert_int_equal(platform_seen_at(w->p, first), seen);
+	assert_int_equal(platform_seen_at(w->p, first + 1), 0);
+	for (i = 1; i < PLATFORM_SEEN; i++) { /* adds: each is a generation of its own */
+		snprintf(more + strlen(more), sizeof more - strlen(more), " 10.0.1.%u:5060", i);
+		lists(w, "router", 0, more);
+	}
+	assert_int_equal(platform_generation(w->p), first + PLATFORM_SEEN - 1);
+	assert_int_equal(platform_seen_at(w->p, first), seen);
+	lists(w, "router", 0, strcat(more, " 10.0.2.1:5060"));
+	assert_int_equal(platform_generation(w->p), first + PLATFORM_SEEN);
+	assert_int_equal(platform_seen_at(w->p, first), 0);
+	restart(w);
+	assert_int_equal(platform_seen_at(w->p, platform_generation(w->p)), 0);
+}
+
 int
 main(void)
 {
@@ -923,6 +951,7 @@ main(void)
 		WORLD_TEST(a_service_that_goes_is_forgotten_not_emptied),
 		WORLD_TEST(a_service_that_comes_back_is_remembered),
 		WORLD_TEST(changes_are_logged),
+		WORLD_TEST(when_generations_were_seen),
 		WORLD_TEST(trouble_is_logged_once),
 	};
 

@@ -461,6 +461,24 @@ status_in_ten_lines(void **state)
 	}
 }
 
+/* What is to be done may stand in the reason: the worst is told whole. */
+static void
+status_tells_the_worst(void **state)
+{
+	static const char reason[] = "Kamailio said Ok to dispatcher.reload but does not hold the list (add sip:10.0.0.1:5060, 1 in all): does its "
+				     "list_file name /var/lib/c4d/kamailio/dispatcher.list? modparam(list_file) END";
+	char *json = xasprintf("{'version':'1','started':null,'problems':[{'problem':'%s','hint':'a'},{'problem':'%s','hint':'b'}],"
+			       "'services':{},'targets':{},'kamailio':[],'store':{'state':'ok'}}", reason, reason), *got, *end;
+
+	got = capture(&(struct shown){ render_status, NULL, json });
+	end = strstr(got, "END\n");
+	assert_non_null(end);
+	assert_null(strstr(end + 1, "END"));
+	assert_non_null(strstr(end, "  -> a\nand 1 more: c4ctl"));
+	free(got);
+	free(json);
+}
+
 /* States have their colour, names that look like states have none, and what is counted is what is seen. */
 static void
 colours(void **state)
@@ -830,6 +848,7 @@ main(void)
 		cmocka_unit_test(status_of_flaps_and_drains),
 		cmocka_unit_test(status_of_registrations),
 		cmocka_unit_test(status_in_ten_lines),
+		cmocka_unit_test(status_tells_the_worst),
 		cmocka_unit_test(colours),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(history),
