@@ -276,6 +276,8 @@ ctl_show_config(struct control_req *r)
 
 /* ---- status ---- */
 
+static void add_problem(json_t *, const char *severity, const char *hint, const char *fmt, va_list) PRINTF(4, 0);
+
 /* Those with severity "failure" stand first, in the order in which they are found. */
 static void
 add_problem(json_t *problems, const char *severity, const char *hint, const char *fmt, va_list ap)

@@ -102,8 +102,16 @@ add_credentials(struct buf *out, const char *username, const char *password, con
 	rt_json_text(out, realm);
 }
 
+/* Those at the top are said once, as confd says them. */
+static bool
+has_others(const struct rt_route *r, const struct rt_decision *dec)
+{
+	return r->auth_username != NULL && (strcmp(r->auth_username, dec->auth_username) != 0 ||
+	    strcmp(r->auth_password, dec->auth_password) != 0 || strcmp(r->realm, dec->realm) != 0);
+}
+
 static void
-add_route(struct buf *out, const struct rt_route *r, const struct rt_env *env)
+add_route(struct buf *out, const struct rt_route *r, const struct rt_decision *dec, const struct rt_env *env)
 {
 	ADD(out, "{\"dst_uri\":");
 	rt_json_text(out, r->dst_uri);
@@ -117,7 +125,8 @@ add_route(struct buf *out, const struct rt_route *r, const struct rt_env *env)
 	add_int(out, env->fr_timer_ms);
 	ADD(out, ",\"fr_inv_timer\":");
 	add_int(out, env->fr_inv_timer_ms);
-	add_credentials(out, r->auth_username, r->auth_password, r->realm);
+	if (has_others(r, dec))
+		add_credentials(out, r->auth_username, r->auth_password, r->realm);
 	ADD(out, "}");
 }
 
@@ -141,7 +150,7 @@ rt_answer_routing(const struct rt_data *d, const struct rt_request *rq, const st
 	for (i = 0; i < dec->n; i++) {
 		if (i > 0)
 			ADD(out, ",");
-		add_route(out, &dec->routes[i], env);
+		add_route(out, &dec->routes[i], dec, env);
 	}
 	ADD(out, "]");
 	add_credentials(out, dec->auth_username, dec->auth_password, dec->realm);

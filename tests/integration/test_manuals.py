@@ -9,9 +9,10 @@ import pytest
 
 from lab import base_config, c4d_binary, until
 from lab.base import ROOT
+from lab.made import made
 
 MAN = os.path.join(ROOT, "packaging", "man")
-PAGES = {"c4d.8": "commands", "c4ctl.8": "commands", "c4d.yml.5": "keys"}
+PAGES = ["c4ctl.8", "c4d.8", "c4d.yml.5"]
 SECTIONS = {
 	"c4d.8": ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO", "SECURITY"],
 	"c4ctl.8": ["NAME", "SYNOPSIS", "DESCRIPTION", "JSON FORMATS", "ENVIRONMENT", "FILES", "EXIT STATUS", "SIGNALS", "EXAMPLES",
@@ -37,13 +38,10 @@ def commands():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-	"""{name: path}: made as the Makefile makes them, of the binary under test."""
-	made = tmp_path_factory.mktemp("man")
-	for name, table in PAGES.items():
-		out = subprocess.run(["awk", "-v", f"table={table}", "-v", f"template={MAN}/{name}.in", "-v", "date=January 1, 2026",
-			"-f", f"{MAN}/tables.awk"], input=said(table), check=True, capture_output=True, text=True).stdout
-		(made / name).write_text(out)
-	return {name: str(made / name) for name in PAGES}
+	"""{name: path}"""
+	made_in = made(str(tmp_path_factory.mktemp("man")), "man")
+	assert sorted(os.listdir(made_in)) == sorted(PAGES)
+	return {name: os.path.join(made_in, name) for name in PAGES}
 
 
 def rendered(path, width=2000):

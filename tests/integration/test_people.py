@@ -9,11 +9,10 @@ import termios
 import pytest
 
 from lab import EAGER, FakeDns, base_config, merge, until, watching
-from lab.base import ROOT
+from lab.made import made
 from lab.screen import Screen
 from lab.service import has_state, is_up
 
-COMPLETION = os.path.join(ROOT, "packaging", "completion")
 FILES = ["bash/c4ctl", "bash/c4d", "zsh/_c4ctl", "fish/c4ctl.fish", "fish/c4d.fish"]
 
 
@@ -35,18 +34,11 @@ def c4d(fake, make_c4d):
 
 # ---- completion ----
 
-@pytest.fixture
-def scripts(c4d, lab):
-	"""{name: path}: made as the Makefile makes them, of the binary under test."""
-	made = {}
-	table = c4d.run("commands").out
-	for name in FILES:
-		made[name] = lab.path(name.replace("/", "-"))
-		out = subprocess.run(["awk", "-f", f"{COMPLETION}/make.awk", "-", f"{COMPLETION}/core.sh", f"{COMPLETION}/{name}.in"],
-			input=table, check=True, capture_output=True, text=True).stdout
-		with open(made[name], "w") as f:
-			f.write(out)
-	return made
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+	"""{name: path}"""
+	made_in = made(str(tmp_path_factory.mktemp("completions")), "completions")
+	return {name: os.path.join(made_in, name) for name in FILES}
 
 
 def run(*argv, env=None):
