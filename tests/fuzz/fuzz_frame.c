@@ -97,7 +97,11 @@ finish(void)
 	char *cmd = xasprintf("rm -rf -- '%s'", dir);
 
 	control_free(control);
+	routing_free(app.routing);
+	kamapi_free(app.kamapi);
+	access_free(app.access);
 	httpd_free(app.httpd);
+	living_free(app.living);
 	registrar_free(app.registrar);
 	watch_free(app.watch);
 	platform_free(app.platform);
@@ -131,6 +135,9 @@ start(void)
 	must(watch_new(&app.watch, app.loop, app.conf, ignore_round, NULL) == 0);
 	/* It is not started: there is no Consul. */
 	must(registrar_new(&app.registrar, app.loop, app.worker, app.store, app.conf, "") == 0);
+	app.living = living_new(app.loop, app.platform);
+	must(routing_new(&app.routing, app.loop, app.worker, app.store, app.conf, ignore, NULL) == 0);
+	must(kamapi_new(&app.kamapi, app.loop, app.worker) == 0 && access_new(&app.access, app.loop, app.worker, app.conf) == 0);
 	must(httpd_new(&app.httpd, app.loop, app.conf, no_routes, NULL) == 0);
 	app.reload = refuse_reload;
 	must(control_new(&control, &app, path, NULL) == 0);

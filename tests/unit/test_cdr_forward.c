@@ -71,7 +71,8 @@ on_peer_read(struct bufferevent *bev, void *arg)
 	length = memmem(text, head, "Content-Length: ", 16);
 	r->bad |= length == NULL || memcmp(text, "POST /in/cdr HTTP/1.1\r\n", 23) != 0 ||
 	    memmem(text, head, "Content-Type: application/json\r\n", 32) == NULL;
-	len = length ? (size_t)atoi(length + 16) : 0;
+	for (len = 0, length += length ? 16 : 0; length != NULL && *length >= '0' && *length <= '9'; length++)
+		len = len * 10 + (size_t)(*length - '0');
 	if (have < head + len)
 		return;
 	answer(r, bev, text + head, len);
