@@ -113,12 +113,13 @@ static void
 try_pairs(const char *text, size_t len)
 {
 	struct rt_pair pairs[8];
-	char *copy = strndup(text, len), *rest = copy, *line;
+	char *copy = calloc(1, len + 1), *rest = copy, *line; /* the input has no end that a text has */
 	size_t n = 0, told = 0;
 	struct rt_data *d = NULL;
 	int err;
 
 	must(copy != NULL);
+	memcpy(copy, text, strnlen(text, len));
 	while (n < 8 && (line = strsep(&rest, "\n")) != NULL) {
 		char *value = strchr(line, ' ');
 

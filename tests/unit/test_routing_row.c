@@ -132,7 +132,7 @@ what_is_wrong_is_told_in_words(void **state)
 		    "x.ip_fqdn: must be a host name or an IP address, without a port, or 'service:NAME', is 'h:5060'\n"
 		    "x.ip_address: must be an IPv4 or IPv6 address, is '10.0.0'\n"
 		    "x.username: must be ASCII without blanks, double quotes, \\, < and >, is 'a b'\n"
-		    "x.realm: must be ASCII without blanks, double quotes, \\, < and >, is '<r>'\n" },
+		    "x.realm: must be ASCII without double quotes, \\, < and >, is '<r>'\n" },
 		{ RT_DOMAINS, "{'id':1,'tenant_uuid':'" T1 "','domain':'a\\r\\nX: y'}",
 		    "x.domain: must be without control characters, is 'a??X: y'\n" },
 		{ RT_DOMAINS, "{'id':1,'tenant_uuid':'" T1 "','domain':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}",
