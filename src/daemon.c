@@ -345,19 +345,6 @@ on_hup(void *arg)
 
 /* ---- run ---- */
 
-static void
-read_machine_id(char out[64])
-{
-	char *text = NULL;
-	size_t len;
-
-	out[0] = '\0';
-	if (file_read("/etc/machine-id", 4096, &text, &len) == 0) {
-		snprintf(out, 64, "%.*s", (int)strcspn(text, "\n"), text);
-		free(text);
-	}
-}
-
 static int
 open_store(struct daemon *d)
 {
@@ -371,7 +358,7 @@ open_store(struct daemon *d)
 	pid_t holder = 0;
 	int err;
 
-	read_machine_id(d->machine_id);
+	file_machine_id(d->machine_id);
 	sc.machine_id = d->machine_id;
 	err = store_open(&a->store, a->loop, a->worker, &sc, &holder);
 	if (err == -EWOULDBLOCK)

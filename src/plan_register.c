@@ -10,12 +10,9 @@
 int
 plan_register_new(struct dry **out, struct loop *loop, struct worker *worker, const struct conf *conf)
 {
-	char machine_id[64] = "", *text = NULL;
-	size_t len;
+	char machine_id[64];
 
-	if (file_read("/etc/machine-id", 4096, &text, &len) == 0)
-		snprintf(machine_id, sizeof machine_id, "%.*s", (int)strcspn(text, "\n"), text);
-	free(text);
+	file_machine_id(machine_id);
 	return dry_new(out, loop, worker, conf, machine_id);
 }
 

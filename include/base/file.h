@@ -23,6 +23,7 @@ struct file_stamp {
 };
 MUST_USE int file_stamp(const char *path, struct file_stamp *out);
 bool file_stamp_same(const struct file_stamp *, const struct file_stamp *);
+void file_machine_id(char out[64]); /* machine-id(5); "": there is none */
 /*
  * Replaces `path` in one step: temporary file beside it, fsync, rename, fsync of the directory.
  * Mode, owner and group of a present file are kept; a new one gets 0640 and the directory's group.

@@ -205,6 +205,7 @@ struct conf {
 	char *log;            /* level: info */
 	char *control_socket; /* /run/c4d/control.sock */
 	char *control_group;  /* NULL: leave */
+	char *control_admin_group; /* c4d-admin; NULL or "": whoever may connect may write */
 	struct strlist dns;   /* "127.0.0.1:8600" */
 	char *http;           /* http://127.0.0.1:8500; https://IP:PORT, unix:/PATH */
 	char *token_file;     /* NULL */

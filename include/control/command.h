@@ -39,7 +39,7 @@ struct command {
 	const char *name;  /* "show targets" */
 	const char *args;  /* "[TARGET]" or NULL */
 	const char *help;
-	bool writes;       /* changes something: logged with the peer's uid */
+	bool writes;       /* changes something: logged with the peer's uid, and for those of control.admin_group only */
 	bool streams;      /* data comes until the client goes */
 	bool payload;      /* the first argument is a file ("-": standard input), whose text goes with the request */
 	/* Instead of asking the daemon: the exit status; *data is shown, `error` said. Of a command with a payload, its text. */

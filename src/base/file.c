@@ -224,6 +224,18 @@ file_replace_newer(const char *path, const void *data, size_t len, const char **
 	return replace(path, data, len, true, true, what);
 }
 
+void
+file_machine_id(char out[64])
+{
+	char *text = NULL;
+	size_t len;
+
+	out[0] = '\0';
+	if (file_read("/etc/machine-id", 4096, &text, &len) == 0)
+		snprintf(out, 64, "%.*s", (int)strcspn(text, "\n"), text);
+	free(text);
+}
+
 int
 file_lock(const char *path, pid_t *holder)
 {

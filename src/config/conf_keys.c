@@ -321,6 +321,8 @@ const struct conf_key conf_keys[] = {
 	    PATH_LEN, RESTART, conf_check_socket, "where c4ctl reaches the daemon" },
 	{ ROOT(control_group), "control.group", CT_TEXT, "group", NULL, 0, 32, RESTART, check_group,
 	    "group that may use the socket; unset: the daemon's own" },
+	{ ROOT(control_admin_group), "control.admin_group", CT_TEXT, "group", "c4d-admin", 0, 32, LIVE, check_group,
+	    "who of them may change something, beside root and c4d's user; '': all" },
 	{ ROOT(dns), "consul.dns", CT_LIST, "IP:PORT", "127.0.0.1:8600", 1, 8, LIVE,
 	    check_host_port, "Consul's DNS servers, asked over TCP; the next one when one fails" },
 	{ ROOT(http), "consul.http", CT_TEXT, "http[s]://IP:PORT or unix:/PATH", "http://127.0.0.1:8500", 1, PATH_LEN,

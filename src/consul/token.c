@@ -3,27 +3,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 #define TOKEN_MAX 4096 /* bytes of its file */
 
-/* What tells one state of a file from another. */
-struct stamp {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-};
-
 struct job {
 	struct worker_job job;
 	struct token *owner; /* NULL: nobody waits any more; the loop's, not the worker's */
 	char *path;
 	bool must_read;
-	struct stamp stamp;  /* known before; then as it is now */
+	struct file_stamp stamp;  /* known before; then as it is now */
 	bool is_same;        /* so it was not read */
 	int err;
 	char *text;
@@ -35,7 +26,7 @@ struct token {
 	token_cb *cb;
 	void *arg;
 	struct job *job;    /* under way */
-	struct stamp stamp; /* of the file when `text` was read */
+	struct file_stamp stamp; /* of the file when `text` was read */
 	char *text;
 };
 
@@ -56,34 +47,18 @@ trim(char *text, size_t len)
 	return len > 0 && text_is_printable(text, len) ? 0 : -EINVAL;
 }
 
-static int
-stamp_of(const char *path, struct stamp *out)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return -errno;
-	memset(out, 0, sizeof *out); /* compared as bytes */
-	out->dev = st.st_dev;
-	out->ino = st.st_ino;
-	out->size = st.st_size;
-	out->mtime = st.st_mtim;
-	out->ctime = st.st_ctim;
-	return 0;
-}
-
 /* The stamp is taken first: what changes between the two is read again the next time. */
 static void
 job_run(struct worker_job *wj)
 {
 	struct job *j = CONTAINER_OF(wj, struct job, job);
-	struct stamp now;
+	struct file_stamp now;
 	size_t len;
 
-	j->err = stamp_of(j->path, &now);
+	j->err = file_stamp(j->path, &now);
 	if (j->err != 0)
 		return;
-	j->is_same = !j->must_read && memcmp(&now, &j->stamp, sizeof now) == 0;
+	j->is_same = !j->must_read && file_stamp_same(&now, &j->stamp);
 	j->stamp = now;
 	if (j->is_same)
 		return;

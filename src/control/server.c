@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,17 @@
 #define OUTPUT_MAX (16u << 20)  /* over it the peer is dropped */
 #define WAIT_TICK_MS 100
 #define FRAMES_PER_TURN 16
+#define GROUPS_MAX 65536 /* of one user; the kernel's limit */
+
+enum right { RIGHT_UNKNOWN, RIGHT_READ, RIGHT_WRITE };
 
 struct peer {
 	struct peer *next;
 	struct control *ct;
 	struct bufferevent *bev; /* NULL: gone */
 	char name[32];
+	struct ucred cred; /* as the kernel says */
+	enum right right;  /* known from its first write command on */
 	struct control_req *reqs;
 	size_t n_reqs;
 	int64_t active_ms; /* of its last request, or of its coming */
@@ -363,6 +369,66 @@ refuse(struct peer *p, const char *why)
 	bufferevent_disable(p->bev, EV_READ);
 }
 
+/* By the group database, and so at once when somebody was added, without a new login. */
+static bool
+is_member(uid_t uid, gid_t group)
+{
+	char text[16384];
+	struct passwd pw, *found = NULL;
+	gid_t *gids = NULL;
+	int n = 64, room, rc = -1, i;
+	bool is = false;
+
+	if (getpwuid_r(uid, &pw, text, sizeof text, &found) != 0 || found == NULL)
+		return false;
+	do {
+		room = n;
+		gids = xrealloc(gids, (size_t)room, sizeof *gids);
+		rc = getgrouplist(pw.pw_name, pw.pw_gid, gids, &n); /* -1: n is how many there are */
+	} while (rc < 0 && n > room && n <= GROUPS_MAX);
+	for (i = 0; i < rc && !is; i++)
+		is = gids[i] == group;
+	free(gids);
+	return is;
+}
+
+/* Root and c4d's own user change what the daemon does anyway, by its files and signals. */
+static enum right
+right_of(const struct peer *p)
+{
+	const char *name = p->ct->app->conf->control_admin_group;
+	const struct group *gr;
+
+	if (name == NULL || *name == '\0' || p->cred.uid == 0 || p->cred.uid == geteuid())
+		return RIGHT_WRITE;
+	gr = getgrnam(name);
+	if (gr == NULL || p->cred.uid == (uid_t)-1)
+		return RIGHT_READ;
+	return p->cred.gid == gr->gr_gid || is_member(p->cred.uid, gr->gr_gid) ? RIGHT_WRITE : RIGHT_READ;
+}
+
+static bool
+may_write(struct peer *p)
+{
+	if (p->right == RIGHT_UNKNOWN)
+		p->right = right_of(p);
+	return p->right == RIGHT_WRITE;
+}
+
+static void
+refuse_write(struct peer *p, const struct command *cmd)
+{
+	char why[320];
+
+	snprintf(why, sizeof why,
+	    "%s changes something, and %s may only look: that is for root, c4d's own user and group %s "
+	    "(control.admin_group); as root: usermod -aG %s USER",
+	    cmd->name, p->name, p->ct->app->conf->control_admin_group, p->ct->app->conf->control_admin_group);
+	log_notice("ctl", "%s by %s is refused: not in control.admin_group %s", cmd->name, p->name,
+	    p->ct->app->conf->control_admin_group);
+	refuse(p, why);
+}
+
 /* What follows the line belongs to the request; false: refused. */
 static bool
 expect_payload(struct peer *p, struct control_req *r, json_int_t len)
@@ -394,6 +460,20 @@ fill(struct peer *p, struct evbuffer *in)
 	return true;
 }
 
+/* They are logged: a line break would be a line of its own there. */
+static bool
+is_argument(const json_t *arg)
+{
+	const char *s = json_string_value(arg);
+
+	if (s == NULL)
+		return false;
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
 static void
 dispatch(struct peer *p, const char *line, size_t len)
 {
@@ -412,10 +492,12 @@ dispatch(struct peer *p, const char *line, size_t len)
 		refuse(p, "too many arguments");
 	} else if ((int)json_array_size(args) < cmd->min_args) {
 		refuse(p, "an argument is missing");
+	} else if (cmd->writes && !may_write(p)) {
+		refuse_write(p, cmd);
 	} else {
 		json_array_foreach(args, i, arg)
-			if (!json_is_string(arg)) {
-				refuse(p, "arguments are texts");
+			if (!is_argument(arg)) {
+				refuse(p, "arguments are texts without control characters");
 				json_decref(req);
 				return;
 			}
@@ -520,8 +602,7 @@ on_accept(void *arg, int fd, int what)
 {
 	static const char full[] = "{\"exit\":5,\"error\":\"too many connections to c4d's control socket are busy\"}\n";
 	struct control *ct = arg;
-	struct ucred cred = { 0 };
-	socklen_t len = sizeof cred;
+	socklen_t len = sizeof(struct ucred);
 	struct peer *p;
 	int s;
 
@@ -542,8 +623,9 @@ on_accept(void *arg, int fd, int what)
 	p = xcalloc(1, sizeof *p);
 	p->ct = ct;
 	p->active_ms = loop_now_ms(ct->app->loop);
-	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
-		snprintf(p->name, sizeof p->name, "uid %ld", (long)cred.uid);
+	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &p->cred, &len) != 0)
+		p->cred = (struct ucred){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	snprintf(p->name, sizeof p->name, "uid %ld", (long)p->cred.uid);
 	p->bev = loop_bufferevent(ct->app->loop, s);
 	if (p->bev == NULL) {
 		close(s);

@@ -220,6 +220,7 @@ static const struct {
 	{ "control: {socket: /run/}\n",
 	    "t.yml:1: control.socket '/run/': must name a file, not end with /" },
 	{ "control: {group: 'a b'}\n", "t.yml:1: control.group 'a b': is not the name of a group" },
+	{ "control: {admin_group: 'a b'}\n", "t.yml:1: control.admin_group 'a b': is not the name of a group" },
 	{ "consul: {token_file: token}\n",
 	    "t.yml:1: consul.token_file 'token': must be an absolute path" },
 	{ "consul:\n  dns:\n  - 127.0.0.1:8600\n  - localhost:8600\n",
@@ -878,6 +879,7 @@ check_defaults(const struct conf *conf)
 	assert_string_equal(conf->log, "info");
 	assert_string_equal(conf->control_socket, "/run/c4d/control.sock");
 	assert_null(conf->control_group);
+	assert_string_equal(conf->control_admin_group, "c4d-admin");
 	assert_int_equal(conf->dns.n, 1);
 	assert_string_equal(conf->dns.v[0], "127.0.0.1:8600");
 	assert_string_equal(conf->http, "http://127.0.0.1:8500");
@@ -912,6 +914,7 @@ check_defaults(const struct conf *conf)
 	check_item(conf, "store_size", "1G", "default");
 	check_item(conf, "history_keep", "90d", "default");
 	check_item(conf, "control.group", "", "default");
+	check_item(conf, "control.admin_group", "c4d-admin", "default");
 	check_item(conf, "consul.dns", "127.0.0.1:8600", "default");
 }
 
@@ -987,7 +990,7 @@ test_values(void **state)
 {
 	struct conf *conf =
 	    load_ok("state: /s/\nlog: debug\nstore_size: 64M\nhistory_keep: 1h30m\n"
-		    "control: { socket: /c, group: c4d }\n"
+		    "control: { socket: /c, group: c4d, admin_group: voip }\n"
 		    "consul:\n  dns: ['10.0.0.1:53', '[::1]:8600']\n  domain: Voip.Example.\n"
 		    "services:\n"
 		    "  b:\n"
@@ -1016,6 +1019,7 @@ test_values(void **state)
 	assert_int_equal(conf->history_keep_ms, 5400000);
 	assert_string_equal(conf->domain, "voip.example");
 	assert_string_equal(conf->control_group, "c4d");
+	assert_string_equal(conf->control_admin_group, "voip");
 	assert_string_equal(conf->services[0]->name, "b"); /* in the order written */
 	assert_string_equal(b->names.v[0], "b.service.dc1.voip.example");
 	assert_string_equal(b->names.v[1], "q.query.voip.example");
