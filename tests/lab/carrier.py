@@ -53,7 +53,10 @@ class Registrar:
 				return
 			text = data.decode(errors="replace")
 			if text.startswith("REGISTER "):
-				self.sock.sendto(self._answer(text).encode(), peer)
+				try:
+					self.sock.sendto(self._answer(text).encode(), peer)
+				except OSError:
+					return  # closed meanwhile
 
 	def _answer(self, text):
 		lines = text.split("\r\n\r\n")[0].split("\r\n")
