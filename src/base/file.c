@@ -231,7 +231,7 @@ file_machine_id(char out[64])
 	size_t len;
 
 	out[0] = '\0';
-	if (file_read("/etc/machine-id", 4096, &text, &len) == 0)
+	if (file_read("/etc/machine-id", 4096, &text, &len) == 0 && text != NULL)
 		snprintf(out, 64, "%.*s", (int)strcspn(text, "\n"), text);
 	free(text);
 }

@@ -211,6 +211,8 @@ draw(struct living *l, const struct topo_instance **v, size_t n)
 	for (i = 0; i < n; i++)
 		if (v[i]->priority == lowest)
 			sum += (uint64_t)v[i]->weight * 100 + 1;
+	if (sum == 0)
+		return 0;
 	at = living_random(l) % sum;
 	for (i = 0; i < n; i++) {
 		uint64_t own = (uint64_t)v[i]->weight * 100 + 1;

@@ -161,12 +161,14 @@ put_all(const struct rows *t, struct put_job *job, int64_t now, int64_t *last)
 			*last = p->ids[i];
 	for (i = 0; rc == 0 && i < p->n; i++) {
 		bool given = p->ids != NULL && p->ids[i] != 0;
+		int64_t id;
 
 		if (!given && *last == INT64_MAX)
 			return EOVERFLOW;
-		rc = put_one(t, p, i, given ? p->ids[i] : ++*last, given, now);
+		id = given ? p->ids[i] : ++*last;
+		rc = put_one(t, p, i, id, given, now);
 		if (rc == EEXIST)
-			job->view.clash = p->ids[i];
+			job->view.clash = id;
 	}
 	return rc;
 }
