@@ -457,7 +457,7 @@ forget_agent(struct registrar *r)
 	for (i = 0; i < r->n; i++) {
 		registration_forget(r->regs[i]);
 		r->regs[i]->judged = false;
-		r->regs[i]->op = 0; /* its job is asked again, and may have nothing to say any more */
+		r->regs[i]->op = 0; /* what was said to that one is reg_old.c's */
 		if (r->regs[i]->conf != NULL)
 			r->regs[i]->ops |= REG_OP_PUT;
 	}

@@ -173,13 +173,32 @@ replaces(const struct registration *reg)
 	return reg->r->blind && reg->shape_put != 0 && reg->shape_put != reg->shape && !registration_wants_maintenance(reg);
 }
 
+/* It may have reached the agent. */
+static void
+took_put_of_leaving(struct registration *reg)
+{
+	reg->accepted = true;
+	reg->ops = REG_OP_LEAVE;
+}
+
+/* What was said last gets no answer any more when a reload replaces its connection; the line asks anew what to say. */
+static void
+take_cut_off(struct registration *reg)
+{
+	if (reg->op == REG_OP_PUT && reg->leaving)
+		took_put_of_leaving(reg);
+	reg->op = 0;
+}
+
 static bool
 job_ask(void *arg, struct line_request *q)
 {
 	struct registration *reg = arg;
-	unsigned op = next_op(reg);
+	unsigned op;
 	char reason[REASON_MAX];
 
+	take_cut_off(reg);
+	op = next_op(reg);
 	if (op == REG_OP_PUT && !registration_fresh_body(reg))
 		op = 0;
 	if (op == 0)
@@ -450,9 +469,8 @@ job_done(void *arg, const struct http_answer *a)
 	reg->op = 0;
 	if (op == REG_OP_LOOK && !line_unreachable(a->err)) {
 		on_look(reg, a);
-	} else if (reg->leaving && op == REG_OP_PUT) { /* said before it was to leave: it may have reached the agent */
-		reg->accepted = true;
-		reg->ops = REG_OP_LEAVE;
+	} else if (reg->leaving && op == REG_OP_PUT) { /* said before it was to leave */
+		took_put_of_leaving(reg);
 	} else if (line_unreachable(a->err)) {
 		reg->failures++;
 		line_add(r->agent, &reg->job);

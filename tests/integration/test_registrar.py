@@ -513,6 +513,30 @@ def test_a_stop_while_a_request_hangs(lab, make_c4d):
 	assert not fake.services, "the time-out of the one left time for the others"
 
 
+def test_a_reload_while_a_register_call_is_under_way(lab, make_c4d):
+	"""The agent has it, its answer never comes, and the section is gone: so must be what the agent has."""
+	fake = FakeAgent(lab)
+	c4d = make_c4d(registering(fake, {"rtp": section(port=2)})).start()
+	has_state(c4d, "rtp", "registered")
+	hung = []
+
+	def lie(q):
+		if q.method == "PUT" and q.path == "/v1/agent/service/register" and b"sbc-id" in q.body:
+			fake._honest(q)
+			hung.append(q)
+			return Hang()
+		return None
+	fake.tell_lies(lie)
+	c4d.write(registering(fake, {"rtp": section(port=2), "sbc": section()}))
+	c4d.reload()
+	until(lambda: hung and "sbc-id" in fake.services, 5, "the agent has it")
+	c4d.write(registering(fake, {"rtp": section(port=2)}))
+	c4d.reload()
+	until(lambda: "sbc-id" not in fake.services, 5, lambda: c4d.log()[-2000:])
+	c4d.stop()
+	assert not fake.services
+
+
 # ---- the operator's word ----
 
 def maintenance_of(agent, sid):

@@ -60,7 +60,7 @@ def test_an_acl_cluster(lab, guarded, rules, make_c4d):
 	until(lambda: statuses(guarded, "sbc-id")["sbc-id:run"] == "critical", 5, "told with the new token")
 	switch.set(True)
 	all_is_well(c4d)
-	assert "403" not in c4d.log() and not [t for t in tokens if t in c4d.log()]
+	assert " 403" not in c4d.log() and not [t for t in tokens if t in c4d.log()]
 
 
 def test_a_token_that_may_not(lab, guarded, rules, make_c4d):
