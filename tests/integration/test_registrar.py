@@ -389,6 +389,7 @@ def test_a_reload_to_another_agent(lab, consul, make_c4d):
 	holds(lambda: set(services(other)) == {"sbc-id", "rtp-id"}, 3, "nothing is deregistered", every=0.05)
 	assert other.http("GET", "/v1/catalog/service/sbc")[0]["ModifyIndex"] == index
 	assert c4d.log().count("deregistered at the agent of before") == 3
+	c4d.stop()  # it tells the agent by that way
 	relay.stop()
 
 
