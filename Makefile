@@ -18,17 +18,22 @@ ifeq ($(VARIANT),fuzz)
 CC       := clang
 SAN      := -fsanitize=address,undefined,fuzzer-no-link -fno-omit-frame-pointer -O1
 endif
+ifeq ($(VARIANT),coverage)
+SAN      := --coverage -fprofile-update=atomic -O0
+COVER     = $(B)/gcov_dump.o
+COVER_LD := -Wl,--wrap=_exit,--wrap=abort,--wrap=execvpe
+endif
 B        := build/$(VARIANT)
 ALL_CPPFLAGS := -D_GNU_SOURCE -DC4D_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(shell pkg-config --cflags $(PKGS)) $(CFLAGS) $(SAN)
 # libm only where the compiler does not do floor() and its like itself.
-ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS)) -Wl,--as-needed -lm
+ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS)) -Wl,--as-needed -lm $(COVER_LD)
 # c4d loads these when https is configured (consul/tls.c); the test's server is linked with them.
 TLS_LIBS := -lssl -lcrypto
 Q        := $(if $(V),,@)
 
 SRC      := $(sort $(wildcard src/*.c src/*/*.c))
-OBJ      := $(SRC:src/%.c=$(B)/%.o)
+OBJ      := $(SRC:src/%.c=$(B)/%.o) $(COVER)
 LIBOBJ   := $(filter-out $(B)/main.o,$(OBJ))
 UNIT     := $(sort $(wildcard tests/unit/test_*.c))
 UNITBIN  := $(UNIT:tests/unit/%.c=$(B)/unit/%)
@@ -38,7 +43,7 @@ FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
 SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o consul/http.o consul/link.o consul/tls.o \
             discovery/resolver.o kamailio/kam.o rtpengine/ng.o)
 SIMIN    := base config consul discovery kamailio reconcile routing rtpengine store topology
-SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ)))
+SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ))) $(COVER)
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))
 # Manuals and completions, made from what c4d says of itself.
 DOCS     := $(if $(filter build/%,$(B)),build,$(B))
@@ -58,9 +63,23 @@ $(B)/c4d: $(OBJ)
 $(B)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/gcov_dump.o: tests/tools/gcov_dump.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) -c -o $@ $<
+# The status page is a part of it.
+$(B)/http/page_file.o: src/http/page.html
 $(B)/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBOBJ) $(ALL_LIBS) -lcmocka $(TLS_LIBS)
+# What fails by order (tests/unit/fault.h): the functions of fault.c's table, called by our objects.
+WRAPS    := $(shell sed -nE 's/^X?(WRAP|ALLOC).([a-z0-9_]+),.*/-Wl,--wrap=\2/p' tests/unit/fault.c)
+$(B)/unit/fault.o: tests/unit/fault.c tests/unit/fault.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -c -o $@ $<
+$(B)/unit/test_%_faults: tests/unit/test_%_faults.c $(B)/unit/fault.o $(LIBOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(B)/unit/fault.o $(LIBOBJ) $(WRAPS) $(ALL_LIBS) \
+	    -lcmocka $(TLS_LIBS)
 # Fuzz targets: with libFuzzer in VARIANT=fuzz, else as a program that replays the files it is given.
 $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIBOBJ)
 	@mkdir -p $(@D)
@@ -98,6 +117,9 @@ sim: $(B)/sim/sim
 	$(Q)$< tests/sim/scenarios/*.sim
 fuzz:
 	$(Q)tests/tools/fuzz.sh $(or $(SECONDS),60)
+# Which lines of src/ the tests reach; PARTS="unit sim" adds these to what was counted before.
+coverage:
+	$(Q)tests/tools/coverage.sh $(PARTS)
 check:
 	$(Q)tests/tools/check.sh
 it:
@@ -108,6 +130,9 @@ demo:
 	$(Q)tests/tools/demo.sh $(KEEP)
 bench:
 	$(Q)tests/tools/bench.sh
+# c4d's memory and open files over 30 minutes (MINUTES) of 50 changes a second.
+soak:
+	$(Q)MINUTES="$(MINUTES)" tests/tools/soak.sh
 chaos:
 	$(Q)RUN="$(RUN)" SHORT="$(SHORT)" SEED="$(SEED)" tests/tools/chaos.sh
 deps:
@@ -125,5 +150,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all man completions asan unit replay sim fuzz check it lint demo bench chaos deps deb deb-test install clean
+.PHONY: all man completions asan unit replay sim fuzz coverage check it lint demo bench soak chaos deps deb deb-test install clean
 .SECONDARY:

@@ -1,12 +1,14 @@
 #!/bin/sh
-# deps.sh [build|test|rtp|lint|all]...: installs by apt what the group needs and the machine lacks.
+# deps.sh [build|test|rtp|lint|coverage|package|all]...: installs by apt what the group needs and the machine lacks.
 # Says nothing and takes no time when all is there. Installing starts no daemon and enables none.
 set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libc-ares-dev libjansson-dev liblmdb-dev libyaml-dev libpcre2-dev nettle-dev"
-test="libcmocka-dev kamailio kamailio-extra-modules kamailio-utils-modules sip-tester python3 python3-pytest python3-pytest-xdist groff-base mandoc python3-prometheus-client debian-archive-keyring debootstrap"
+test="libcmocka-dev kamailio kamailio-extra-modules kamailio-utils-modules sip-tester python3 python3-pytest python3-pytest-xdist groff-base mandoc python3-prometheus-client prometheus chromium fonts-dejavu-core debian-archive-keyring debootstrap"
 rtp="rtpengine-daemon"
 lint="clang clang-tidy clang-tools cppcheck codespell shellcheck"
+coverage="gcovr"
+package="debhelper dpkg-dev build-essential lintian debootstrap debian-archive-keyring"
 
 wanted=
 [ $# -gt 0 ] || set -- all
@@ -16,9 +18,11 @@ for group in "$@"; do
 	test) wanted="$wanted $build $test $rtp" ;;
 	rtp) wanted="$wanted $rtp" ;;
 	lint) wanted="$wanted $build libcmocka-dev $lint" ;;
-	all) wanted="$wanted $build $test $rtp $lint" ;;
+	coverage) wanted="$wanted $build $coverage" ;;
+	package) wanted="$wanted $build $package" ;;
+	all) wanted="$wanted $build $test $rtp $lint $coverage $package" ;;
 	*)
-		echo "usage: deps.sh [build|test|rtp|lint|all]..." >&2
+		echo "usage: deps.sh [build|test|rtp|lint|coverage|package|all]..." >&2
 		exit 2
 		;;
 	esac
@@ -112,7 +116,7 @@ rm -f "$log"
 for u in $(list_units); do
 	printf '%s\n' "$units_before" | grep -qxF "$u" && continue
 	case $u in
-	kamailio* | sip-tester* | rtpengine-daemon) ;;
+	kamailio* | sip-tester* | rtpengine-daemon | prometheus) ;;
 	*) continue ;; # a dependency's unit is none of ours to decide on
 	esac
 	if command -v deb-systemd-helper >/dev/null 2>&1; then
