@@ -7,16 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "fuzz.h"
 #include "kamailio/dbtext.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void
 must_equal(const struct dbtext *a, const struct dbtext *b)

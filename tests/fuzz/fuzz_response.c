@@ -6,18 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "consul/response.h"
 
 #define MAX_BODY 300
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static int
 feed(struct response *r, const char *data, size_t len, size_t step, size_t *used)

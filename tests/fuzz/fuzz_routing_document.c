@@ -1,11 +1,12 @@
 /*
  * Any text as a routing document, and as the value of a key of one: it becomes data, or something is told about it. Data, written as a document and
- * read again, is the same; its rows go through their records unharmed; any of them can be asked to go.
+ * read again, is the same; its rows go through their records unharmed; any of them can be asked to go. Calls from and to what stands in it are decided,
+ * and nothing of it leaves its place in an answer.
  */
-#include <string.h>
+#include <ctype.h>
+#include <errno.h>
 
-#include "fuzz.h"
-#include "routing/data.h"
+#include "fuzz_routing.h"
 
 /* Nothing that a terminal would obey. */
 static void
@@ -88,6 +89,102 @@ check_data(const struct rt_data *d)
 	}
 }
 
+/* ---- calls ---- */
+
+/* Of the row for turn i, a text; "": there is none. */
+static const char *
+cell_of(const struct rt_data *d, enum rt_table table, unsigned column, size_t i)
+{
+	const struct rt_list *l = &d->t[table];
+
+	return l->n > 0 && l->v[i % l->n]->v[column].s != NULL ? l->v[i % l->n]->v[column].s : "";
+}
+
+/* A number that begins as the text does, leaving out what is none of a number. */
+static void
+number_of(const char *text, char out[24])
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n < 15; text++)
+		if (isdigit((unsigned char)*text) || (*text == '+' && n == 0))
+			out[n++] = *text;
+	snprintf(out + n, 24 - n, "55501");
+}
+
+static void
+check_answer(const char *text, size_t len)
+{
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *routes = json_object_get(json_object_get(json, "rtjson"), "routes");
+	size_t i;
+
+	must(json != NULL);
+	for (i = 0; i < json_array_size(routes); i++) {
+		const json_t *route = json_array_get(routes, i), *headers = json_object_get(route, "headers");
+
+		check_uri(text_of(route, "dst_uri"));
+		check_address(json_object_get(headers, "from"));
+		check_address(json_object_get(headers, "to"));
+		check_extra(text_of(headers, "extra"));
+	}
+	json_decref(json);
+}
+
+static void
+ask(const struct rt_data *d, const char *body)
+{
+	static struct rt_decision decision;
+	struct rt_env env = { .now_s = 1795435200, .random = draw, .expand = expand, .trace = say, .fr_timer_ms = 5000, .fr_inv_timer_ms = 30000 };
+	struct rt_walk walk = { 0, false };
+	struct buf out = { 0 };
+	const char *stored = NULL;
+	struct rt_detail detail;
+	struct rt_request rq;
+	struct rt_auth auth;
+	json_t *keep;
+
+	if (rt_request_parse(&rq, RT_ASK_ROUTING, body, strlen(body), &keep, &detail) != 0) {
+		json_decref(detail.detail); /* a domain may be what no SIP header holds */
+		return;
+	}
+	rt_decide(d, &rq, &env, &decision);
+	rt_answer_routing(d, &rq, &decision, &env, &out);
+	check_answer(out.s, out.len);
+	while (rt_authenticate(d, &rq, &walk, false, &auth, &stored) == -EAGAIN)
+		must(stored != NULL);
+	buf_free(&out);
+	json_decref(keep);
+}
+
+/* From an IPBX, from a trunk, from nowhere; to a DID, by a rule, to a domain. */
+static void
+try_calls(const struct rt_data *d)
+{
+	char from[24], to[24];
+	size_t i;
+
+	for (i = 0; i < 6; i++) {
+		const char *domain = cell_of(d, RT_DOMAINS, DOMAIN_DOMAIN, i / 2);
+		const char *ip = i % 3 == 0 ? cell_of(d, RT_IPBXS, IPBX_IP, i / 3) : i % 3 == 1 ? cell_of(d, RT_TRUNKS, TRUNK_IP, i / 3) : "192.0.2.1";
+		char *body, *from_uri, *to_uri;
+		json_t *o;
+
+		number_of(cell_of(d, RT_RULES, RULE_DID_REGEX, i), from);
+		number_of(i % 2 == 0 ? cell_of(d, RT_DIDS, DID_REGEX, i / 2) : cell_of(d, RT_RULES, RULE_PREFIX, i / 2), to);
+		from_uri = xasprintf("sip:%s@%s", from, domain);
+		to_uri = xasprintf("sip:%s@%s", to, i % 4 == 3 ? domain : "sbc.example"); /* a domain of the data says all */
+		o = json_pack("{s:s,s:s,s:s,s:s,s:b,s:s}", "source_ip", ip, "from_name", "", "from_uri", from_uri, "to_uri", to_uri, "auth", (int)(i % 2),
+		    "username", cell_of(d, RT_IPBXS, IPBX_USERNAME, i));
+		must(o != NULL);
+		body = json_dumps(o, JSON_COMPACT);
+		ask(d, body);
+		json_decref(o);
+		free(body);
+		free(from_uri);
+		free(to_uri);
+	}
+}
+
 static void
 try_document(const char *text, size_t len)
 {
@@ -100,6 +197,7 @@ try_document(const char *text, size_t len)
 	if (err != 0)
 		return;
 	check_data(d);
+	try_calls(d);
 	for (size_t i = 0; i < n; i++) {
 		check_record(cdrs[i]);
 		rt_row_unref(cdrs[i]);

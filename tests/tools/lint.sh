@@ -1,5 +1,5 @@
 #!/bin/bash
-# lint.sh: the floor rules of the house, both compilers with -Werror, clang-tidy, cppcheck, codespell, shellcheck.
+# lint.sh: the floor rules of the house, both compilers with -Werror, clang-tidy, scan-build, gcc -fanalyzer, cppcheck, codespell, shellcheck.
 # lint.sh --self-test: plants a violation of each rule in a copy of the tree and expects each to be found.
 # lint.sh --rules: the grep rules alone (a second).
 set -u
@@ -148,18 +148,41 @@ build_with() # COMPILER [SOURCE]
 	# shellcheck disable=SC2046,SC2086
 	tests_c | xargs -r -P "$jobs" -n 1 "$1" $(flags) $warn -Werror -O1 -fsyntax-only
 }
+# COMMAND...: with {} for each of the files on standard input (none: all of src). One file per process, the output of each in one piece and
+# only when it failed.
+for_each()
+{
+	files=$(cat)
+	# shellcheck disable=SC2016
+	printf '%s\n' "${files:-$(find src -name '*.c' | sort)}" | xargs -P "$jobs" -I{} sh -c '
+		if ! text=$("$@" 2>&1); then
+			printf "%s\n" "$text" | grep -vE "warnings? generated|^Suppressed|^Use -header|^scan-build: "
+			exit 1
+		fi' each "$@"
+}
 tool_clang_tidy()
 {
 	# shellcheck disable=SC2046
-	[ $# -gt 0 ] || set -- $(find src -name '*.c' | sort)
-	# One file per process, the output of each in one piece and only when it failed. Arguments: flags... FILE
-	# shellcheck disable=SC2016,SC2046
-	printf '%s\n' "$@" | xargs -P "$jobs" -I{} sh -c '
-		for file; do :; done
-		if ! text=$(clang-tidy --quiet "$file" -- "$@" 2>&1); then
-			printf "%s\n" "$text" | grep -vE "warnings? generated|^Suppressed|^Use -header"
-			exit 1
-		fi' tidy $(flags) {}
+	printf '%s\n' "$@" | for_each clang-tidy --quiet {} -- $(flags)
+}
+tool_scan_build()
+{
+	checkers=
+	for c in $scan_checkers; do
+		checkers="$checkers -enable-checker $c"
+	done
+	# shellcheck disable=SC2046,SC2086
+	printf '%s\n' "$@" | for_each scan-build --status-bugs -o build/lint/scan-build --use-cc=clang $checkers \
+		clang $(flags) -O0 -c -o /dev/null {}
+}
+# Besides scan-build's own choice (core, deadcode, security, unix, nullability).
+scan_checkers="nullability.NullableDereferenced nullability.NullablePassedToNonnull nullability.NullableReturnedFromNonnull
+optin.portability.UnixAPI security.FloatLoopCounter security.insecureAPI.rand valist.CopyToSelf valist.Uninitialized valist.Unterminated
+alpha.security.cert.pos.34c"
+tool_gcc_analyzer()
+{
+	# shellcheck disable=SC2046
+	printf '%s\n' "$@" | for_each gcc $(flags) -O1 -fanalyzer -Werror -c -o /dev/null {}
 }
 tool_cppcheck()
 {
@@ -186,7 +209,7 @@ tool_shellcheck()
 	[ $# -gt 0 ] || set -- $(texts | xargs -r grep -lIE '^#!/bin/(ba)?sh' /dev/null)
 	shellcheck -S warning "$@"
 }
-tools="gcc clang clang_tidy cppcheck codespell shellcheck"
+tools="gcc clang clang_tidy scan_build gcc_analyzer cppcheck codespell shellcheck"
 
 # ---- runs ----
 
@@ -313,6 +336,10 @@ zz_get(int n)
 	done
 	plant_tool clang_tidy src/base/zz.c "$good" '#include <stddef.h>' "$proto" 'int' 'zz_get(int n)' '{' '	int *p = NULL;' \
 		'	return *p + n;' '}'
+	plant_tool scan_build src/base/zz.c "$good" '#include <stdlib.h>' "$proto" 'int' 'zz_get(int n)' '{' '	char *p = malloc(8);' \
+		'	return p == NULL ? n : p[0];' '}'
+	plant_tool gcc_analyzer src/base/zz.c "$good" '#include <stdio.h>' "$proto" 'int' 'zz_get(int n)' '{' \
+		'	FILE *f = fopen("/dev/null", "r");' '	return f == NULL ? n : getc(f);' '}'
 	plant_tool cppcheck src/base/zz.c "$good" "$proto" 'int' 'zz_get(int n)' '{' '	int a[2] = { 0, 0 };' '	return a[2] + n;' '}'
 	plant_tool codespell zz.md 'we receive' "we rec""ieve"
 	command -v shellcheck >/dev/null && plant_tool shellcheck zz.sh '#!/bin/sh' '#!/bin/sh' 'f() { cd /tmp' 'rm -rf $1/*; }' 'read x; [ $y = 1 ] && rm $y/'
