@@ -45,7 +45,13 @@ MUST_USE int file_sync_dir(const char *path); /* of the directory that holds `pa
  */
 MUST_USE int file_replace_newer(const char *path, const void *data, size_t len, const char **what);
 /*
- * Exclusive lock held until the returned descriptor is closed; the file holds our pid.
+ * file_replace_newer() for passwords: a file that is open to everybody becomes its owner's and its group's; the directory's group, if it has
+ * root's or our own.
+ */
+MUST_USE int file_replace_secret(const char *path, const void *data, size_t len, const char **what);
+bool file_mode_is_open(mode_t); /* to others than its owner and group */
+/*
+ * Exclusive lock held until the returned descriptor is closed; the file holds our pid, and is its owner's alone: others could lock it too.
  * >= 0 descriptor; -EWOULDBLOCK: held by another, whose pid is in *holder (0 unknown); else -errno.
  */
 MUST_USE int file_lock(const char *path, pid_t *holder);

@@ -94,20 +94,33 @@ file_read(const char *path, size_t max, char **out, size_t *len)
 	return 0;
 }
 
+bool
+file_mode_is_open(mode_t mode)
+{
+	return (mode & S_IRWXO) != 0;
+}
+
 /* Kamailio must go on being able to read what it could read before. Best effort: we may not be root. */
 static void
-keep_owner(int fd, const char *path, int dirfd)
+keep_owner(int fd, const char *path, int dirfd, bool secret)
 {
-	struct stat st;
+	struct stat st, dir;
+	bool is_there = stat(path, &st) == 0;
 
-	if (stat(path, &st) == 0) {
+	if (is_there && !(secret && file_mode_is_open(st.st_mode))) {
 		(void)fchmod(fd, st.st_mode & 07777);
 		(void)!fchown(fd, st.st_uid, st.st_gid);
 		(void)!fchown(fd, (uid_t)-1, st.st_gid);
-	} else if (fstat(dirfd, &st) == 0) {
-		(void)fchmod(fd, 0640);
-		(void)!fchown(fd, (uid_t)-1, st.st_gid);
+		return;
 	}
+	(void)fchmod(fd, 0640);
+	if (fstat(dirfd, &dir) == 0)
+		(void)!fchown(fd, (uid_t)-1, dir.st_gid);
+	if (!is_there)
+		return;
+	(void)!fchown(fd, st.st_uid, (gid_t)-1);
+	if (st.st_gid != 0 && st.st_gid != getegid()) /* those are a group that nobody chose for it: Kamailio read it like everybody */
+		(void)!fchown(fd, (uid_t)-1, st.st_gid);
 }
 
 /* The old file's time plus a second, unless the new file's own is above it anyway. */
@@ -133,8 +146,10 @@ sync_dir(int dirfd)
 	return fsync(dirfd) != 0 && errno != EINVAL ? -errno : 0;
 }
 
+enum { NEWER = 1, SYNCED = 2, SECRET = 4 };
+
 static int
-replace(const char *path, const void *data, size_t len, bool newer, bool synced, const char **what)
+replace(const char *path, const void *data, size_t len, unsigned how, const char **what)
 {
 	char *dircopy = xstrdup(path), *tmp = NULL;
 	int dirfd = -1, fd = -1, err = 0;
@@ -155,12 +170,12 @@ replace(const char *path, const void *data, size_t len, bool newer, bool synced,
 		tmp = NULL;
 		goto out;
 	}
-	keep_owner(fd, path, dirfd);
+	keep_owner(fd, path, dirfd, (how & SECRET) != 0);
 	*what = "write";
 	err = write_all(fd, data, len);
 	if (err)
 		goto out;
-	if (newer) {
+	if (how & NEWER) {
 		*what = "set the time of";
 		err = make_newer(fd, path);
 		if (err)
@@ -179,7 +194,7 @@ replace(const char *path, const void *data, size_t len, bool newer, bool synced,
 	free(tmp);
 	tmp = NULL;
 	*what = "fsync the directory of";
-	err = synced ? sync_dir(dirfd) : 0;
+	err = how & SYNCED ? sync_dir(dirfd) : 0;
 out:
 	if (fd >= 0)
 		close(fd);
@@ -195,13 +210,13 @@ out:
 int
 file_replace(const char *path, const void *data, size_t len, const char **what)
 {
-	return replace(path, data, len, false, true, what);
+	return replace(path, data, len, SYNCED, what);
 }
 
 int
 file_replace_unsynced(const char *path, const void *data, size_t len, const char **what)
 {
-	return replace(path, data, len, false, false, what);
+	return replace(path, data, len, 0, what);
 }
 
 int
@@ -221,7 +236,13 @@ file_sync_dir(const char *path)
 int
 file_replace_newer(const char *path, const void *data, size_t len, const char **what)
 {
-	return replace(path, data, len, true, true, what);
+	return replace(path, data, len, NEWER | SYNCED, what);
+}
+
+int
+file_replace_secret(const char *path, const void *data, size_t len, const char **what)
+{
+	return replace(path, data, len, NEWER | SYNCED | SECRET, what);
 }
 
 void
@@ -244,9 +265,10 @@ file_lock(const char *path, pid_t *holder)
 	ssize_t n;
 
 	*holder = 0;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
+	(void)fchmod(fd, 0600); /* who may read it may lock it: nobody else; one of an older c4d was readable by its group */
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		err = errno == EWOULDBLOCK ? -EWOULDBLOCK : -errno;
 		n = read(fd, text, sizeof text - 1);

@@ -264,9 +264,12 @@ wants_reread(struct dispatcher *d)
 {
 	size_t i;
 
-	for (i = 0; i < d->plan.n && !d->quick; i++)
-		if (d->plan.v[i].op == DSP_REMOVE && !dispatcher_find_set(d, d->plan.v[i].set)->conf->exclusive)
+	for (i = 0; i < d->plan.n && !d->quick; i++) {
+		const struct set *s = dispatcher_find_set(d, d->plan.v[i].set);
+
+		if (d->plan.v[i].op == DSP_REMOVE && s != NULL && !s->conf->exclusive)
 			return !d->reread;
+	}
 	return false;
 }
 

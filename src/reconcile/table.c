@@ -18,6 +18,7 @@
 #define VERIFY_MAX 4         /* read-backs within one pass */
 #define REREAD_MAX 3         /* times that somebody else may write the file within one pass */
 #define SOON_MS 200
+#define LOADS_MS 1000        /* a Kamailio that starts answers before uac has read its table: a reload now would cost the window */
 #define POLL_QUIET_MS 10000  /* tables that are changed by nobody but c4d are read this often at most */
 
 static void pass_join(struct table *);
@@ -79,8 +80,11 @@ others_want_reload(const struct table *t)
 
 	for (i = 0; i < t->n_parts; i++)
 		mute |= t->parts[i].mute;
-	for (i = 0; i < t->plan.n && mute; i++)
-		others |= table_op_is_structural(t->plan.v[i].op) && !table_part(t, t->plan.v[i].row->set)->mute;
+	for (i = 0; i < t->plan.n && mute; i++) {
+		const struct part *p = table_part(t, t->plan.v[i].row->set);
+
+		others |= table_op_is_structural(t->plan.v[i].op) && p != NULL && !p->mute;
+	}
 	return mute && others;
 }
 
@@ -118,6 +122,8 @@ pass_plan(struct table *t)
 	if (t->was_read) {
 		table_filter_plan(t);
 		table_check_stuck(t);
+		table_note_leavers(t);
+		t->more = false;
 		t->after_reload = false;
 	}
 	t->next = 0;
@@ -141,11 +147,17 @@ table_pass_act(struct table *t)
 static void
 pass_join(struct table *t)
 {
-	if (!is_up(t) || !t->was_read) /* nothing was planned, or for another connection than this one */
-		table_pass_end(t);
-	else if (table_may_reload(t))
+	bool up = is_up(t) && t->was_read, may, leaving; /* else nothing was planned, or for another connection than this one */
+
+	if (up && (table_next_mover(t) || table_next_comer(t)))
+		return;
+	may = up && table_may_reload(t);
+	leaving = up && table_waits_for_leavers(t);
+	if (may && !leaving) {
 		table_reload(t);
-	else if (t->acted && t->verifies++ < VERIFY_MAX)
+		return;
+	}
+	if (up && t->acted && t->verifies++ < VERIFY_MAX)
 		table_pass_read(t);
 	else
 		table_pass_end(t);
@@ -356,10 +368,13 @@ on_up(struct target *target, bool restarted)
 	t->after_reload = false;
 	t->applied_hash = 0;
 	t->refused_ms = 0;
+	table_forget_leavers(t);
 	if (restarted) {
 		t->window_ms = 0;
-		if (t->kind->settle != NULL)
+		if (t->kind->settle != NULL) {
 			table_rows_copy(&t->carried, &t->filed);
+			t->window_ms = now_ms(t) + LOADS_MS;
+		}
 	}
 	table_set_version(t);
 	for (i = 0; i < t->n_parts; i++)
@@ -476,6 +491,8 @@ destroy(struct target *target)
 		repair_forget(&t->parts[i].row.repairs);
 	repair_forget(&t->wakes);
 	table_forget(t);
+	table_forget_leavers(t);
+	free(t->asked_item);
 	free(t->parts);
 	free(t->scopes.v);
 	free(t->path);

@@ -288,6 +288,8 @@ table_next_instant(struct table *t)
 		const struct table_step *s = &t->plan.v[t->next++];
 		struct buf body = { 0 };
 
+		if (s->op == TABLE_REMOVE && table_takes_leave(t, s))
+			return true;
 		if (s->waits || table_op_is_structural(s->op) || is_repeated(&t->plan, t->next - 1) ||
 		    (s->op == TABLE_DISABLE && is_last_resort(t, s->row)))
 			continue;

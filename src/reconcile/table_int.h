@@ -41,6 +41,16 @@ struct memo {
 	bool awake;         /* it is dead for c4d, yet Kamailio got an answer when it was to find that out */
 };
 
+/* Of a row that leaves, or moves elsewhere: see table_leave.c. */
+struct leaver {
+	char *item;
+	int64_t since_ms; /* monotonic */
+	bool asked;       /* Kamailio was told to end what lasts elsewhere, */
+	bool refused;     /* and does not */
+	bool said;        /* that it takes too long */
+	bool back;        /* Kamailio was told to take it again */
+};
+
 struct table {
 	struct target target;
 	struct target_deps deps;
@@ -103,6 +113,12 @@ struct table {
 	bool write_again;
 	int64_t stuck_until_ms;
 	struct repairs wakes;
+	struct leaver *leavers;
+	size_t n_leavers, cap_leavers;
+	char *asked_item;      /* of the RPC under way */
+	int64_t burst_ms;      /* monotonic; since then */
+	size_t n_burst;        /* so many were told to leave */
+	bool more;             /* and others still have to be */
 	char reload_error[640];
 	char read_error[320];
 	uint64_t start_generation;
@@ -144,6 +160,14 @@ bool table_next_instant(struct table *);      /* true: an RPC went out, and its 
 bool table_may_reload(struct table *);        /* now; false: nodes are being asked, or table_again() was called */
 void table_reload(struct table *);            /* goes on with table_pass_read() or table_pass_end() */
 bool table_is_refused_for_long(const struct table *); /* longer than any window */
+
+/* table_leave.c */
+bool table_takes_leave(struct table *, const struct table_step *); /* of one that is removed: true: an RPC went out, as of the next two */
+bool table_next_mover(struct table *);        /* of those that move, when the file is right */
+bool table_next_comer(struct table *);        /* of those that had left, and are wanted; likewise */
+bool table_waits_for_leavers(struct table *); /* no reload yet */
+void table_note_leavers(struct table *);      /* after a plan was made */
+void table_forget_leavers(struct table *);
 
 /* table_want.c */
 

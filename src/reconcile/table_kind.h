@@ -23,6 +23,15 @@ struct table_read {
 	const char *arg; /* NULL: none */
 };
 
+/* What lasts elsewhere when Kamailio forgets a row: it can be told to end it, and to take one row again, both without a window. */
+struct table_leave {
+	const char *method, *attribute; /* its arguments: the attribute's name, the row's item */
+	const char *again;              /* its argument: the item */
+	bool (*is_over)(const struct table_row *have);
+	bool (*is_busy)(const struct table_row *have); /* a question of Kamailio's about it is on its way */
+	bool (*is_elsewhere)(const struct table_row *have, const struct table_row *want); /* what `have` has does not become `want`'s */
+};
+
 struct table_kind {
 	const char *name;
 	const char *file;   /* in `tables`; NULL: address_file itself */
@@ -50,6 +59,8 @@ struct table_kind {
 	const char *shut;        /* what to look at when it never opens */
 	const char *setting;     /* what to look at when a reload is Ok and changes nothing, and when it is refused */
 	const char *net_setting; /* and besides, when what is missing is a network; NULL */
+	const struct table_leave *leave; /* NULL: nothing lasts elsewhere */
+	bool secret;             /* the file holds passwords: it is the owner's and the group's alone */
 	bool probed;             /* c4d asks the nodes, and takes them in and out by rtpengine.enable */
 	int64_t delta_ms;        /* between two reloads; 0: conf_kamailio.permissions_delta_ms */
 	int64_t delta6_ms;       /* of Kamailio 6 and later, where that differs; 0 */

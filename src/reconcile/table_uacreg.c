@@ -251,6 +251,53 @@ compose(const char *old, size_t len, const struct table_scopes *scopes, const st
 	return table_db_compose(&format, old, len, scopes, rows, out, why);
 }
 
+/* ---- registrations at the carriers ---- */
+
+enum { DISABLED = 1, ONGOING = 2, ONLINE = 4, AUTHSENT = 8 }; /* of live_flags: UAC_REG_... */
+
+/* uac.reg_unregister sets the time to 0 in memory: it does not register again. */
+static bool
+is_over(const struct table_row *have)
+{
+	char *expires = table_uacreg_cell(have, UACREG_EXPIRES);
+	bool over = expires != NULL && strcmp(expires, "0") == 0;
+
+	free(expires);
+	return over;
+}
+
+static bool
+is_busy(const struct table_row *have)
+{
+	return (have->live_flags & (ONGOING | AUTHSENT)) != 0;
+}
+
+/* Another account, another registrar, or another contact: what the new row registers does not replace what the old one has. */
+static bool
+is_elsewhere(const struct table_row *have, const struct table_row *want)
+{
+	static const int where[] = { UACREG_R_USERNAME, UACREG_R_DOMAIN, UACREG_AUTH_PROXY, UACREG_CONTACT };
+	const char *a[UACREG_COLS], *b[UACREG_COLS];
+	char *one = unpack(have->tag, a), *other = unpack(want->tag, b);
+	bool differs = false;
+	size_t i;
+
+	for (i = 0; i < NELEM(where); i++)
+		differs |= strcmp(a[where[i]], b[where[i]]) != 0;
+	free(one);
+	free(other);
+	return differs;
+}
+
+static const struct table_leave leave = {
+	.method = "uac.reg_unregister",
+	.attribute = "l_uuid",
+	.again = "uac.reg_refresh",
+	.is_over = is_over,
+	.is_busy = is_busy,
+	.is_elsewhere = is_elsewhere,
+};
+
 /* ---- Kamailio's dump ---- */
 
 /* As it writes what is not there. */
@@ -292,6 +339,8 @@ read_dump(const struct binrpc_msg *msg, size_t which, struct table_rows *out)
 		if (binrpc_int(node->child, "diff_expires", &n) && n > 0)
 			row->live_s = n;
 		set_cells(row, v);
+		if (is_over(row) && !is_busy(row)) /* a carrier's yes to that sets the flag like any other */
+			row->live_flags = (row->live_flags & ~(unsigned)ONLINE) | DISABLED;
 	}
 	return 0;
 }
@@ -387,6 +436,8 @@ const struct table_kind table_kind_uacreg = {
 	.refusal = "failed to shift", /* it says no more, but logs the time */
 	.shut = "its modparam(\"uac\", \"reg_gc_interval\") or \"reload_delta\" is longer than c4d knows of, or somebody else reloads all the time",
 	.setting = "modparam(\"db_text\", \"db_mode\", 1) and modparam(\"uac\", \"reg_db_url\", \"text://DIRECTORY\") with the directory of",
+	.leave = &leave,
+	.secret = true,
 	.delta_ms = 150000, /* reg_gc_interval of 5.x */
 	.delta6_ms = 30000, /* reload_delta of 6.0 */
 	.refused_ms = 5000,

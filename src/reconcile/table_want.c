@@ -30,6 +30,17 @@ table_memo(const struct table *t, const struct table_row *row)
 	return t->n_memos == 0 ? NULL : bsearch(&key, t->memos, t->n_memos, sizeof *t->memos, memo_cmp);
 }
 
+/* Of a row that remember() saw. */
+static struct memo *
+memo_of(const struct table *t, const struct table_row *row)
+{
+	struct memo *m = table_memo(t, row);
+
+	if (m == NULL)
+		abort(); /* it makes one of each */
+	return m;
+}
+
 void
 table_forget(struct table *t)
 {
@@ -90,7 +101,7 @@ remember(struct table *t)
 	t->memos = v;
 	t->n_memos = n;
 	for (i = 0; i < t->desired.n; i++)
-		note_wanted(table_memo(t, &t->desired.v[i]), &t->desired.v[i]);
+		note_wanted(memo_of(t, &t->desired.v[i]), &t->desired.v[i]);
 }
 
 void
@@ -222,7 +233,7 @@ has_sessions(struct table *t, struct memo *m)
 static bool
 stays(struct table *t, struct table_row *row, const struct table_scope *scope)
 {
-	struct memo *m = table_memo(t, row);
+	struct memo *m = memo_of(t, row);
 
 	row->owner = ROW_LEFT;
 	if (!m->wanted && !row->in_block && !scope->exclusive) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "kamailio/dbtext.h"
@@ -81,7 +82,8 @@ static bool
 write_file(struct job *j, const char *path, const struct buf *text)
 {
 	const char *what = "";
-	int err = file_replace_newer(path, text->s ? text->s : "", text->len, &what);
+	bool secret = j->tf->kind->secret && strcmp(path, j->tf->path) == 0;
+	int err = (secret ? file_replace_secret : file_replace_newer)(path, text->s ? text->s : "", text->len, &what);
 
 	if (err != 0)
 		fail(j, err, what, path);
@@ -172,6 +174,15 @@ keep_versions(struct job *j)
 		keep_version(j, &j->tf->kind->versions[i]);
 }
 
+/* Passwords for everybody: c4d does not leave it at that, even if they were there before. */
+static bool
+is_open(const struct job *j)
+{
+	struct stat st;
+
+	return j->tf->kind->secret && stat(j->tf->path, &st) == 0 && file_mode_is_open(st.st_mode);
+}
+
 /* Is a new text to be made of the old one? */
 static bool
 must_compose(struct job *j, const char *old, size_t len)
@@ -181,6 +192,7 @@ must_compose(struct job *j, const char *old, size_t len)
 	j->r.moved = !table_rows_same(&j->r.rows, &j->base, &j->scopes);
 	if (j->r.moved)
 		return false;
+	j->again |= is_open(j);
 	return len == 0 || old[len - 1] != '\n' || j->r.bad > 0 || j->again ||
 	    !table_file_is_right(&j->r.rows, &j->rows, &j->scopes);
 }

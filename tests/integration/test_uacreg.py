@@ -1,10 +1,12 @@
 """Carrier registrations: the target uacreg, its endpoint, and the routing data's domains; a registrar and Kamailio itself are the judges."""
 import os
+import time
 
 import pytest
 
 from lab import holds, merge, until
 from lab.carrier import Registrar, UacKamailio
+from lab.fake_binrpc import Middle
 from lab.routing import TENANT, Api, load, small
 
 pytestmark = pytest.mark.both_kamailios
@@ -67,6 +69,12 @@ class Box:
 	def shown(self):
 		return {r["l_uuid"]: r for r in self.c4d.show("uacreg")}
 
+	def anew(self):
+		"""c4d knows of no window after its restart; Kamailio's own, of 1 s in those tests, is over."""
+		self.state("converged")
+		self.c4d.restart()
+		self.state("converged")
+
 	def says_nothing(self, *secrets):
 		"""No log, show or diff has any of them."""
 		said = self.c4d.log() + "".join(self.c4d.ctl(*w.split(), fmt=f).out for f in (None, "json") for w in
@@ -115,11 +123,153 @@ def test_a_trunk_registers_and_is_gone_when_it_is_removed(lab, box):
 	assert set(b.shown()) == {"2"} and "user1" not in b.kam.read("uacreg")
 
 
+def ended(registrar, user):
+	"""The Registers that ended a registration of this user's, with the right password."""
+	return [r for r in registrar.right(user) if r.expires == 0]
+
+
+def test_who_is_taken_out_is_unregistered_at_once_and_may_come_back(lab, box):
+	"""Kamailio forgets what a reload leaves out without a word to the carrier; and its window may take minutes."""
+	reg = Registrar(lab, {"user1": PASSWORD, "user2": PASSWORD})
+	b = box().start()
+	b.load(trunk(1, reg), trunk(2, reg))
+	b.state("converged")
+	until(lambda: len(reg.bound) == 2 and b.shown()["1"]["actual"] == "registered", 15, lambda: str(b.shown()))
+	b.load(trunk(2, reg))
+	until(lambda: reg.bound["user1"] == set(), 5, lambda: f"it ends at the carrier at once: {reg.seen} {b.target()}")
+	assert len(ended(reg, "user1")) == 1 and reg.bound["user2"]
+	b.state("window")
+	until(lambda: b.shown()["1"]["actual"] == "disabled", 5, lambda: str(b.shown()))
+	seen = len(reg.right("user1"))
+	holds(lambda: len(reg.right("user1")) == seen and b.target()["state"] == "window", 3, "it stays so", every=0.3)
+	b.load(trunk(1, reg), trunk(2, reg))  # a mistake: it comes back without waiting for the window
+	until(lambda: reg.bound["user1"], 5, lambda: f"it registers again: {b.target()} {b.kam.registrations()}")
+	b.state("converged")
+	assert b.count("reloads") == 1 and b.count("faults") == 0 and b.kam.registrations()["1"]["expires"] == 60
+	b.says_nothing(PASSWORD)
+
+
+def test_no_reload_before_the_carrier_has_ended_it(lab, box):
+	"""The answer to its challenge is made of the row that the reload takes away."""
+	reg = Registrar(lab, {"user1": PASSWORD, "user2": PASSWORD})
+	b = box(UacKamailio(lab, table=STOCK, gc=1, delta=1).start()).start()
+	b.load(trunk(1, reg), trunk(2, reg))
+	until(lambda: len(reg.bound) == 2, 15, lambda: str(b.kam.registrations()))
+	b.state("converged")
+	until(lambda: not any(r["flags"] & 10 for r in b.kam.registrations().values()), 5, "nothing is on its way")
+	b.anew()
+	reg.late = 0.4
+	b.load(trunk(2, reg))
+	b.has("2")
+	b.state("converged")
+	assert reg.bound["user1"] == set() and len(ended(reg, "user1")) == 1
+	assert b.count("reloads") == 1
+
+
+def test_a_carrier_that_says_nothing_keeps_no_reload_waiting(lab, box):
+	reg = Registrar(lab, {"user1": PASSWORD})
+	b = box(UacKamailio(lab, table=STOCK, gc=1, delta=1).start()).start()
+	b.load(trunk(1, reg))
+	until(lambda: reg.bound, 15, lambda: str(b.kam.registrations()))
+	b.state("converged")
+	b.anew()
+	reg.close()
+	b.load()
+	began = time.monotonic()
+	b.has()
+	assert 2.5 < time.monotonic() - began < 8
+	b.state("converged")
+	assert "have no answer to their unregistration" in b.c4d.log()
+
+
+def test_a_kamailio_that_does_not_unregister(lab, box):
+	"""It is said, and keeps nothing from being done."""
+	reg = Registrar(lab, {"user1": PASSWORD, "user2": PASSWORD, "user3": PASSWORD})
+	kam = UacKamailio(lab, table=STOCK, gc=1, delta=1).start()
+	middle = Middle(lab, kam.ctl)
+	b = box(kam)
+	b.c4d.write(merge(b.conf, {"kamailio": {"uac": {"binrpc": middle.addr}}}))
+	b.start()
+	b.load(trunk(1, reg), trunk(2, reg))
+	until(lambda: len(reg.bound) == 2, 15, lambda: str(kam.registrations()))
+	b.anew()
+	middle.refused = ("uac.reg_unregister", "uac.reg_refresh")
+	b.load(trunk(2, reg))
+	b.has("2", timeout=5)
+	b.state("converged")
+	assert "Kamailio does not unregister 1 (command uac.reg_unregister not found): its registration ends by itself" in b.c4d.log()
+	assert reg.bound["user1"] and b.count("faults") == 1
+	b.anew()
+	middle.refused = ("uac.reg_refresh",)
+	b.load(trunk(2, reg, auth_username="user3"))
+	b.state("converged")
+	until(lambda: reg.bound.get("user3"), 10, lambda: f"by a reload: {reg.seen}")
+	assert "uac.reg_refresh of 2 refused (command uac.reg_refresh not found): it registers again after the next reload" in b.c4d.log()
+	assert reg.bound["user2"] == set() and b.count("reloads") == 1
+
+
+def test_who_registers_elsewhere_leaves_where_it_was(lab, box):
+	"""Another registrar, another account, another contact; but a new password is none of these."""
+	old, new = (Registrar(lab, {"user1": PASSWORD, "other": PASSWORD, "changed": "new"}) for _ in range(2))
+	b = box(UacKamailio(lab, table=STOCK, gc=1, delta=1).start()).start()
+	b.load(trunk(1, old))
+	until(lambda: old.bound, 15, lambda: str(b.kam.registrations()))
+	b.anew()
+	b.load(trunk(1, new))
+	until(lambda: new.bound and old.bound["user1"] == set(), 10, lambda: f"another registrar: {old.seen} {new.seen} {b.target()}")
+	b.anew()
+	b.load(trunk(1, new, auth_username="other"))
+	until(lambda: new.bound.get("other") and new.bound["user1"] == set(), 10, lambda: f"another account: {new.seen} {b.target()}")
+	b.anew()
+	was = next(iter(new.bound["other"]))
+	b.c4d.write(merge(b.conf, {"kamailio": {"uac": {"uacreg": {"contact_addr": "192.0.2.1:5070"}}}}))
+	assert b.c4d.ctl("reload").rc == 0
+	until(lambda: new.bound["other"] == {"<sip:1@192.0.2.1:5070>"}, 10, lambda: f"another contact than {was}: {new.seen} {b.target()}")
+	b.anew()
+	gone = len([r for r in new.seen if r.expires == 0])
+	new.passwords["other"] = "new"
+	b.load(trunk(1, new, auth_username="other", auth_password="new"))
+	until(lambda: b.kam.registrations()["1"]["auth_password"] == "new" and new.right("other")[-1].expires, 10, "the new password")
+	b.state("converged")
+	assert len([r for r in new.seen if r.expires == 0]) == gone
+
+
+def test_many_leave_one_after_the_other(lab, box):
+	"""Kamailio keeps each of its requests for seconds: all at once they would take its memory."""
+	reg = Registrar(lab, {f"user{n}": PASSWORD for n in range(1, 101)})
+	b = box(UacKamailio(lab, table=STOCK, gc=1, delta=1).start()).start()
+	b.load(*(trunk(n, reg, expire_seconds=600) for n in range(1, 101)))
+	until(lambda: len(reg.bound) == 100, 60, lambda: f"all register: {len(reg.bound)}")
+	b.anew()
+	b.load(trunk(7, reg, expire_seconds=600))
+	b.has("7", timeout=60)
+	left = [u for u, c in reg.bound.items() if c and u != "user7"]
+	assert not left, {u: [r.expires for r in reg.seen if r.username == u] for u in left}
+	gone = [r.at for r in reg.seen if r.expires == 0]
+	assert len(gone) == 99 and gone[-1] - gone[0] > 1.4, gone
+	assert "have no answer" not in b.c4d.log()
+
+
 def test_file_is_not_for_everybody(lab, box):
 	b = box(UacKamailio(lab).start()).start()
 	b.load(trunk(1))
 	b.has("1")
 	assert os.stat(b.kam.path("uacreg")).st_mode & 0o777 == 0o640
+
+
+def test_a_file_that_everybody_could_read_is_no_longer_for_everybody(lab, box):
+	"""The stock one is; and whatever makes it so later, without a change in it."""
+	kam = UacKamailio(lab, table=STOCK)
+	os.chmod(kam.path("uacreg"), 0o644)
+	b = box(kam.start()).start()
+	b.load(trunk(1))
+	b.has("1")
+	assert os.stat(kam.path("uacreg")).st_mode & 0o777 == 0o640
+	assert os.stat(kam.path("version")).st_mode & 0o004
+	b.state("converged")
+	os.chmod(kam.path("uacreg"), 0o664)
+	until(lambda: os.stat(kam.path("uacreg")).st_mode & 0o777 == 0o640, 25, "made so again")
+	assert b.state("converged") and b.count("reloads") == 1
 
 
 def test_a_second_change_waits_for_the_window_with_the_newest_state(lab, box):

@@ -5,12 +5,13 @@ import os
 import re
 import socket
 import threading
+import time
 
 from . import binrpc
 from .kamailio import Kamailio
 
 KEPT = ("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq")
-Register = collections.namedtuple("Register", "username realm contact expires right uri to")
+Register = collections.namedtuple("Register", "username realm contact expires right uri to at")
 
 
 def md5(text):
@@ -20,13 +21,14 @@ def md5(text):
 class Registrar:
 	"""
 	passwords: {user: password}. .seen: every REGISTER that answered a challenge; right says whether its digest was. min_expires: what is
-	shorter gets 423.
+	shorter gets 423, but for what ends a registration. late: seconds before an answer. .bound: {user: its contacts}.
 	"""
 
-	def __init__(self, lab, passwords, realm="carrier.example", min_expires=0):
+	def __init__(self, lab, passwords, realm="carrier.example", min_expires=0, late=0.0):
 		self.ip, self.realm, self.passwords, self.min_expires = lab.ip(), realm, dict(passwords), min_expires
 		self.port = lab.port(self.ip, 5060)
-		self.seen, self.nonce = [], os.urandom(8).hex()
+		self.seen, self.nonce, self.bound, self.late = [], os.urandom(8).hex(), {}, late
+		self.answers = {}
 		self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 		self.sock.bind((self.ip, self.port))
 		self.sock.settimeout(0.1)
@@ -53,10 +55,19 @@ class Registrar:
 				return
 			text = data.decode(errors="replace")
 			if text.startswith("REGISTER "):
-				try:
-					self.sock.sendto(self._answer(text).encode(), peer)
-				except OSError:
-					return  # closed meanwhile
+				# What is sent again is answered as before, and changes nothing: a retransmission may come after what followed it.
+				via = text.lower().split("via:", 1)[1].split("\r\n")[0]
+				answer = self.answers[via] = self.answers.get(via) or self._answer(text).encode()
+				if self.late:
+					threading.Timer(self.late, self._send, (answer, peer)).start()
+				else:
+					self._send(answer, peer)
+
+	def _send(self, answer, peer):
+		try:
+			self.sock.sendto(answer, peer)
+		except OSError:
+			pass  # closed meanwhile
 
 	def _answer(self, text):
 		lines = text.split("\r\n\r\n")[0].split("\r\n")
@@ -70,9 +81,11 @@ class Registrar:
 			self.seen.append(got)
 			if not got.right:
 				status = "403 Forbidden"
-			elif got.expires < self.min_expires:
+			elif 0 < got.expires < self.min_expires:
 				status, more = "423 Interval Too Brief", [f"Min-Expires: {self.min_expires}"]
 			else:
+				bound = self.bound.setdefault(got.username, set())
+				(bound.add if got.expires else bound.discard)(got.contact)
 				status, more = "200 OK", [f"Contact: {got.contact};expires={got.expires}"]
 		return "\r\n".join([f"SIP/2.0 {status}", *kept, *more, "Content-Length: 0", "", ""])
 
@@ -83,7 +96,7 @@ class Registrar:
 		ha2 = md5(f"REGISTER:{d.get('uri', '')}")
 		want = md5(":".join([ha1, self.nonce, d["nc"], d["cnonce"], d["qop"], ha2]) if "qop" in d else f"{ha1}:{self.nonce}:{ha2}")
 		return Register(user, d.get("realm"), headers["contact"], int(headers.get("expires", 0)),
-			user in self.passwords and d.get("response") == want, uri, headers["to"])
+			user in self.passwords and d.get("response") == want, uri, headers["to"], time.monotonic())
 
 	def close(self):
 		self.ending = True

@@ -38,13 +38,16 @@ FAULTS = {
 
 
 class Middle:
-	"""Listens at .addr; fault: a key of FAULTS that `methods` meet (all of them when empty), None: passes everything."""
+	"""
+	Listens at .addr; fault: a key of FAULTS that `methods` meet (all of them when empty), None: passes everything. refused: methods
+	that Kamailio does not know.
+	"""
 
 	def __init__(self, lab, ctl, name="middle"):
 		self.path = os.path.join(lab.mkdir(name), "ctl")
 		self.addr = f"unix:{self.path}"
 		self.there = ctl.partition(":")[2]
-		self.fault, self.methods = None, ()
+		self.fault, self.methods, self.refused = None, (), ()
 		self.connections = 0
 		self.spoilt = 0
 		self.listener = socket.socket(socket.AF_UNIX)
@@ -70,10 +73,13 @@ class Middle:
 				server.connect(self.there)
 				data = b""
 				while True:
-					request, _, data = _packet(client, data)
+					request, head, data = _packet(client, data)
+					method = binrpc.decode_body(request[head[3]:])[0]
+					if method in self.refused:
+						client.sendall(binrpc.encode(head[2], 500, f"command {method} not found", kind=binrpc.FAULT))
+						continue
 					server.sendall(request)
 					reply, head, _ = _packet(server)
-					method = binrpc.decode_body(request[binrpc.header(request)[3]:])[0]
 					close = False
 					if self.fault and (not self.methods or method in self.methods):
 						self.spoilt += 1

@@ -435,11 +435,17 @@ test_file_lock(void **state)
 {
 	pid_t holder = -1, child;
 	int fd, again, status;
+	struct stat st;
 	char want[32];
 
+	fd = open(in_dir("lock"), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	assert_true(fd >= 0);
+	close(fd);
 	fd = file_lock(in_dir("lock"), &holder);
 	assert_true(fd >= 0);
 	assert_int_equal(holder, 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600); /* who may read a file may lock it */
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	snprintf(want, sizeof want, "%ld\n", (long)getpid());
 	assert_file(in_dir("lock"), want);
@@ -837,6 +843,26 @@ test_lag_sees_a_blocked_loop(void **state)
 	loop_timer_fini(&t.u);
 }
 
+static void
+test_lag_is_measured_for_who_asks(void **state)
+{
+	struct trace t = { .loop = *state };
+	struct loop_lag lag;
+
+	loop_timer_init(&t.u, t.loop, put_stop, &t);
+	loop_lag_so_far(t.loop, &lag);
+	loop_timer_start(&t.u, 50);
+	assert_int_equal(loop_run(t.loop), 0);
+	loop_lag_so_far(t.loop, &lag);
+	assert_int_equal(lag.turns, 0); /* it has slept */
+	loop_lag(t.loop, &lag);
+	loop_timer_start(&t.u, 50);
+	assert_int_equal(loop_run(t.loop), 0);
+	loop_lag_so_far(t.loop, &lag);
+	assert_true(lag.turns >= 1);
+	loop_timer_fini(&t.u);
+}
+
 /* ---- worker ---- */
 
 #define JOBS 40
@@ -957,6 +983,34 @@ test_worker_free_finishes(void **state)
 	pthread_mutex_destroy(&s.gate);
 }
 
+/* Who asks while one is under way shares it: were it queued twice, the queue would end in a ring. */
+static void
+test_worker_trims_once(void **state)
+{
+	struct worker *w;
+	struct shared s;
+	int i;
+
+	shared_init(&s, *state);
+	assert_int_equal(worker_new(&w, s.loop), 0);
+	for (i = 0; i < 3; i++) {
+		s.stop_at = 2 * (i + 1);
+		pthread_mutex_lock(&s.gate);
+		submit(w, &s, WORKER_NORMAL, 0, true);
+		worker_trim(w);
+		worker_trim(w);
+		submit(w, &s, WORKER_NORMAL, 1, false);
+		worker_trim(w);
+		pthread_mutex_unlock(&s.gate);
+		assert_int_equal(loop_run(s.loop), 0);
+		assert_int_equal(s.n_ran, 2 * (i + 1));
+	}
+	worker_trim(w);
+	worker_free(w);
+	assert_int_equal(s.n_done, 6);
+	pthread_mutex_destroy(&s.gate);
+}
+
 /* The loop goes on while a job waits on the disk; here, for a gate that a timer opens. */
 static void
 open_gate(void *arg)
@@ -1017,9 +1071,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_clocks_and_jitter, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_lag_sees_a_blocked_loop, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_lag_is_measured_for_who_asks, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(test_worker_order, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_worker_free_finishes, loop_setup, loop_teardown),
+		cmocka_unit_test_setup_teardown(test_worker_trims_once, loop_setup, loop_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_worker_leaves_the_loop_alone, loop_setup, loop_teardown),
 	};

@@ -126,6 +126,43 @@ what_is_no_file_does_not_hang(void **state)
 /* ---- replacing ---- */
 
 static void
+passwords_are_not_for_everybody(void **state)
+{
+	static const gid_t groups[][2] = { { 0, 12345 }, { 12345, 12345 }, { 777, 777 } };
+	static const mode_t modes[][2] = { { 0600, 0600 }, { 0640, 0640 }, { 0660, 0660 }, { 0644, 0640 }, { 0646, 0640 }, { 0601, 0640 } };
+	struct fx *f = *state;
+	const char *what;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < NELEM(modes); i++) {
+		make(f->path, "old", modes[i][0]);
+		assert_int_equal(file_replace_secret(f->path, "new", 3, &what), 0);
+		assert_holds(f->path, "new");
+		assert_int_equal(stat(f->path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i][1]);
+		assert_int_equal(file_mode_is_open(modes[i][0]), modes[i][0] != modes[i][1]);
+		assert_int_equal(unlink(f->path), 0);
+	}
+	assert_int_equal(file_replace_secret(f->path, "new", 3, &what), 0);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	if (geteuid() != 0)
+		return;
+	/* who read it like everybody can read it by its group */
+	assert_int_equal(chown(f->dir, (uid_t)-1, 12345), 0);
+	for (i = 0; i < NELEM(groups); i++) {
+		assert_int_equal(chmod(f->path, 0644), 0);
+		assert_int_equal(chown(f->path, 23456, groups[i][0]), 0);
+		assert_int_equal(file_replace_secret(f->path, "new", 3, &what), 0);
+		assert_int_equal(stat(f->path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		assert_int_equal(st.st_uid, 23456);
+		assert_int_equal(st.st_gid, groups[i][1]);
+	}
+}
+
+static void
 mode_and_group_are_kept(void **state)
 {
 	static const mode_t modes[] = { 0600, 0640, 0644, 0660, 0664, 0400 };
@@ -461,6 +498,7 @@ main(void)
 		FX_TEST(every_size_is_read_whole),
 		FX_TEST(what_is_no_file_does_not_hang),
 		FX_TEST(mode_and_group_are_kept),
+		FX_TEST(passwords_are_not_for_everybody),
 		FX_TEST(the_old_file_is_left_alone),
 		FX_TEST(readers_see_one_or_the_other),
 		FX_TEST(what_a_crash_left_is_replaced),

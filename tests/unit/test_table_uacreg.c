@@ -255,6 +255,56 @@ dumps_are_compared(void **state)
 	table_rows_clear(&short_lived);
 }
 
+/* What lasts at the carrier: until it was told that it is over; and another account is not replaced by a new one. */
+static void
+registrations_leave(void **state)
+{
+	static const struct {
+		unsigned expires, flags, live_flags;
+		bool over, busy;
+	} rows[] = {
+		{ 3600, 20, 20, false, false }, /* UAC_REG_INIT, UAC_REG_ONLINE */
+		{ 3600, 18, 18, false, true },
+		{ 3600, 26, 26, false, true },
+		{ 0, 18, 18, true, true },
+		{ 0, 26, 26, true, true },
+		{ 0, 20, 17, true, false }, /* the carrier's 200 makes it ONLINE */
+	};
+	static const struct {
+		const char *row;
+		bool elsewhere;
+	} wants[] = {
+		{ "1:7:u:d.example:u:d.example:d.example:u:p::sip\\:10.0.0.1\\:5060:60:16:0:10.1.1.1\\:5060:\n", false },
+		{ "1:7:u:d.example:u:d.example::u:new::sip\\:10.0.0.1\\:5060:600:16:5:10.1.1.1\\:5060:\n", false },
+		{ "1:7:u:d.example:v:d.example:d.example:u:p::sip\\:10.0.0.1\\:5060:60:16:0:10.1.1.1\\:5060:\n", true },
+		{ "1:7:u:d.example:u:e.example:d.example:u:p::sip\\:10.0.0.1\\:5060:60:16:0:10.1.1.1\\:5060:\n", true },
+		{ "1:7:u:d.example:u:d.example:d.example:u:p::sip\\:10.0.0.2\\:5060:60:16:0:10.1.1.1\\:5060:\n", true },
+		{ "1:7:u:d.example:u:d.example:d.example:u:p::sip\\:10.0.0.1\\:5060:60:16:0:10.1.1.2\\:5060:\n", true },
+	};
+	const struct table_leave *leave = table_kind_uacreg.leave;
+	struct table_rows have, want;
+	size_t i;
+	char *text;
+
+	(void)state;
+	for (i = 0; i < NELEM(rows); i++) {
+		have = dumped(rows[i].expires, rows[i].flags, "p");
+		assert_int_equal(have.v[0].live_flags, rows[i].live_flags);
+		assert_int_equal(leave->is_over(&have.v[0]), rows[i].over);
+		assert_int_equal(leave->is_busy(&have.v[0]), rows[i].busy);
+		table_rows_clear(&have);
+	}
+	for (i = 0; i < NELEM(wants); i++) {
+		have = dumped(3600, 20, "p");
+		text = xasprintf("%s%s", OURS, wants[i].row);
+		want = parsed(text, 0);
+		assert_int_equal(leave->is_elsewhere(&have.v[0], &want.v[0]), wants[i].elsewhere);
+		free(text);
+		table_rows_clear(&want);
+		table_rows_clear(&have);
+	}
+}
+
 /* No step, and no cell that can be asked for, has it. */
 static void
 passwords_are_not_told(void **state)
@@ -297,6 +347,7 @@ main(void)
 		cmocka_unit_test(any_password_is_written),
 		cmocka_unit_test(bad_trunks_keep_what_they_have),
 		cmocka_unit_test(dumps_are_compared),
+		cmocka_unit_test(registrations_leave),
 		cmocka_unit_test(passwords_are_not_told),
 	};
 
