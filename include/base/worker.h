@@ -20,6 +20,13 @@ struct worker_job {
 
 MUST_USE int worker_new(struct worker **out, struct loop *);
 void worker_submit(struct worker *, enum worker_prio, struct worker_job *);
+/* mem_trim(), which is not for the loop; once for all who ask until it is done. */
+void worker_trim(struct worker *);
+/*
+ * Within a run() that takes long, every few microseconds to milliseconds: the urgent jobs that have come run now, in between. It must hold nothing
+ * that they may want: no transaction, no lock. Elsewhere it does nothing.
+ */
+void worker_breathe(void);
 /* Lets every queued job run, calls every done(), ends the thread. NULL is fine. */
 void worker_free(struct worker *);
 

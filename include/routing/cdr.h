@@ -43,6 +43,11 @@ void cdrs_view(const struct cdrs *, struct cdr_view *);
 MUST_USE int cdr_parse(struct rt_row **row, const struct rt_data *, const char *body, size_t len, struct rt_detail *);
 /* The callback runs from the loop, with the row as it is stored; err: -ENOSPC ..., nothing was stored. -EBUSY: too many wait (10,000). Takes a reference. */
 typedef void cdr_cb(void *arg, int err, const struct rt_row *);
+/*
+ * The stop: from now on none is taken (-ECANCELED: it is not stored). `done` runs from the loop, when those that were taken are committed and
+ * their callbacks have run, or after timeout_ms. A second call does not wait.
+ */
+void cdrs_settle(struct cdrs *, int64_t timeout_ms, loop_cb *done, void *arg);
 MUST_USE int cdrs_add(struct cdrs *, struct rt_row *, cdr_cb *, void *arg);
 /* All or none, with the ids that they have (RT_NULL: new ones); one that is there with other content: -EEXIST, and its id. */
 void cdrs_import(struct cdrs *, struct rt_row **takes, size_t n, void (*done)(void *arg, int err, uint64_t id), void *arg);

@@ -22,10 +22,14 @@ enum rt_request_kind { RT_ASK_ROUTING, RT_ASK_AUTH };
  */
 MUST_USE int rt_request_parse(struct rt_request *out, enum rt_request_kind, const char *body, size_t len, json_t **keep, struct rt_detail *);
 
-/* {"auth":...,"rtjson":...}, appended. */
+/*
+ * {"auth":...,"rtjson":...}, appended; with "cdr":{"tenant_uuid","tenant_id"} behind them when the request asks who calls, nobody knows, and there
+ * is a route: whose number or domain that is.
+ */
 void rt_answer_routing(const struct rt_data *, const struct rt_request *, const struct rt_decision *, const struct rt_env *, struct buf *out);
 /* The answer of /kamailio/auth, and the "auth" of the other. */
 void rt_answer_auth(const struct rt_data *, const struct rt_request *, const struct rt_auth *, struct buf *out);
 void rt_json_text(struct buf *out, const char *text); /* quoted and escaped; NULL: null */
+void rt_json_int(struct buf *out, int64_t);
 
 #endif

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 struct queue {
 	struct worker_job *head;
 	struct worker_job **tail;
@@ -20,6 +22,8 @@ struct worker {
 	pthread_cond_t wake;
 	struct queue todo[2]; /* by enum worker_prio */
 	struct queue finished;
+	struct worker_job trim;
+	bool trimming;
 	bool stopping;
 };
 
@@ -52,24 +56,51 @@ next_job(struct worker *w)
 	return job != NULL ? job : queue_take(&w->todo[WORKER_NORMAL]);
 }
 
+/* The lock is held, but while it runs. */
+static void
+do_job(struct worker *w, struct worker_job *job)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_unlock(&w->lock);
+	job->run(job);
+	pthread_mutex_lock(&w->lock);
+	queue_put(&w->finished, job);
+	(void)!write(w->efd, &one, sizeof one);
+}
+
+static _Thread_local struct worker *mine; /* NULL: another thread than a worker's */
+static _Thread_local bool breathing;
+
+void
+worker_breathe(void)
+{
+	struct worker_job *job;
+
+	if (mine == NULL || breathing)
+		return;
+	breathing = true;
+	pthread_mutex_lock(&mine->lock);
+	while ((job = queue_take(&mine->todo[WORKER_URGENT])) != NULL)
+		do_job(mine, job);
+	pthread_mutex_unlock(&mine->lock);
+	breathing = false;
+}
+
 static void *
 work(void *arg)
 {
 	struct worker *w = arg;
 	struct worker_job *job;
-	uint64_t one = 1;
 
+	mine = w;
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while ((job = next_job(w)) == NULL && !w->stopping)
 			pthread_cond_wait(&w->wake, &w->lock);
 		if (job == NULL)
 			break;
-		pthread_mutex_unlock(&w->lock);
-		job->run(job);
-		pthread_mutex_lock(&w->lock);
-		queue_put(&w->finished, job);
-		(void)!write(w->efd, &one, sizeof one);
+		do_job(w, job);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -99,6 +130,18 @@ on_finished(void *arg, int fd, int what)
 	finish(arg);
 }
 
+static void
+trim_run(struct worker_job *job)
+{
+	mem_trim();
+}
+
+static void
+trim_done(struct worker_job *job)
+{
+	CONTAINER_OF(job, struct worker, trim)->trimming = false;
+}
+
 int
 worker_new(struct worker **out, struct loop *loop)
 {
@@ -111,6 +154,8 @@ worker_new(struct worker **out, struct loop *loop)
 	w->finished.tail = &w->finished.head;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
+	w->trim.run = trim_run;
+	w->trim.done = trim_done;
 	w->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->efd < 0) {
 		err = -errno;
@@ -140,6 +185,14 @@ worker_submit(struct worker *w, enum worker_prio prio, struct worker_job *job)
 	queue_put(&w->todo[prio], job);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
+}
+
+void
+worker_trim(struct worker *w)
+{
+	if (!w->trimming)
+		worker_submit(w, WORKER_NORMAL, &w->trim);
+	w->trimming = true;
 }
 
 void

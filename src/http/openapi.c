@@ -286,7 +286,7 @@ static const struct {
 } objects[] = {
 	{ "RoutingRequest", "event:string? auth:any? source_ip:string? source_port:any? domain:string? username:string? "
 	    "call_id:string? from_name:string!? from_uri:string! from_tag:string? to_uri:string! to_name:string? to_tag:string?" },
-	{ "RoutingAnswer", "auth:object!? rtjson:object!" },
+	{ "RoutingAnswer", "auth:object!? rtjson:object! cdr:object?" },
 	{ "AuthRequest", "source_ip:string? source_port:any? domain:string? username:string? password:string?" },
 	{ "AuthAnswer", "success:boolean! tenant_uuid:string!? tenant_id:integer! ipbx_id:integer! carrier_trunk_id:integer! "
 	    "domain:string!? username:string!? password_ha1:string!?" },

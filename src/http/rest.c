@@ -37,7 +37,8 @@ struct call { /* in the list of all until it is answered */
 	/* of CDRs, for a principal of several tenants */
 	uint64_t after;
 	int64_t began_ms;
-	json_t *items;
+	struct buf items;  /* of a list */
+	size_t n_items;
 };
 
 static struct call *calls;
@@ -53,7 +54,7 @@ call_free(struct call *c)
 		at = &(*at)->next;
 	*at = c->next;
 	principal_clear(&c->who);
-	json_decref(c->items);
+	buf_free(&c->items);
 	free(c);
 }
 
@@ -64,13 +65,19 @@ reply_row(struct call *c, const struct rt_row *row)
 	call_free(c);
 }
 
+/* As text, at once: a thousand rows as trees would keep the loop for long. */
 static void
-reply_items(struct call *c, json_t *items)
+add_item(struct call *c, const struct rt_row *row)
 {
-	json_t *o = json_object();
+	buf_puts(&c->items, c->n_items++ > 0 ? "," : "{\"items\":[");
+	rt_row_write(row, 0, &c->items);
+}
 
-	json_object_set_new(o, "items", items);
-	httpd_reply_json(c->r, 200, o);
+static void
+reply_items(struct call *c)
+{
+	buf_puts(&c->items, c->n_items > 0 ? "]}" : "{\"items\":[]}");
+	httpd_reply_buf(c->r, 200, &c->items);
 	call_free(c);
 }
 
@@ -243,6 +250,7 @@ read_row(struct call *c, const struct rt_row *base)
 	struct reports w = { .schema = &rt_schemas[c->table], .wrong = rest_wrong_new() };
 	json_t *body = read_body(c);
 	struct rt_row *row = NULL;
+	int err;
 
 	if (body == NULL) {
 		json_decref(w.wrong);
@@ -254,13 +262,13 @@ read_row(struct call *c, const struct rt_row *base)
 	/* The HA1 of the password before is not that of another. */
 	if (c->table == RT_IPBXS && json_object_get(body, "password") != NULL && json_object_get(body, "password_ha1") == NULL)
 		json_object_set_new(body, "password_ha1", json_null());
-	if (rt_row_parse(&row, c->table, body, base, RT_ROW_NO_ID, "", on_report, &w) != 0) {
-		reply_wrong(c, w.wrong);
-		row = NULL;
-	} else {
-		json_decref(w.wrong);
-	}
+	err = rt_row_parse(&row, c->table, body, base, RT_ROW_NO_ID, "", on_report, &w);
 	json_decref(body);
+	if (err != 0) {
+		reply_wrong(c, w.wrong);
+		return NULL;
+	}
+	json_decref(w.wrong);
 	return row;
 }
 
@@ -475,22 +483,21 @@ list_rows(struct call *c)
 {
 	const struct rt_data *data = routing_data(c->app->routing);
 	const struct rt_list *list = data != NULL ? &data->t[c->table] : NULL;
-	json_t *items = json_array();
 	size_t i = 0, skip = c->offset;
 
 	if (list != NULL && !c->who.limited) {
 		i = skip < list->n ? skip : list->n;
 		skip = 0;
 	}
-	for (; list != NULL && i < list->n && json_array_size(items) < c->limit; i++) {
+	for (; list != NULL && i < list->n && c->n_items < c->limit; i++) {
 		if (scope_of(&c->who, data, list->v[i]) == SCOPE_NONE)
 			continue;
 		if (skip > 0)
 			skip--;
 		else
-			json_array_append_new(items, rt_row_json(list->v[i], 0));
+			add_item(c, list->v[i]);
 	}
-	reply_items(c, items);
+	reply_items(c);
 }
 
 static void
@@ -538,17 +545,15 @@ static void
 on_cdrs(void *arg, int err, struct rt_row **rows, size_t n)
 {
 	struct call *c = arg;
-	json_t *items;
 	size_t i;
 
 	if (err != 0) {
 		cdr_failed(c, err);
 		return;
 	}
-	items = json_array();
 	for (i = 0; i < n; i++)
-		json_array_append_new(items, rt_row_json(rows[i], 0));
-	reply_items(c, items);
+		add_item(c, rows[i]);
+	reply_items(c);
 }
 
 static void next_cdrs(struct call *c);
@@ -564,17 +569,17 @@ on_cdr_part(void *arg, int err, struct rt_row **rows, size_t n)
 		cdr_failed(c, err);
 		return;
 	}
-	for (i = 0; i < n && json_array_size(c->items) < c->limit; i++) {
+	for (i = 0; i < n && c->n_items < c->limit; i++) {
 		c->after = (uint64_t)rt_row_id(rows[i]);
 		if (scope_of(&c->who, NULL, rows[i]) == SCOPE_NONE)
 			continue;
 		if (c->offset > 0)
 			c->offset--;
 		else
-			json_array_append_new(c->items, rt_row_json(rows[i], 0));
+			add_item(c, rows[i]);
 	}
-	if (n < CDR_PART || json_array_size(c->items) == c->limit)
-		reply_items(c, json_incref(c->items));
+	if (n < CDR_PART || c->n_items == c->limit)
+		reply_items(c);
 	else if (loop_now_ms(c->app->loop) - c->began_ms > CDR_PATIENCE_MS)
 		reply_later(c, "too many CDRs are of other tenants: name one of yours by the header Wazo-Tenant");
 	else
@@ -595,10 +600,9 @@ list_cdrs(struct call *c)
 	struct cdr_query q = { .limit = c->limit, .skip = c->offset };
 
 	if (c->who.limited && c->who.n == 0) {
-		reply_items(c, json_array());
+		reply_items(c);
 	} else if (c->who.limited && c->who.n > 1) {
 		c->began_ms = loop_now_ms(c->app->loop);
-		c->items = json_array();
 		next_cdrs(c);
 	} else {
 		q.tenant_uuid = c->who.limited ? c->who.tenants[0] : NULL;

@@ -6,8 +6,8 @@
 
 #define ADD(out, literal) buf_add((out), (literal), sizeof(literal) - 1)
 
-static void
-add_int(struct buf *out, int64_t n)
+void
+rt_json_int(struct buf *out, int64_t n)
 {
 	uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
 	char text[24];
@@ -63,11 +63,11 @@ rt_answer_auth(const struct rt_data *d, const struct rt_request *rq, const struc
 	buf_puts(out, auth->success ? "{\"success\":true,\"tenant_uuid\":" : "{\"success\":false,\"tenant_uuid\":");
 	rt_json_text(out, auth->success ? auth->tenant_uuid : NULL);
 	ADD(out, ",\"tenant_id\":");
-	add_int(out, auth->success ? auth->tenant_id : 0);
+	rt_json_int(out, auth->success ? auth->tenant_id : 0);
 	ADD(out, ",\"ipbx_id\":");
-	add_int(out, auth->success ? auth->ipbx_id : 0);
+	rt_json_int(out, auth->success ? auth->ipbx_id : 0);
 	ADD(out, ",\"carrier_trunk_id\":");
-	add_int(out, auth->success ? auth->carrier_trunk_id : 0);
+	rt_json_int(out, auth->success ? auth->carrier_trunk_id : 0);
 	ADD(out, ",\"domain\":");
 	rt_json_text(out, domain != NULL ? domain->v[DOMAIN_DOMAIN].s : NULL);
 	ADD(out, ",\"username\":");
@@ -122,11 +122,30 @@ add_route(struct buf *out, const struct rt_route *r, const struct rt_decision *d
 	ADD(out, ",\"extra\":");
 	rt_json_text(out, r->extra);
 	ADD(out, "},\"branch_flags\":8,\"fr_timer\":");
-	add_int(out, env->fr_timer_ms);
+	rt_json_int(out, env->fr_timer_ms);
 	ADD(out, ",\"fr_inv_timer\":");
-	add_int(out, env->fr_inv_timer_ms);
+	rt_json_int(out, env->fr_inv_timer_ms);
 	if (has_others(r, dec))
 		add_credentials(out, r->auth_username, r->auth_password, r->realm);
+	ADD(out, "}");
+}
+
+/*
+ * Asked who it is, nobody knows (no trunk has its address, say): then the call is on the account of whose number or domain it is. Not in `auth`,
+ * where a tenant would look like somebody who was authenticated.
+ */
+static void
+add_account(const struct rt_data *d, const struct rt_request *rq, const struct rt_decision *dec, struct buf *out)
+{
+	const struct rt_route *r = &dec->routes[0];
+	const char *tenant = r->ipbx != NULL ? r->ipbx->v[IPBX_TENANT].s : r->trunk != NULL ? r->trunk->v[TRUNK_TENANT].s : NULL;
+
+	if (!rq->auth || dec->auth.success || tenant == NULL)
+		return;
+	ADD(out, ",\"cdr\":{\"tenant_uuid\":");
+	rt_json_text(out, tenant);
+	ADD(out, ",\"tenant_id\":");
+	rt_json_int(out, rt_index_tenant_number(d->index, tenant));
 	ADD(out, "}");
 }
 
@@ -154,5 +173,7 @@ rt_answer_routing(const struct rt_data *d, const struct rt_request *rq, const st
 	}
 	ADD(out, "]");
 	add_credentials(out, dec->auth_username, dec->auth_password, dec->realm);
-	ADD(out, "}}");
+	ADD(out, "}");
+	add_account(d, rq, dec, out);
+	ADD(out, "}");
 }

@@ -64,7 +64,10 @@ struct cdrs {
 	struct list *lists;
 	size_t waiting;
 	struct loop_later later;
-	struct loop_timer trim_timer, cursor_timer;
+	struct loop_timer trim_timer, cursor_timer, settle_timer;
+	struct loop_later settled;
+	loop_cb *on_settled; /* NULL: no stop is near */
+	void *settled_arg;
 	int64_t receipts; /* up to here; 0: none new */
 	bool known;       /* `have` was read */
 	bool failing, has_lost;
@@ -157,6 +160,20 @@ note_have(struct cdrs *c, const struct store_cdr_view *have)
 }
 
 static void
+check_settled(struct cdrs *c)
+{
+	const struct batch *b;
+
+	if (c->on_settled == NULL || c->settled.queued || (c->flight != NULL && c->flight->n > 0))
+		return;
+	for (b = c->queue; b != NULL; b = b->next)
+		if (b->n > 0)
+			return;
+	loop_timer_stop(&c->settle_timer);
+	loop_later(c->loop, &c->settled, c->on_settled, c->settled_arg);
+}
+
+static void
 on_put(void *arg, int err, const struct store_cdr_view *have)
 {
 	struct batch *b = arg;
@@ -182,6 +199,7 @@ on_put(void *arg, int err, const struct store_cdr_view *have)
 	if (b->imported != NULL)
 		b->imported(b->arg, err, err == -EEXIST ? (uint64_t)have->clash : 0);
 	batch_free(b);
+	check_settled(c);
 }
 
 static void
@@ -253,6 +271,10 @@ cdrs_add(struct cdrs *c, struct rt_row *row, cdr_cb *cb, void *arg)
 {
 	struct batch *b = c->queue;
 
+	if (c->on_settled != NULL) {
+		c->view.refused++;
+		return -ECANCELED;
+	}
 	if (c->waiting >= WAITING_MAX) {
 		c->view.refused++;
 		return -EBUSY;
@@ -287,6 +309,28 @@ cdrs_import(struct cdrs *c, struct rt_row **takes, size_t n, void (*done)(void *
 	free(takes);
 	if (c->flight == NULL && !c->later.queued)
 		loop_later(c->loop, &c->later, on_later, c);
+}
+
+static void
+on_settle_timeout(void *arg)
+{
+	struct cdrs *c = arg;
+
+	log_warnx("cdr", "%zu CDRs still wait for the disk at the stop: who sent them is told to send them again, though they may be stored yet",
+	    c->waiting + (c->flight != NULL ? c->flight->n : 0));
+	if (!c->settled.queued)
+		loop_later(c->loop, &c->settled, c->on_settled, c->settled_arg);
+}
+
+void
+cdrs_settle(struct cdrs *c, int64_t timeout_ms, loop_cb *done, void *arg)
+{
+	bool again = c->on_settled != NULL;
+
+	c->on_settled = done;
+	c->settled_arg = arg;
+	loop_timer_start(&c->settle_timer, again ? 0 : timeout_ms);
+	check_settled(c);
 }
 
 /* ---- lists ---- */
@@ -445,6 +489,7 @@ cdrs_new(struct cdrs **out, struct loop *loop, struct worker *worker, struct sto
 	c->store = store;
 	loop_timer_init(&c->trim_timer, loop, on_trim, c);
 	loop_timer_init(&c->cursor_timer, loop, on_cursor, c);
+	loop_timer_init(&c->settle_timer, loop, on_settle_timeout, c);
 	cdrs_set_conf(c, conf);
 	*out = c;
 	return 0;
@@ -472,6 +517,8 @@ cdrs_free(struct cdrs *c)
 	if (c == NULL)
 		return;
 	loop_later_cancel(c->loop, &c->later);
+	loop_later_cancel(c->loop, &c->settled);
+	loop_timer_fini(&c->settle_timer);
 	loop_timer_fini(&c->trim_timer);
 	loop_timer_fini(&c->cursor_timer);
 	forward_free(c->forward);

@@ -135,36 +135,43 @@ advance(struct forward *f)
 
 /* ---- sending ---- */
 
+/* Of a CDR what its answer means; how often it, or all, failed in a row now. */
+static unsigned
+take_answer(struct forward *f, struct entry *e, const struct http_answer *a)
+{
+	free(e->why);
+	e->why = NULL;
+	if (a->err == 0 && a->status >= 200 && a->status <= 299) {
+		e->state = DONE;
+		advance(f);
+		return 0;
+	}
+	e->state = TO_SEND;
+	if (a->err == 0) {
+		e->why = xstrdup(a->why);
+		e->due_ms = loop_now_ms(f->loop) + backoff_ms(f, ++e->fails);
+		return e->fails;
+	}
+	if (loop_now_ms(f->loop) < f->pause_until_ms) /* not the first of those that were under way together */
+		return 0;
+	f->pause_until_ms = loop_now_ms(f->loop) + backoff_ms(f, ++f->fails);
+	return f->fails;
+}
+
 static void
 on_answer(void *arg, const struct http_answer *a)
 {
 	struct sender *s = arg;
 	struct forward *f = s->f;
 	struct entry *e = find(f, s->id);
-	bool ok = a->err == 0 && a->status >= 200 && a->status <= 299;
-	unsigned fails = 0;
+	unsigned fails;
 
 	s->id = 0;
-	free(e->why);
-	e->why = NULL;
 	if (a->err == 0) {
 		f->fails = 0;
 		f->pause_until_ms = 0;
 	}
-	if (ok) {
-		e->state = DONE;
-		advance(f);
-	} else {
-		e->state = TO_SEND;
-		if (a->err == 0) {
-			fails = ++e->fails;
-			e->why = xstrdup(a->why);
-			e->due_ms = loop_now_ms(f->loop) + backoff_ms(f, fails);
-		} else if (loop_now_ms(f->loop) >= f->pause_until_ms) { /* the first of those that were under way together */
-			fails = ++f->fails;
-			f->pause_until_ms = loop_now_ms(f->loop) + backoff_ms(f, fails);
-		}
-	}
+	fails = e != NULL ? take_answer(f, e, a) : 0;
 	explain(f, a->why);
 	say(f, fails);
 	pump(f);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/worker.h"
 #include "routing/data_int.h"
 #include "routing/pattern.h"
 #include "routing/value.h"
@@ -271,8 +272,11 @@ check_data(const struct rt_data *d, unsigned broken, const struct data_report *t
 
 	for (int t = 0; t < RT_TABLES; t++) {
 		fine = check_keys(&d->t[t], to) && fine;
+		worker_breathe();
 		fine = check_refs(d, t, broken, to) && fine;
+		worker_breathe();
 		fine = check_unique(&d->t[t], to) && fine;
+		worker_breathe();
 	}
 	return fine;
 }
@@ -339,6 +343,7 @@ check_patterns(const struct rt_data *d, const struct data_report *to)
 		for (size_t i = 0; regexes[t][0] >= 0 && i < d->t[t].n; i++) {
 			const char *regex = d->t[t].v[i]->v[regexes[t][0]].s;
 
+			worker_breathe();
 			if (regex == NULL || check_pattern(regex, &why))
 				continue;
 			report(to, d->t[t].v[i], regexes[t][0], why.s);

@@ -22,7 +22,8 @@ struct block {
 struct rt_list
 data_list_new(size_t n)
 {
-	struct block *b = xrealloc(NULL, sizeof *b + n * sizeof(struct rt_row *), 1);
+	/* one more: `v`, which is all that is kept of it, lies within the block also when there is no row */
+	struct block *b = xrealloc(NULL, sizeof *b + (n + 1) * sizeof(struct rt_row *), 1);
 
 	atomic_init(&b->refs, 1);
 	b->n = n;

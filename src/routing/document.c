@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/worker.h"
 #include "routing/data_int.h"
 #include "routing/value.h"
 
@@ -169,9 +170,29 @@ tell_syntax(struct reading *r, const json_error_t *error)
 	free(text);
 }
 
+struct source {
+	const char *text;
+	size_t left;
+};
+
+/* jansson asks for a little at a time: a good place for others' turn. */
+static size_t
+read_some(void *buffer, size_t size, void *arg)
+{
+	struct source *s = arg;
+	size_t n = s->left < size ? s->left : size;
+
+	worker_breathe();
+	memcpy(buffer, s->text, n);
+	s->text += n;
+	s->left -= n;
+	return n;
+}
+
 static json_t *
 load(struct reading *r, const char *text, size_t len)
 {
+	struct source source;
 	json_error_t error;
 	json_t *json;
 
@@ -188,7 +209,8 @@ load(struct reading *r, const char *text, size_t len)
 	}
 	if (is_too_deep(r, text, len))
 		return NULL;
-	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	source = (struct source){ text, len };
+	json = json_load_callback(read_some, &source, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL)
 		tell_syntax(r, &error);
 	return json;
@@ -257,6 +279,7 @@ read_table(struct reading *r, enum rt_table t, json_t *root, struct rt_row **row
 	for (size_t i = 0; i < size; i++) {
 		r->at = i;
 		rows[(*n)++] = read_row(r, t, json_array_get(array, i));
+		worker_breathe();
 	}
 	(void)json_object_del(root, rt_schemas[t].name);
 }

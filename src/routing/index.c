@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/worker.h"
 #include "routing/index_int.h"
 #include "routing/password.h"
 
@@ -292,8 +293,10 @@ rt_index_new(struct rt_index **out, const struct rt_data *d, rt_path_cb *path_of
 	b.ix->data = d;
 	b.ix->n_ipbxs = d->t[RT_IPBXS].n;
 	b.ix->n_rules = d->t[RT_RULES].n;
-	for (i = 0; err == 0 && i < NELEM(parts); i++)
+	for (i = 0; err == 0 && i < NELEM(parts); i++) {
 		err = parts[i](&b);
+		worker_breathe();
+	}
 	if (err == 0 && b.wrong)
 		err = -EINVAL;
 	if (err != 0) {

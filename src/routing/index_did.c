@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "base/worker.h"
+
 static int
 cmp_dids(const void *a, const void *b)
 {
@@ -30,6 +32,7 @@ build_dids(struct builder *b)
 	for (i = 0; i < list->n; i++) {
 		value = (struct map_value){ .row = list->v[i] };
 		regex = value.row->v[DID_REGEX].s;
+		worker_breathe();
 		if (!build_pattern(b, value.row, DID_REGEX, &value.pattern))
 			continue;
 		if (value.row->v[DID_IPBX].i == RT_NULL) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/worker.h"
+
 static uint64_t
 norm_scope(int64_t profile, int type)
 {
@@ -83,6 +85,7 @@ build_norms(struct builder *b)
 		id = value.row->v[NORM_PROFILE].i;
 		type = value.row->v[NORM_TYPE].i == RT_NORM_OUT ? RT_NORM_OUT : RT_NORM_IN;
 		at = map_position(&ix->profile_ids, (uint64_t)id, "", 0);
+		worker_breathe();
 		if (!make_norm(b, value.row, &value.pattern))
 			continue;
 		if (at < 0) {
@@ -170,7 +173,8 @@ apply_runs(struct number *n, struct map_values *runs, size_t count)
 				first = &runs[i];
 		apply(n, first->rows[0], first->patterns != NULL ? first->patterns[0] : NULL);
 		first->rows++;
-		first->patterns += first->patterns != NULL;
+		if (first->patterns != NULL)
+			first->patterns++;
 		if (--first->n == 0)
 			*first = runs[--count];
 	}

@@ -172,7 +172,7 @@ keep_values(struct map *m, const struct map_value *v)
 static int
 sort_values(struct map *m, map_cmp *cmp)
 {
-	struct map_value *v = malloc(m->n * sizeof *v);
+	struct map_value *v = calloc(m->n, sizeof *v);
 	const struct map_run *r;
 	int err;
 

@@ -69,8 +69,10 @@ put_all(struct task *t)
 	size_t i, k;
 
 	for (i = 0; i < RT_TABLES; i++)
-		for (k = 0; k < t->fresh->t[i].n; k++)
+		for (k = 0; k < t->fresh->t[i].n; k++) {
 			put_row(t, t->fresh->t[i].v[k]);
+			worker_breathe();
+		}
 	t->replace = true;
 }
 

@@ -205,6 +205,24 @@ rt_row_json(const struct rt_row *row, unsigned flags)
 	return obj;
 }
 
+void
+rt_row_write(const struct rt_row *row, unsigned flags, struct buf *out)
+{
+	const struct rt_schema *schema = &rt_schemas[row->table];
+	const char *before = "{\"";
+
+	for (size_t i = 0; i < schema->n_cols; i++) {
+		if ((schema->cols[i].flags & RT_SECRET) && !(flags & RT_ROW_SECRETS))
+			continue;
+		buf_puts(out, before);
+		buf_puts(out, schema->cols[i].name);
+		buf_puts(out, "\":");
+		value_write(&schema->cols[i], row->v[i], out);
+		before = ",\"";
+	}
+	buf_puts(out, "}");
+}
+
 /* ---- records ---- */
 
 #define VERSION 1

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "routing/pattern.h"
+#include "routing/request.h"
 
 #define SHOWN_MAX 40           /* bytes of a text in a message */
 #define TIME_MAX 253402300799LL /* the end of 9999 */
@@ -498,4 +499,35 @@ value_json(const struct rt_column *c, union rt_value v)
 	else
 		json = json_string(v.s);
 	return json != NULL ? json : json_null();
+}
+
+static void
+write_ids(const char *ids, struct buf *out)
+{
+	const char *before = "";
+	int64_t id;
+
+	buf_puts(out, "[");
+	for (; value_next_id(&ids, &id); before = ",")
+		buf_printf(out, "%s%" PRId64, before, id);
+	buf_puts(out, "]");
+}
+
+void
+value_write(const struct rt_column *c, union rt_value v, struct buf *out)
+{
+	int64_t n;
+
+	if (value_is_null(c, v))
+		buf_puts(out, "null");
+	else if (c->type == RT_BOOL)
+		buf_puts(out, v.i != 0 ? "true" : "false");
+	else if (c->type == RT_INT)
+		rt_json_int(out, v.i);
+	else if (c->type == RT_IDS)
+		write_ids(v.s, out);
+	else if ((c->flags & RT_NUMBER) && (v.s[0] != '0' || v.s[1] == '\0') && text_parse_int(v.s, 0, INT64_MAX, &n) == 0)
+		rt_json_int(out, n);
+	else
+		rt_json_text(out, v.s);
 }

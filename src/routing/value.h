@@ -21,6 +21,7 @@ MUST_USE int value_default(const struct rt_column *, union rt_value *out, struct
 /* Columns that are computed from others; and a rule's prefix becomes what numbers are compared with. */
 void value_derive(enum rt_table, union rt_value *row, struct value_scratch *);
 json_t *value_json(const struct rt_column *, union rt_value);
+void value_write(const struct rt_column *, union rt_value, struct buf *json); /* the same as text */
 bool value_is_null(const struct rt_column *, union rt_value);
 static inline bool
 value_is_number(const struct rt_column *c)

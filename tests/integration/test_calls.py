@@ -9,7 +9,7 @@ import pytest
 
 from lab import until
 from lab.platform import STOCK, Platform, Sip, document
-from lab.routing import TENANT
+from lab.routing import OTHER, TENANT
 
 pytestmark = pytest.mark.both_kamailios
 DID = "39040123456"
@@ -263,7 +263,7 @@ def test_nobody_else_says_who_calls(place):
 
 
 def test_no_call_has_what_another_left(place):
-	"""As many calls as the router has processes, and again by somebody who is no tenant: none has the tenant or the ids of an earlier one."""
+	"""As many calls as the router has processes, and again by somebody whom nobody knows: none has the ids of an earlier one."""
 	place.play("callee", place.pbx, trace=False)
 	place.call(place.carrier, DID, count=40, rate=40, hold_ms=50).ok()
 	rows = place.cdrs(40)
@@ -272,8 +272,27 @@ def test_no_call_has_what_another_left(place):
 	rows = place.cdrs(80)[40:]
 	assert {(r["tenant_uuid"], r["carrier_trunk_id"], r["ipbx_id"]) for r in rows} == {(TENANT, None, 1)}
 	place.call(place.stranger, DID, count=40, rate=40, hold_ms=50).ok()
-	until(lambda: open(place.platform.router.proc.log_path, errors="replace").read().count("no CDR of ") == 40, 5, "40 calls of nobody's")
-	assert len(place.cdrs(80)) == 80
+	rows = place.cdrs(120)[80:]
+	assert {(r["tenant_uuid"], r["carrier_trunk_id"], r["ipbx_id"], r["source_ip"]) for r in rows} == {(TENANT, None, None, place.stranger)}
+	assert "no CDR of " not in open(place.platform.router.proc.log_path, errors="replace").read()
+
+
+def test_a_carrier_that_no_trunk_has_the_address_of(place):
+	"""Its call is on the account of whose number it is, and of nobody else's."""
+	other = place.lab.ip()
+	doc = place.doc
+	doc["tenants"].append({"uuid": OTHER, "name": "other"})
+	doc["domains"].append({"id": 50, "tenant_uuid": OTHER, "domain": "sip.other.example"})
+	doc["ipbxs"].append({"id": 50, "tenant_uuid": OTHER, "domain_id": 50, "ip_fqdn": other})
+	doc["dids"].append({"id": 50, "tenant_uuid": OTHER, "ipbx_id": 50, "did_regex": "^39049$"})
+	version = place.platform.c4d.show("routing")["version"]
+	place.platform.load(doc)
+	until(lambda: place.platform.c4d.show("routing")["version"] > version, 10, lambda: str(place.platform.c4d.show("routing")))
+	for ip, number, tenant in ((place.pbx, DID, TENANT), (other, "39049", OTHER)):
+		place.play("callee", ip)
+		before = len(place.platform.c4d.show("cdr"))
+		caller = place.call(place.stranger, number, hold_ms=1000).ok()
+		cdr_is(place.cdrs(before + 1)[-1], caller, 1, tenant_uuid=tenant)
 
 
 def test_with_uacreg(lab, consul, make_c4d):

@@ -157,6 +157,21 @@ def test_what_was_answered_survives_a_stop_in_the_middle(c4d):
 	assert {k: there.get(k) for k in p.taken} == p.taken
 
 
+def test_a_stop_answers_what_it_stores(c4d):
+	"""Else Kamailio would send again what is stored. What comes later is refused, and not stored."""
+	known = {}
+	for life in range(5):
+		p = Posters(c4d, 32, prefix=f"life{life}")
+		until(lambda p=p: len(p.taken) > 200, 20, "200 are answered")
+		c4d.stop()
+		p.join()
+		known.update(p.taken)
+		assert {status for status, _ in p.other} <= {503}, p.other
+		assert all("c4d is stopping" in body["detail"] for _, body in p.other), p.other
+		c4d.start()
+		assert {r["call_id"]: r["id"] for r in exported(c4d)} == known
+
+
 def test_show_is_newest_first_and_narrowed(c4d):
 	api = Api(c4d)
 	assert load(c4d, data(tenants=[{"uuid": TENANT, "name": "fabrikam"}, {"uuid": OTHER, "name": "other"}])).rc == 0

@@ -397,6 +397,7 @@ def everything(s):
 	(b'{"v":1}\n', "no such command"),
 	(frame("status", v=2), "does not fit the running c4d"),
 	(frame("nosuch"), "no such command"),
+	(frame("routing check", "/etc/c4d/routing.json"), "no such command"),
 	(frame("status", "x"), "too many arguments"),
 	(frame("why"), "an argument is missing"),
 	(b'{"v":1,"cmd":"why","args":[5060]}\n', "arguments are texts"),

@@ -95,10 +95,14 @@ assert_row(const struct rt_row *row, unsigned flags, const char *want)
 {
 	char *text = json_of(want), *got;
 	json_t *json = rt_row_json(row, flags);
+	struct buf written = { 0 };
 
 	got = json_dumps(json, JSON_COMPACT);
 	assert_string_equal(got, text);
 	free(got);
+	rt_row_write(row, flags, &written);
+	assert_string_equal(written.s, text);
+	buf_free(&written);
 	free(text);
 	json_decref(json);
 }

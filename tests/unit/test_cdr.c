@@ -438,6 +438,116 @@ old_ones_go_without_new_ones(void **state)
 	cx_stop(&x);
 }
 
+/* ---- the stop ---- */
+
+static void
+on_settled(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool
+is_settled(void *arg)
+{
+	return *(const bool *)arg;
+}
+
+static void
+a_stop_waits_for_what_was_taken(void **state)
+{
+	bool settled = false;
+	struct cdr_view v;
+	struct cx x;
+
+	cx_start(&x, *state);
+	add(&x, "a");
+	add(&x, "b");
+	cdrs_settle(x.c, AWAIT_MS, on_settled, &settled);
+	assert_int_equal(add_of(&x, TENANT, "c"), -ECANCELED);
+	assert_false(settled);
+	fx_await(x.f, is_settled, &settled);
+	assert_int_equal(x.told, 2);
+	assert_string_equal(x.said.s, "1:a 2:b ");
+	cdrs_view(x.c, &v);
+	assert_int_equal(v.refused, 1);
+	assert_lists(&x, ALL, "1:a 2:b ");
+	assert_string_equal(fx_logged(x.f), "");
+	cx_stop(&x);
+}
+
+static void
+a_stop_has_nothing_to_wait_for(void **state)
+{
+	bool settled = false;
+	struct cx x;
+
+	cx_start(&x, *state);
+	cdrs_settle(x.c, AWAIT_MS, on_settled, &settled);
+	assert_false(settled);
+	fx_await(x.f, is_settled, &settled);
+	cx_stop(&x);
+}
+
+/* A disk that does not come back; and an operator who does not wait. */
+struct slow {
+	struct worker_job job;
+	int fds[2];
+	bool done;
+};
+
+static void
+slow_run(struct worker_job *job)
+{
+	char c;
+
+	(void)!read(CONTAINER_OF(job, struct slow, job)->fds[0], &c, 1);
+}
+
+static void
+slow_done(struct worker_job *job)
+{
+	CONTAINER_OF(job, struct slow, job)->done = true;
+}
+
+static void
+assert_stop_gives_up(struct fx *f, int64_t timeout_ms, bool again)
+{
+	struct slow slow = { .job = { .run = slow_run, .done = slow_done } };
+	bool settled = false;
+	struct cx x;
+
+	cx_start(&x, f);
+	assert_int_equal(pipe(slow.fds), 0);
+	worker_submit(x.f->worker, WORKER_URGENT, &slow.job);
+	add(&x, "a");
+	cdrs_settle(x.c, timeout_ms, on_settled, &settled);
+	if (again)
+		cdrs_settle(x.c, timeout_ms, on_settled, &settled);
+	fx_await(x.f, is_settled, &settled);
+	assert_int_equal(x.told, 0);
+	assert_string_equal(fx_logged(x.f), "warning cdr: 1 CDRs still wait for the disk at the stop: who sent them is told to send them "
+	    "again, though they may be stored yet\n");
+	assert_int_equal(write(slow.fds[1], "", 1), 1);
+	await_told(&x, 1);
+	assert_int_equal(x.err, 0);
+	fx_await(x.f, is_settled, &slow.done);
+	close(slow.fds[0]);
+	close(slow.fds[1]);
+	cx_stop(&x);
+}
+
+static void
+a_stop_does_not_wait_for_ever(void **state)
+{
+	assert_stop_gives_up(*state, 20, false);
+}
+
+static void
+a_second_word_is_not_kept_waiting(void **state)
+{
+	assert_stop_gives_up(*state, AWAIT_MS, true);
+}
+
 int
 main(void)
 {
@@ -456,6 +566,10 @@ main(void)
 		T(long_lists_come_whole),
 		T(imports_are_all_or_nothing),
 		T(old_ones_go_without_new_ones),
+		T(a_stop_waits_for_what_was_taken),
+		T(a_stop_has_nothing_to_wait_for),
+		T(a_stop_does_not_wait_for_ever),
+		T(a_second_word_is_not_kept_waiting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,43 @@ test_auth_answer(void **state)
 	fx_free(fx);
 }
 
+/* Whose the CDR of a call is that nobody known makes: not said in `auth`. */
+static void
+test_account_of_the_unknown(void **state)
+{
+	static const struct {
+		const char *to, *more, *want;
+	} cases[] = {
+		{ "sip:39040123456@other", "'auth':1,'source_ip':'192.0.2.1'", TENANT_A },
+		{ "sip:3904111@other", "'auth':1,'username':'nobody'", TENANT_B },
+		{ "sip:x@a.example", "'auth':1", TENANT_A },
+		{ "sip:111@other", "'auth':1,'source_ip':'10.0.0.3'", TENANT_B }, /* outbound: the IPBX's own */
+		{ "sip:111@other", "'auth':1", NULL },
+		{ "sip:x@a.example", "", NULL },
+		{ "sip:x@a.example", "'auth':1,'username':'alice'", NULL },
+	};
+	struct fx *fx = fx_new(BASE DIDS "}");
+	json_t *json;
+	size_t i;
+
+	for (i = 0; i < NELEM(cases); i++) {
+		json = fx_ask_json(fx, cases[i].to, cases[i].more);
+		if (cases[i].want == NULL) {
+			assert_null(json_object_get(json, "cdr"));
+		} else {
+			fx_assert_text(json, "cdr.tenant_uuid", cases[i].want);
+			assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "cdr"), "tenant_id")),
+			    rt_index_tenant_number(fx->data->index, cases[i].want));
+			assert_true(json_integer_value(json_object_get(json_object_get(json, "cdr"), "tenant_id")) > 0);
+		}
+		json_decref(json);
+	}
+	json = fx_ask_json(fx, "sip:39040123456@other", "'auth':1,'source_ip':'192.0.2.1'");
+	assert_true(json_is_null(fx_at(json, "auth.tenant_uuid")));
+	json_decref(json);
+	fx_free(fx);
+}
+
 /* ---- outbound ---- */
 
 static void
@@ -712,6 +749,7 @@ main(void)
 		cmocka_unit_test(test_who),
 		cmocka_unit_test(test_passwords),
 		cmocka_unit_test(test_auth_answer),
+		cmocka_unit_test(test_account_of_the_unknown),
 		cmocka_unit_test(test_outbound_without_rules),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_weights),
