@@ -3,8 +3,11 @@
  * commit loses nothing: what was to be written is kept (newest value per key) and tried again every
  * STORE_RETRY_MS and with everything that follows.
  *
- * Records: one version byte, then explicit widths, big endian. Tables:
- *   meta       "machine" text · "generation" u64 · "service:NAME" · "adopted:TARGET"
+ * Records: one version byte, then explicit widths, big endian. What an earlier c4d wrote is read, also where tables are missing. A file whose
+ * format is greater than STORE_FORMAT, or that has instances or services of a later version, is set aside; other records that
+ * can't be read are skipped, and stay. STORE_FORMAT is raised with every change that the c4d before it can't read.
+ * Tables:
+ *   meta       "format" u32 (missing: 0, which is as 1) · "machine" text · "generation" u64 · "service:NAME" · "adopted:TARGET"
  *              "drain:" NAME 0 family ip port -> since, until, who: the operator's drains, until they are undone
  *   instances  NAME 0 family ip port -> state, guard, source, weight, priority, since, generation, tags, origin,
  *              penalty, goings, gone, end of its drain
@@ -25,6 +28,7 @@
 #include "topology/topo.h"
 
 #define STORE_RETRY_MS 5000
+#define STORE_FORMAT 1u
 
 struct store;
 
@@ -44,6 +48,7 @@ struct store_view {
 	int64_t used_bytes;
 	int64_t size_bytes;
 	const char *set_aside; /* the file that was set aside at the start; NULL: none */
+	const char *set_aside_why;
 	size_t pending;        /* records not yet committed */
 };
 
@@ -89,8 +94,8 @@ struct store_past {
 /*
  * Opens or makes DIR/topology.mdb under the lock DIR/c4d.lock. -EWOULDBLOCK: another c4d has it
  * (*holder is its pid); anything else is no failure: a store that can't be opened or written is
- * returned all the same, says why in its view, and tries again. A corrupt file, or one from
- * another machine, is renamed and a new one begun.
+ * returned all the same, says why in its view, and tries again. A corrupt file, one from another machine, or one
+ * that a newer c4d wrote, is renamed and a new one begun.
  */
 MUST_USE int store_open(struct store **out, struct loop *, struct worker *, const struct store_conf *, pid_t *holder);
 /* Gives what is pending to the worker; call before worker_free(), and store_free() after it. */

@@ -98,7 +98,6 @@ store_put_routing(struct store *st, struct store_batch *takes, bool replace, sto
 
 	job->txn.body = put_body;
 	job->txn.done = put_done;
-	job->txn.large = true;
 	job->batch = *takes;
 	memset(takes, 0, sizeof *takes);
 	job->replace = replace;
@@ -134,7 +133,7 @@ read_run(struct worker_job *wj)
 	}
 	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
 	if (rc == 0) {
-		rc = mdb_cursor_open(txn, db->dbi[T_ROUTING], &cur);
+		rc = db_cursor(db, txn, T_ROUTING, &cur);
 		if (rc == 0) {
 			while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0)
 				job->row(job->arg, k.mv_data, k.mv_size, v.mv_data, v.mv_size);

@@ -260,6 +260,7 @@ store_put_cdrs(struct store *st, const struct store_cdr_put *put)
 
 	job->txn.body = put_body;
 	job->txn.done = put_done;
+	job->txn.urgent = true;
 	job->put = *put;
 	store_txn_submit(st, &job->txn);
 }
@@ -338,10 +339,13 @@ get_run(struct worker_job *wj)
 	}
 	rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
 	if (rc == 0) {
-		rc = mdb_cursor_open(txn, db->dbi[T_CDR], &cur);
+		rc = db_cursor(db, txn, T_CDR, &cur);
 		if (rc == 0) {
 			rc = get_rows(job, cur);
 			mdb_cursor_close(cur);
+		} else if (rc == MDB_NOTFOUND) {
+			job->end = true;
+			rc = 0;
 		}
 		mdb_txn_abort(txn);
 	}

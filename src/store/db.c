@@ -76,8 +76,15 @@ db_open(struct db *db, bool readonly)
 	rc = mdb_env_open(db->env, db->path, flags, 0600);
 	if (rc == 0)
 		rc = mdb_txn_begin(db->env, NULL, readonly ? MDB_RDONLY : 0, &txn);
-	for (i = 0; rc == 0 && i < T_COUNT; i++)
+	if (rc == 0)
+		rc = format_check(db, txn);
+	for (i = 0; rc == 0 && i < T_COUNT; i++) {
 		rc = mdb_dbi_open(txn, table_names[i], readonly ? 0 : MDB_CREATE, &db->dbi[i]);
+		if (rc == MDB_NOTFOUND) {
+			db->dbi[i] = DB_NO_TABLE;
+			rc = 0;
+		}
+	}
 	if (rc == 0) {
 		rc = mdb_txn_commit(txn); /* frees it in any case */
 		txn = NULL;
@@ -118,6 +125,12 @@ db_get(struct db *db, enum table table, const void *key, size_t klen, struct buf
 		buf_add(out, v.mv_data, v.mv_size);
 	mdb_txn_abort(txn);
 	return rc;
+}
+
+int
+db_cursor(struct db *db, MDB_txn *txn, enum table table, MDB_cursor **cur)
+{
+	return db->dbi[table] == DB_NO_TABLE ? MDB_NOTFOUND : mdb_cursor_open(txn, db->dbi[table], cur);
 }
 
 static uint64_t
@@ -191,6 +204,20 @@ db_apply(struct db *db, const struct ops *ops)
 	}
 	db_prune(db, txn);
 	return mdb_txn_commit(txn);
+}
+
+/*
+ * When its meta page could not be written, LMDB refuses everything from then on, also when the disk is well again. The page before is
+ * still there, and so is all that was committed.
+ */
+bool
+db_lapsed(struct db *db, int rc)
+{
+	if (rc != MDB_PANIC || db->lapsed)
+		return false;
+	db_close(db);
+	db->lapsed = true;
+	return true;
 }
 
 /* A file from before may be larger than the configured size. */

@@ -77,7 +77,7 @@ static int
 db_reopen(struct store *st, char **aside)
 {
 	struct db *db = &st->db;
-	bool was_readonly = db->readonly && db->env != NULL;
+	bool was_ours = (db->readonly && db->env != NULL) || db->lapsed;
 	struct stat sb;
 	pid_t holder;
 	char *lock;
@@ -92,14 +92,16 @@ db_reopen(struct store *st, char **aside)
 		if (st->lock_fd < 0)
 			rc = -st->lock_fd;
 	}
-	if (rc == 0 && !was_readonly && stat(db->path, &sb) == 0 && sb.st_size > 0) {
+	if (rc == 0 && !was_ours && stat(db->path, &sb) == 0 && sb.st_size > 0) {
 		*aside = move_away(db->path, "earlier");
 		if (*aside == NULL)
 			rc = errno;
 	}
 	if (rc == 0)
 		rc = db_open_new(db);
-	if (rc != 0 && was_readonly)
+	if (rc == 0)
+		db->lapsed = false;
+	if (rc != 0 && was_ours)
 		(void)!db_open(db, true);
 	return rc;
 }
@@ -121,16 +123,19 @@ commit_run(struct worker_job *wj)
 		job->err = job->inject;
 		return;
 	}
-	rc = store_make_writable(job->st, &job->aside);
-	if (rc == 0)
-		rc = db_apply(db, &job->ops);
-	while (rc == MDB_MAP_FULL && db_grow(db))
-		rc = db_apply(db, &job->ops);
+	do {
+		rc = store_make_writable(job->st, &job->aside);
+		if (rc == 0)
+			rc = db_apply(db, &job->ops);
+		while (rc == MDB_MAP_FULL && db_grow(db))
+			rc = db_apply(db, &job->ops);
+	} while (db_lapsed(db, rc));
 	job->err = store_err(rc);
 	if (rc != 0)
 		snprintf(job->text, sizeof job->text, "%s", mdb_strerror(rc));
 	else
 		job->used_bytes = db_used(db);
+	db_forget_pages(db);
 }
 
 static int
@@ -204,6 +209,7 @@ note_aside(struct store *st, char *takes, const char *why)
 	log_warnx("store", "%s was set aside as %s (%s); c4d begins a new one", st->db.path, takes, why);
 	free(st->set_aside);
 	st->set_aside = takes;
+	snprintf(st->aside_why, sizeof st->aside_why, "%s", why);
 }
 
 void
@@ -337,6 +343,8 @@ try_open(struct store *st, bool *again)
 	if (store_verify(st->db.path, &why) == -EBADMSG)
 		return set_aside(st, "corrupt", why);
 	rc = db_open_new(&st->db);
+	if (rc == DB_NEWER)
+		return set_aside(st, "newer", st->db.newer);
 	if (rc == 0 && !same_machine(st)) {
 		db_close(&st->db);
 		return set_aside(st, "other-machine", "another machine made it");
@@ -352,8 +360,14 @@ static void
 open_readonly(struct store *st)
 {
 	const char *why;
+	int rc;
 
-	if (store_verify(st->db.path, &why) != 0 || db_open(&st->db, true) != 0)
+	if (store_verify(st->db.path, &why) != 0)
+		return;
+	rc = db_open(&st->db, true);
+	if (rc == DB_NEWER)
+		log_warnx("store", "%s can't be read: %s", st->db.path, st->db.newer);
+	if (rc != 0)
 		return;
 	if (!same_machine(st))
 		db_close(&st->db);
@@ -432,6 +446,10 @@ store_open(struct store **out, struct loop *loop, struct worker *worker, const s
 		open_db(st);
 	}
 	load_adopted(st);
+	if (st->db.format != STORE_FORMAT) {
+		op = new_op(st, T_META);
+		format_record(&op->key, &op->val);
+	}
 	if (st->machine_id[0]) { /* unknown today: it stays the store of whose it was */
 		op = new_op(st, T_META);
 		buf_puts(&op->key, "machine");
@@ -739,6 +757,7 @@ store_view(const struct store *st, struct store_view *v)
 	v->used_bytes = st->used_bytes;
 	v->size_bytes = st->db.size_bytes;
 	v->set_aside = st->set_aside;
+	v->set_aside_why = st->aside_why;
 	v->pending = st->pending.n;
 }
 

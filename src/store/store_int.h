@@ -4,6 +4,7 @@
 #ifndef STORE_STORE_INT_H
 #define STORE_STORE_INT_H
 
+#include <limits.h>
 #include <lmdb.h>
 
 #include "base/text.h"
@@ -32,8 +33,10 @@ struct db {
 	MDB_env *env;
 	MDB_dbi dbi[T_COUNT];
 	bool readonly; /* the file system refuses writing: good for reading only */
+	bool lapsed;   /* closed by db_lapsed(): what the file holds is ours all the same */
 	char *path;
-	unsigned touched; /* commits of what is not gathered */
+	uint32_t format; /* of the file as it was opened; 0: it says none */
+	char newer[128]; /* DB_NEWER: why */
 	int64_t size_bytes;
 	int64_t keep_ms;
 	int64_t keep_max;
@@ -57,6 +60,7 @@ struct store {
 	bool failing;
 	char why[512];
 	char *set_aside;
+	char aside_why[160];
 	char **adopted; /* as in the file: the loop thread asks while the worker may be reopening it */
 	size_t n_adopted, cap_adopted;
 	int fail_err;
@@ -72,7 +76,7 @@ struct store_txn {
 	struct store *st;
 	int (*body)(struct store_txn *, MDB_txn *);
 	void (*done)(struct store_txn *, int err);
-	bool large; /* it touches much of the file */
+	bool urgent; /* somebody waits for it: it goes before what is not */
 	int err, inject;
 	char *aside;
 	int64_t used_bytes;
@@ -87,18 +91,27 @@ int store_take_failure(struct store *); /* what store_fail_next() wants of this 
 int64_t store_wall_ms(void);
 int store_err(int rc); /* LMDB's own codes become errno values here and nowhere else */
 
-/* db.c. All return LMDB's codes. */
+/* db.c. All return LMDB's codes; of an open, DB_NEWER too: a newer c4d wrote the file, and nothing in it was changed. */
+#define DB_NEWER (-1)
+#define DB_NO_TABLE UINT_MAX /* of a file that is only read: an earlier c4d had no such table; LMDB refuses it (EINVAL) */
 void db_close(struct db *);
 int db_open(struct db *, bool readonly);
 int db_open_new(struct db *); /* for writing; a file that it made and could not complete (a full disk) does not stay */
 int db_get(struct db *, enum table, const void *key, size_t klen, struct buf *out);
+int db_cursor(struct db *, MDB_txn *, enum table, MDB_cursor **); /* MDB_NOTFOUND: there is no such table */
 int db_apply(struct db *, const struct ops *); /* one transaction */
+/* LMDB has given the environment up (MDB_PANIC): closed, to be opened anew. True: so it is, try again. */
+bool db_lapsed(struct db *, int rc);
 bool db_grow(struct db *); /* after MDB_MAP_FULL, with no transaction open: once more? */
 int64_t db_used(struct db *);
 /*
- * What was read of a large table counts as memory of ours for as long as it is mapped: no longer. It stays in the system's cache. With no transaction
- * open.
+ * After a commit, and after what reads a large table: what is mapped of the file counts as memory of ours, and grows with it, up to all of
+ * it. It stays in the system's cache. With no transaction open.
  */
 void db_forget_pages(struct db *);
+
+/* format.c */
+int format_check(struct db *, MDB_txn *); /* 0 or DB_NEWER, or LMDB's codes */
+void format_record(struct buf *key, struct buf *val);
 
 #endif

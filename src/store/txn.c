@@ -4,8 +4,6 @@
 
 #include "store/store_int.h"
 
-#define FORGET_COMMITS 64
-
 static int
 write_once(struct store_txn *t)
 {
@@ -32,17 +30,17 @@ txn_run(struct worker_job *wj)
 		t->err = t->inject;
 		return;
 	}
-	rc = store_make_writable(t->st, &t->aside);
-	if (rc == 0)
-		rc = write_once(t);
-	while (rc == MDB_MAP_FULL && db_grow(db))
-		rc = write_once(t);
+	do {
+		rc = store_make_writable(t->st, &t->aside);
+		if (rc == 0)
+			rc = write_once(t);
+		while (rc == MDB_MAP_FULL && db_grow(db))
+			rc = write_once(t);
+	} while (db_lapsed(db, rc));
 	t->err = store_err(rc);
 	if (rc == 0)
 		t->used_bytes = db_used(db);
-	db->touched += rc == 0;
-	if (db->touched % FORGET_COMMITS == 0 || t->large)
-		db_forget_pages(db);
+	db_forget_pages(db);
 }
 
 static void
@@ -66,5 +64,5 @@ store_txn_submit(struct store *st, struct store_txn *t)
 	t->job.run = txn_run;
 	t->job.done = txn_done;
 	t->inject = store_take_failure(st);
-	worker_submit(st->worker, WORKER_NORMAL, &t->job);
+	worker_submit(st->worker, t->urgent ? WORKER_URGENT : WORKER_NORMAL, &t->job);
 }

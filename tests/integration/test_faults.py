@@ -51,7 +51,7 @@ def test_start_in_a_lost_directory(lab, make_c4d, faults):
 
 # ---- the store ----
 
-@pytest.mark.parametrize("fault", ["fdatasync EIO", "writev ENOSPC", "writev EDQUOT"])
+@pytest.mark.parametrize("fault", ["fdatasync EIO", "writev ENOSPC", "pwrite ENOSPC", "pwrite EIO"])
 def test_store_on_a_full_disk(agent, service, make_c4d, faults, fault):
 	"""Discovery goes on; what waits is written once the disk takes it, and survives a kill."""
 	first = service.add("10.1.0.1")

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from lab import EAGER, FAST, Consul, FakeDns, LabError, holds, merge, until, watching
+from lab.base import ROOT
 from lab.service import has_state, is_up, more_rounds, problems
 
 FILE = "topology.mdb"
@@ -282,6 +283,90 @@ def test_store_of_another_machine(lab, make_c4d):
 	c4d.restart()
 	assert c4d.states("router") == dict.fromkeys(keys, "up"), "its own store it takes"
 	assert len(glob.glob(f"{path}.other-machine-*")) == 1
+
+
+@pytest.fixture
+def storetext(lab):
+	"""load(file, text): puts records into a store, which may be there (tests/tools/storetext.c)."""
+	tool = lab.path("storetext")
+	subprocess.run([os.environ.get("CC", "cc"), "-D_GNU_SOURCE", "-O1", "-Wall", "-Werror", "-o", tool,
+		os.path.join(ROOT, "tests/tools/storetext.c"), "-llmdb"], check=True)
+
+	def load(file, text):
+		subprocess.run([tool, "load", file], input=text.encode(), check=True)
+	return load
+
+
+def test_store_of_an_earlier_version(lab, make_c4d, storetext):
+	"""What a c4d of before wrote is served at once, with Consul down: nothing is lost, nothing is said."""
+	fake = FakeDns(lab)
+	fake.stop()
+	keys = {"remove_hold": "10m"}
+	c4d = make_c4d(watching(fake, {"router": keys, "rtp": keys, "never": keys}, history_keep="3650d",
+		routing={"cdr": {"keep": "3650d"}}, register={"sbc": {"id": "vm1-sbc", "address": "10.9.0.1", "port": 5060, "when": "now",
+			"checks": {"port": {"type": "exec", "command": ["/bin/true"]}}}}))
+	with open(os.path.join(ROOT, "tests/data/store/routing.txt")) as f:
+		storetext(os.path.join(c4d.state, FILE), f.read())
+	with_machine_id(lab, c4d, c4d.binary, "00112233445566778899aabbccddeeff\n")
+	c4d.start()
+	assert c4d.states() == {"10.1.0.1:5060": "disabled", "10.1.0.2:5060": "held", "10.1.0.3:5060": "disabled",
+		"10.1.0.4:5060": "draining", "10.1.0.5:5060": "up", "10.2.0.1:2223": "up", "[fd00::1]:2223": "up"}
+	status = c4d.ctl("status", fmt="json").data
+	assert status["generation"] == 11 and status["store"]["set_aside"] is None
+	assert [r["problem"] for r in status["reminders"]] == ["check port of registration sbc is switched off"]
+	assert {s["service"]: (s["known"], s["frozen"]) for s in c4d.show("services")} == {
+		"router": (True, False), "rtp": (True, True), "never": (False, False)}
+	assert [g["generation"] for g in c4d.ctl("history", fmt="json").data] == list(range(11, 0, -1))
+	row = c4d.show("registrations")[0]
+	assert (row["id"], row["maintenance"], row["reason"], row["by"] if "by" in row else row["who"]) == ("vm1-sbc", True, "new disk", "uid 0")
+	assert next(c for c in c4d.show("checks") if c["check"] == "port")["off"] is True
+	assert [r["call_id"] for r in c4d.show("cdr")] == ["call-2", "call-1", "call-0"]
+	rows = {r["labels"]["table"]: r["value"] for r in c4d.show("metrics c4d_routing_rows")}
+	assert (rows["tenants"], rows["domains"]) == (1, 1)
+	assert "set aside" not in c4d.log() and "could not be read" not in c4d.log()
+	# The operator's word still counts, and is written into the same store.
+	assert c4d.ctl("undrain", "10.1.0.4:5060").rc == 0
+	c4d.restart()
+	assert c4d.states()["10.1.0.4:5060"] == "up" and c4d.states()["10.1.0.2:5060"] == "held"
+
+
+def test_store_of_a_newer_version(lab, make_c4d, storetext):
+	"""A downgrade: set aside as it is, said so, and c4d begins a new one; the newer one can have its own again."""
+	fake = FakeDns(lab)
+	keys = three(fake)
+	c4d = make_c4d(watching(fake, {"router": EAGER})).start()
+	is_up(c4d, "router", *keys)
+	committed(c4d)
+	c4d.stop()
+	path = os.path.join(c4d.state, FILE)
+	storetext(path, f"meta {b'format'.hex()} 00000002\n")
+	with open(path, "rb") as f:
+		newer = f.read()
+	c4d.start()
+	is_up(c4d, "router", *keys)
+	[found] = glob.glob(f"{path}.newer-*")
+	with open(found, "rb") as f:
+		assert f.read() == newer
+	assert c4d.log().count(f"was set aside as {found} (a newer c4d wrote it: format 2, where this one reads up to 1)") == 1
+	got = c4d.ctl("status", fmt="json").data
+	assert got["store"]["set_aside"] == found and "format 2" in got["store"]["set_aside_why"]
+	[reminder] = got["reminders"]
+	assert reminder["problem"] == f"store: {got['store']['set_aside_why']}: it was set aside as {found}"
+	plain = c4d.ctl("status")
+	assert plain.rc == 0, "all is well"
+	assert f"set aside as {found}" in " ".join(plain.out.split()) and "all is well" in plain.out
+	committed(c4d)
+	c4d.restart()
+	assert c4d.ctl("status", fmt="json").data["reminders"] == []
+	assert glob.glob(f"{path}.newer-*") == [found]
+	# Back to the newer one, which knows it: here the same with what it knows.
+	c4d.stop()
+	fake.stop()
+	os.rename(found, path)
+	storetext(path, f"meta {b'format'.hex()} 00000001\n")
+	c4d.start()
+	assert c4d.states("router") == dict.fromkeys(keys, "up")
+	assert glob.glob(f"{path}.newer-*") == []
 
 
 def test_machine_without_id(lab, make_c4d):

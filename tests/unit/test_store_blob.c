@@ -125,7 +125,7 @@ a_failed_batch_changes_nothing_and_is_not_retried(void **state)
 	assert_int_equal(put(f, "-a", false), -ENOSPC);
 	assert_holds(f, "a=1 ");
 	store_view(f->st, &v);
-	assert_int_equal(v.pending, 1); /* the machine's name */
+	assert_int_equal(v.pending, 2); /* the machine's name, the format */
 	assert_int_equal(put(f, "+b=3", false), 0);
 	assert_holds(f, "a=1 b=3 ");
 	fx_stop(f);

@@ -498,6 +498,39 @@ without_a_store_rows_are_an_error(void **state)
 	free(path);
 }
 
+/* LMDB gives up for good when its meta page could not be written: the file is opened anew, with all that it held. */
+static void
+an_environment_that_was_given_up_is_opened_anew(void **state)
+{
+	struct fx *f = *state;
+
+	make_store(f);
+	fx_start(f);
+	fault_set("mdb_txn_begin", 1, MDB_PANIC);
+	put(f, 2, "router 10.0.0.1:5060/up", "router 10.0.0.2:5060/up");
+	await_commit(f);
+	assert_int_equal(fault_hits(), 1);
+	assert_false(is_failing(f));
+	fault_clear();
+	/* also when it can't be opened just then */
+	fault_set("mdb_txn_begin", 1, MDB_PANIC);
+	fault_set("mdb_env_open", 1, EMFILE);
+	put(f, 3, "router 10.0.0.2:5060/up", "router 10.0.0.3:5060/up");
+	fx_await(f, fx_is_failing, f);
+	assert_int_equal(fault_hits(), 2);
+	put(f, 4, "router 10.0.0.3:5060/up", "router 10.0.0.4:5060/up");
+	fx_await(f, fx_nothing_pending, f);
+	fault_clear();
+	fault_set("mdb_txn_begin", 1, MDB_PANIC);
+	assert_int_equal(put_rows(f, "a", "b"), 0);
+	assert_int_equal(files_like(f, "topology.mdb.*"), 0);
+	fx_restart(f);
+	assert_int_equal(store_generation(f->st), 4);
+	assert_loads(f, "router 10.0.0.4:5060/up ");
+	assert_history(f, NULL, NULL, 1, "4 test: router 10.0.0.3:5060 up>removed router 10.0.0.4:5060 new>up\n");
+	fx_stop(f);
+}
+
 struct cdrs {
 	struct store_cdr_view v;
 	struct buf rows;
@@ -661,6 +694,7 @@ main(void)
 		T(what_is_set_aside_never_replaces_another),
 		T(a_commit_that_fails_is_done_again),
 		T(a_map_that_cannot_grow_is_a_full_disk),
+		T(an_environment_that_was_given_up_is_opened_anew),
 		T(pruning_that_fails_fails_nothing),
 		T(the_past_that_cannot_be_read_is_an_error),
 		T(routing_rows_change_all_or_none),
