@@ -7,8 +7,7 @@ version=$(sed -n 's/^VERSION *:= *//p' Makefile)
 named=$(sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
 [ "$version" = "$named" ] || { echo "deb: Makefile says $version, packaging/debian/changelog $named" >&2; exit 1; }
 if ! command -v dh >/dev/null || ! command -v dpkg-buildpackage >/dev/null; then
-	echo "deb: apt install debhelper dpkg-dev build-essential" >&2
-	exit 1
+	tests/tools/deps.sh package
 fi
 out=${OUT:-build}
 tree=${B:-build/deb}/c4d-$version

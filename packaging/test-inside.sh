@@ -92,6 +92,14 @@ is_gone()
 {
 	[ -z "$(index_of sbc)" ]
 }
+rss_kb()
+{
+	sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$(pid_of)/status"
+}
+rss_at_most() # KB
+{
+	[ "$(rss_kb)" -le "$1" ]
+}
 converged()
 {
 	c4ctl -f json show targets | grep -q '"state": *"converged"'
@@ -167,6 +175,29 @@ ok "Kamailio's set by the socket of its group, an exec check in the sandbox; $(s
 
 journalctl -u c4d --no-pager | grep AF_NETLINK && fail "no news of addresses in the sandbox"
 
+# notify: a shell script in the unit's sandbox reads its line, writes where c4d may and nowhere else, and reaches syslog.
+cat >/etc/c4d/notify.sh <<'X'
+#!/bin/sh
+cat >/var/lib/c4d/notified || exit 1
+logger -t c4d-notify -- "$C4D_EVENT $C4D_SERVICE" || exit 1
+! touch /usr/local/notified 2>/dev/null
+X
+chown root:c4d /etc/c4d/notify.sh && chmod 750 /etc/c4d/notify.sh
+echo 'notify: /etc/c4d/notify.sh' >/etc/c4d/conf.d/notify.yml
+c4d check | grep -q warning && fail "c4d check about notify: $(c4d check)"
+systemctl reload c4d || fail "reload with notify"
+c4ctl hold router >/dev/null || fail "hold"
+await 15 "notified" grep -q '"event":"service-held","service":"router"' /var/lib/c4d/notified
+await 5 "the command of notify has ended" sh -c 'c4ctl show metrics c4d_notify_runs | grep -q "outcome=ok *1"'
+journalctl --sync; journalctl -t c4d-notify --no-pager | grep -q 'service-held router' || fail "no line by logger"
+[ ! -e /usr/local/notified ] || fail "the command of notify wrote outside of the sandbox"
+c4ctl status | grep 'notify:' && fail "notify fails"
+c4ctl release router >/dev/null
+rm /etc/c4d/conf.d/notify.yml
+systemctl reload c4d || fail "reload without notify"
+rm /etc/c4d/notify.sh /var/lib/c4d/notified
+ok "notify: a shell script in the sandbox"
+
 # A reload that is refused: the unit's reload fails, c4d goes on.
 echo 'nonsense: 1' >/etc/c4d/conf.d/bad.yml
 systemctl reload c4d 2>/dev/null && fail "a wrong configuration was taken"
@@ -213,14 +244,17 @@ await 5 "deregistered by the stop" is_gone
 systemctl start c4d
 await 15 "registered again" is_registered
 ok "stop deregisters, start registers"
-rss=$(sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$(pid_of)/status")
+await 15 "VmRSS of at most 6 MB" rss_at_most 6144
+rss=$(rss_kb)
 begin=$(systemctl show -P ExecMainStartTimestampMonotonic c4d) end=$(systemctl show -P ActiveEnterTimestampMonotonic c4d)
-ok "figures: VmRSS $rss, exec to READY $(((end - begin) / 1000)).$(((end - begin) / 100 % 10)) ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
+ok "figures: VmRSS $rss kB, exec to READY $(((end - begin) / 1000)).$(((end - begin) / 100 % 10)) ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
 # https: its libraries load in the sandbox too.
 echo 'consul: { http: "https://127.0.0.1:8443" }' >/etc/c4d/conf.d/tls.yml
 systemctl reload c4d || fail "reload with https"
 await 10 "OpenSSL is loaded" grep -q libevent_openssl "/proc/$(pid_of)/maps"
-ok "with https: VmRSS $(sed -n 's/VmRSS:[[:space:]]*//p' "/proc/$(pid_of)/status")"
+first=$(rss_kb)
+await 20 "VmRSS of at most 8 MB with https, when it has settled (at first $first kB)" rss_at_most 8192
+ok "with https: VmRSS $first kB at first, then $(rss_kb) kB"
 rm /etc/c4d/conf.d/tls.yml
 systemctl restart c4d || fail "restart without https"
 await 15 "registered" sh -c 'c4ctl show registrations | grep -q registered'

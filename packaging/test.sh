@@ -20,6 +20,7 @@ die()
 unshare -m -p -f -n true 2>/dev/null || die "no namespaces here (unshare -m -p -f -n)"
 cg=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)
 [ -n "$cg" ] || die "no cgroup2 is mounted here, which systemd needs"
+tests/tools/deps.sh package
 consul=$(tests/tools/consul.sh) || exit 1
 consul=$(command -v "$consul")
 archives=$out/archives

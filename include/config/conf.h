@@ -203,6 +203,10 @@ struct conf {
 	int64_t history_keep_ms; /* 90d */
 	int64_t history_max;  /* 10000 generations */
 	char *log;            /* level: info */
+	char *notify;         /* NULL: none; the command that is told of events */
+	int64_t notify_timeout_ms;  /* 10s; 100ms..10m */
+	int64_t notify_interval_ms; /* 30s; 0..24h: one event of the same thing in so long */
+	int64_t notify_rate;  /* 30; 1..6000 events a minute */
 	char *control_socket; /* /run/c4d/control.sock */
 	char *control_group;  /* NULL: leave */
 	char *control_admin_group; /* c4d-admin; NULL or "": whoever may connect may write */

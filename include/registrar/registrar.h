@@ -42,6 +42,7 @@ struct registration_view { /* lent, until the next turn of the loop */
 	int64_t since_ms;            /* wall clock, of the state */
 	enum agent_status agent;     /* the worst of its checks at the agent; AGENT_NO_STATUS: the agent does not have it */
 	const char *catalog;         /* "passing", ..., "missing", "unknown" */
+	const char *unseen;          /* since two minutes the agent has it and others can't find it: why; "": not so */
 	const char *dns;             /* "listed", "missing", "hidden" (a critical check: as it should be), "unknown", "off" */
 	int64_t asserted_ms;         /* wall clock, of the last PUT that was accepted */
 	bool maintenance;            /* by c4d's operator; */

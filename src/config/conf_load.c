@@ -682,6 +682,7 @@ conf_load(struct conf **out, const char *file, conf_report_cb *report, void *arg
 	loader_init(&l, file);
 	load_file(&l, file);
 	load_conf_d(&l, file);
+	conf_check_notify(&l);
 	return loader_finish(&l, out, report, arg);
 }
 

@@ -52,6 +52,7 @@ struct sect *conf_find_kid(const struct sect *s, enum conf_scope_id scope, const
 void conf_check_whole(struct loader *);
 void conf_check_consul(struct loader *); /* consul, ari, http */
 void conf_check_routing(struct loader *);
+void conf_check_notify(struct loader *); /* looks at the file: only of a configuration that is read from files */
 void conf_check_register(struct loader *, const struct sect *, size_t before);
 
 #endif

@@ -14,6 +14,7 @@ conf_check_cb conf_check_meta_key, conf_check_meta_value, conf_check_dispatcher_
     conf_check_eid;
 conf_check_cb conf_check_header_key, conf_check_header_value, conf_check_method, conf_check_check_url;
 conf_check_cb conf_check_sip_uri, conf_check_to, conf_check_argument;
+conf_check_cb conf_check_notify_path;
 
 struct conf_host {
 	enum { HOST_IP, HOST_NAME, HOST_ADDRESS, HOST_PLACE } kind; /* HOST_ADDRESS: {address}; HOST_PLACE: with other places */

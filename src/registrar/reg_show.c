@@ -66,6 +66,7 @@ registrar_view(const struct registrar *r, size_t i, struct registration_view *v)
 	v->since_ms = reg->since_ms;
 	v->agent = worst_of(reg);
 	v->catalog = presence_catalog_text(&reg->presence);
+	v->unseen = reg->presence.alarm ? reg->presence.why : "";
 	v->dns = presence_dns_text(&reg->presence);
 	v->asserted_ms = reg->asserted_ms;
 	v->maintenance = reg->rec.maintenance;
