@@ -13,18 +13,21 @@
 #include "base/notify.h"
 #include "control/control.h"
 #include "control/headline.h"
+#include "http/feed.h"
 #include "http/pages.h"
 
+#define SETTLE_MS 2000 /* a stop waits so long for the commit of CDRs that were taken */
 #define SAY_MS 200     /* the service manager's line of status follows a change after so long, */
 #define SAY_MAX_MS 30000 /* and what nothing tells of after this */
+#define TRIM_MS 10000  /* what changes left free in the heap goes back to the system after so long */
 
 struct daemon {
 	struct app app; /* what the control floor sees */
 	struct control *control;
 	struct notify *notify;
-	struct loop_timer say;
+	struct loop_timer say, trim;
 	char *file;
-	bool reloading, leaving, restarting, stopping, say_due;
+	bool reloading, leaving, restarting, stopping, say_due, settle;
 	char machine_id[64];
 };
 
@@ -97,12 +100,36 @@ say_soon(struct daemon *d)
 }
 
 static void
+on_trim(void *arg)
+{
+	struct daemon *d = arg;
+
+	worker_trim(d->app.worker);
+	if (d->settle)
+		mem_forget_code();
+	d->settle = false;
+}
+
+/* A while after a start or a reload. */
+static void
+settle_later(struct daemon *d)
+{
+	d->settle = true;
+	loop_timer_start(&d->trim, TRIM_MS);
+}
+
+static void
 on_changed(void *arg)
 {
 	struct app *a = arg;
+	struct daemon *d = CONTAINER_OF(a, struct daemon, app);
 	size_t i;
 
-	say_soon(CONTAINER_OF(a, struct daemon, app));
+	say_soon(d);
+	if (!loop_timer_armed(&d->trim))
+		loop_timer_start(&d->trim, TRIM_MS);
+	feed_changed(a->feed);
+	hook_look_soon(a->hook);
 	living_stale(a->living);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_kick(a->hosts[i]);
@@ -114,6 +141,7 @@ on_routing(void *arg)
 	struct app *a = arg;
 	size_t i;
 
+	feed_changed(a->feed);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_kick(a->hosts[i]);
 }
@@ -124,16 +152,27 @@ on_target(void *arg)
 	struct daemon *d = arg;
 
 	say_soon(d);
+	feed_changed(d->app.feed);
+	hook_look_soon(d->app.hook);
 	living_stale(d->app.living);
 	control_event(d->control);
 }
 
 static void
-on_left(void *arg)
+on_settled(void *arg)
 {
 	struct daemon *d = arg;
 
 	loop_stop(d->app.loop);
+}
+
+/* A CDR that is committed is answered so: else Kamailio would send it again. */
+static void
+on_left(void *arg)
+{
+	struct daemon *d = arg;
+
+	cdrs_settle(routing_cdrs(d->app.routing), SETTLE_MS, on_settled, d);
 }
 
 /* Once more: at once. */
@@ -150,7 +189,7 @@ on_stop(void *arg)
 	}
 	d->leaving = true;
 	if (d->restarting)
-		loop_stop(d->app.loop);
+		on_left(d);
 	else
 		registrar_stop(d->app.registrar, on_left, d);
 }
@@ -269,6 +308,7 @@ take_over(struct daemon *d, struct conf *fresh, json_t *messages)
 	watch_start(watch);
 	wake_start(wake);
 	httpd_set_conf(a->httpd, fresh);
+	hook_set_conf(a->hook);
 	if (strcmp(old->log, fresh->log) != 0) /* else what c4ctl log said stays */
 		log_init((enum log_level)log_level_parse(fresh->log));
 	conf_free(old);
@@ -298,6 +338,7 @@ reload_done(struct worker_job *wj)
 		job->err = take_over(d, job->fresh, job->messages);
 	if (job->err == 0) {
 		log_notice("conf", "reloaded %s", d->file);
+		settle_later(d);
 	} else {
 		log_messages(job->messages, true);
 		log_error("conf", "reload refused: nothing was changed");
@@ -379,6 +420,7 @@ build(struct daemon *d)
 		return EXIT_NO;
 	}
 	loop_timer_init(&d->say, a->loop, on_say, d);
+	loop_timer_init(&d->trim, a->loop, on_trim, d);
 	/* What stands behind the loop's handlers: a second SIGTERM while we tear down must not end us half-way. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -391,6 +433,7 @@ build(struct daemon *d)
 	if (platform_new(&a->platform, a->loop, a->store, a->conf, on_changed, a) != 0)
 		return EXIT_CONFIG;
 	a->living = living_new(a->loop, a->platform);
+	feed_new(&a->feed, a->loop, a);
 	if (watch_new(&a->watch, a->loop, a->conf, on_round, a) != 0 ||
 	    wake_new(&a->wake, a->loop, a->worker, a->conf, on_woken, a) != 0 ||
 	    registrar_new(&a->registrar, a->loop, a->worker, a->store, a->conf, d->machine_id) != 0 ||
@@ -409,6 +452,7 @@ build(struct daemon *d)
 	default:
 		return EXIT_NO;
 	}
+	hook_new(&a->hook, a);
 	for (i = 0; i < a->n_hosts; i++)
 		kamhost_start(a->hosts[i]);
 	watch_start(a->watch);
@@ -424,9 +468,12 @@ tear_down(struct daemon *d)
 	size_t i;
 
 	d->stopping = true;
+	hook_free(a->hook); /* before what it looks at */
+	a->hook = NULL;
 	routing_free(a->routing); /* who waits for a CDR or a change is answered */
 	kamapi_free(a->kamapi);
 	access_free(a->access);
+	feed_free(a->feed);
 	httpd_free(a->httpd);
 	living_free(a->living);
 	registrar_free(a->registrar);
@@ -442,6 +489,7 @@ tear_down(struct daemon *d)
 	platform_free(a->platform);
 	store_free(a->store);
 	loop_timer_fini(&d->say);
+	loop_timer_fini(&d->trim);
 	notify_free(d->notify);
 	loop_free(a->loop);
 	conf_free(a->conf);
@@ -472,6 +520,7 @@ daemon_run(const char *file, bool debug)
 		    d.app.n_hosts);
 		notify_ready(d.notify);
 		say_soon(&d);
+		settle_later(&d);
 		if (loop_run(d.app.loop) != 0)
 			rc = EXIT_NO;
 	}

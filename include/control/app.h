@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "config/conf.h"
 #include "consul/wake.h"
+#include "control/hook.h"
 #include "discovery/watch.h"
 #include "http/access.h"
 #include "http/httpd.h"
@@ -36,6 +37,8 @@ struct app {
 	struct kamapi *kamapi;
 	struct access *access;
 	struct httpd *httpd;
+	struct feed *feed; /* http/feed.h */
+	struct hook *hook; /* NULL while the others are built */
 	int64_t started_wall_ms;
 	/*
 	 * Load and check (by the worker), then swap; `done` runs from the loop. -EINVAL: nothing was changed; `messages`

@@ -55,6 +55,7 @@ int routing_check(int argc, char **argv, const char *text, size_t len, json_t **
 json_t *show_status(const struct app *);
 json_t *show_topology(const struct app *, const char *service); /* NULL: all */
 json_t *show_instance(const struct app *, const char *service, const struct topo_instance *);
+json_t *show_service(const struct app *, const struct topo_service *); /* without its instances */
 json_t *show_targets(const struct app *, const char *service); /* NULL: all */
 json_t *show_filter_targets(json_t *rows, const char *only);   /* rows with a "target"; returns them */
 json_t *show_destinations(const struct kamhost *);
@@ -76,6 +77,7 @@ void show_problem(json_t *problems, const char *hint, const char *fmt, ...) PRIN
 /* The same of what is worse, and stands before the others: calls suffer from it, or will. */
 void show_failure(json_t *problems, const char *hint, const char *fmt, ...) PRINTF(3, 4);
 void show_routing_status(const struct app *, json_t *problems);
+json_t *show_nodes(const struct app *); /* the rows of show rtpengine, of all Kamailios */
 void show_silent_nodes(const struct app *, const struct kamhost *, json_t *problems);
 /* An array to show, or "no such `what`" (1) when it was narrowed to nothing. Takes the rows. */
 void show_reply_rows(struct control_req *, json_t *rows, bool found, const char *what);

@@ -2,7 +2,7 @@
  * httpd: c4d's HTTP server; the only user of libevent's HTTP server. Every limit is on: 8 KB of headers, the route's own for
  * the body, HTTPD_CONNECTIONS_MAX connections (further ones wait in the listener's queue), 5 s of idle time, 10 s from the
  * first byte of a request to its last, and 5 s (10 s while the peer goes on sending) to read the answer. A request that is
- * answered later has its own deadline.
+ * answered later has its own deadline. A stream, an answer without an end, has none, but its peer must read.
  *
  * Routes are a table: method and decoded path, exactly; a path that ends in "/{id}" takes one segment there, which is not
  * empty, and what stands before it may then be asked for with a slash behind it ("/1.0/ipbxs/" is "/1.0/ipbxs"). An exact route
@@ -94,5 +94,22 @@ void httpd_reply_text(struct httpd_req *, int status, const char *fmt, ...) PRIN
 void httpd_reply_json(struct httpd_req *, int status, json_t *takes);
 void httpd_reply_buf(struct httpd_req *, int status, struct buf *json); /* empties it; its memory stays, to be used again */
 void httpd_reply_error(struct httpd_req *, int status, const char *fmt, ...) PRINTF(3, 4);
+
+/*
+ * An answer without an end: 200, and what is sent from now on, each piece in one go. It counts as a connection like any other;
+ * idle time and total time are not limited. It ends when its peer goes; when he does not read: 5 s without a byte, or more than
+ * HTTPD_STREAM_WAITING_MAX waiting for him when the next piece comes; by httpd_stream_end(); and by httpd_free(). A
+ * reload does not end it.
+ *
+ * NULL: there is nobody to stream to (HEAD, whose answer is sent; or the peer is gone). Either way the request is over.
+ * `gone` runs from the loop, once, after which the stream is not there any more; never after httpd_stream_end() or httpd_free(),
+ * which free it at once.
+ */
+#define HTTPD_STREAM_WAITING_MAX (256u << 10)
+struct httpd_stream;
+typedef void httpd_gone_cb(void *arg);
+struct httpd_stream *httpd_stream_new(struct httpd_req *, const char *type, httpd_gone_cb *gone, void *arg);
+void httpd_stream_send(struct httpd_stream *, const char *data, size_t len);
+void httpd_stream_end(struct httpd_stream *);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * pages: what c4d's HTTP server shows of the daemon itself. Handlers get a struct app as arg.
  *
+ *   GET /, GET /v1/events                  http/feed.h
  *   GET /status                            204 while the daemon runs
  *   GET /health                            {status: "ok"|"degraded"|"failing", generation, problems: [TEXT]}; 503 when failing
  *   GET /metrics                           http/metrics.h

@@ -21,6 +21,9 @@ word(struct control_req *r, enum judge_word w, const char *done, const char *alr
 	else if (err == -EALREADY)
 		control_end(r, EXIT_NO, "%s: %s", service, already);
 	else {
+		if (w == JUDGE_APPROVE)
+			hook_approved(control_app(r)->hook, service, control_peer(r));
+		hook_look_soon(control_app(r)->hook); /* a hold alone is no change of any instance */
 		control_data(r, json_pack("{s:s,s:s}", "service", service, "done", done));
 		control_end(r, EXIT_DONE, NULL);
 	}

@@ -1,5 +1,6 @@
 /* c4ctl: one request, rendered for people or as JSON. Blocking on purpose; it is a command, not a daemon. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,13 @@
 #include "config/conf.h"
 #include "control/client.h"
 #include "control/control.h"
+#include "control/render_int.h"
+#include "control/terminal.h"
 
 #define DEFAULT_SOCKET "/run/c4d/control.sock"
 #define REPLY_TIMEOUT_S 20
+#define LOOK_TIMEOUT_S 5 /* on -w's screen, where keys wait for it */
+#define WATCH_MAX_S 86400
 
 enum format { FORMAT_PLAIN, FORMAT_JSON, FORMAT_JSONL, FORMAT_DOT, FORMAT_MERMAID };
 
@@ -25,6 +30,16 @@ struct client {
 	const char *socket;
 	enum format format;
 	int watch_s; /* 0: once */
+	int timeout_s;
+	FILE *err;
+};
+
+/* A command as it was given. */
+struct asked {
+	struct client *c;
+	const struct command *cmd;
+	int argc;
+	char **argv;
 };
 
 static void
@@ -77,6 +92,7 @@ client_connect(const char *path, int timeout_s, char *error, size_t size)
 static void
 show(const struct client *c, const struct command *cmd, const json_t *data)
 {
+	FILE *out = render_out();
 	const json_t *row;
 	size_t i;
 
@@ -91,14 +107,14 @@ show(const struct client *c, const struct command *cmd, const json_t *data)
 			render_done(data, client_wall_ms());
 	} else if (c->format == FORMAT_JSONL && json_is_array(data)) {
 		json_array_foreach(data, i, row) {
-			json_dumpf(row, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
-			putchar('\n');
+			json_dumpf(row, out, JSON_COMPACT | JSON_ENCODE_ANY);
+			putc('\n', out);
 		}
 	} else {
-		json_dumpf(data, stdout, (c->format == FORMAT_JSONL || cmd->streams ? JSON_COMPACT : JSON_INDENT(2)) | JSON_ENCODE_ANY);
-		putchar('\n');
+		json_dumpf(data, out, (c->format == FORMAT_JSONL || cmd->streams ? JSON_COMPACT : JSON_INDENT(2)) | JSON_ENCODE_ANY);
+		putc('\n', out);
 	}
-	fflush(stdout);
+	fflush(out);
 }
 
 static bool
@@ -136,12 +152,14 @@ read_answer(const struct client *c, const struct command *cmd, int fd)
 		if (end != NULL)
 			code = (int)json_integer_value(end);
 		if (error != NULL)
-			fprintf(stderr, "c4ctl: %s\n", error);
+			fprintf(c->err, "c4ctl: %s\n", error);
 		json_decref(o);
 	}
 	if (code < 0) {
-		fprintf(stderr, "c4ctl: %s\n", errno == EAGAIN || errno == EWOULDBLOCK ? "no answer within 20s: c4d hangs (see its log)" :
-		    "c4d closed the connection without an answer (is it stopping?)");
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			fprintf(c->err, "c4ctl: no answer within %ds: c4d hangs (see its log)\n", c->timeout_s);
+		else
+			fprintf(c->err, "c4ctl: c4d closed the connection without an answer (is it stopping?)\n");
 		code = EXIT_UNREACHABLE;
 	}
 	free(line);
@@ -154,25 +172,26 @@ read_answer(const struct client *c, const struct command *cmd, int fd)
 static char *
 read_payload(const char *path, size_t *len)
 {
-	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	struct buf b = { 0 };
 	char piece[65536];
-	size_t n;
+	ssize_t n = fd < 0 ? -1 : 1;
 
-	while (in != NULL && b.len <= CONTROL_PAYLOAD_MAX && (n = fread(piece, 1, sizeof piece, in)) > 0)
-		buf_add(&b, piece, n);
-	if (in == NULL || ferror(in))
+	while (n > 0 && b.len <= CONTROL_PAYLOAD_MAX) {
+		n = read(fd, piece, sizeof piece);
+		if (n > 0)
+			buf_add(&b, piece, (size_t)n);
+	}
+	if (n < 0)
 		fprintf(stderr, "c4ctl: cannot read %s: %s\n", path, strerror(errno));
 	else if (b.len > CONTROL_PAYLOAD_MAX)
 		fprintf(stderr, "c4ctl: %s is larger than %u MB\n", path, CONTROL_PAYLOAD_MAX >> 20);
-	if (in == NULL || ferror(in) || b.len > CONTROL_PAYLOAD_MAX) {
-		if (in != NULL && in != stdin)
-			fclose(in);
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 || b.len > CONTROL_PAYLOAD_MAX) {
 		buf_free(&b);
 		return NULL;
 	}
-	if (in != stdin)
-		fclose(in);
 	*len = b.len;
 	return buf_take(&b);
 }
@@ -194,7 +213,7 @@ run_local(const struct client *c, const struct command *cmd, int argc, char **ar
 	if (data != NULL)
 		show(c, cmd, data);
 	if (error[0])
-		fprintf(stderr, "c4ctl: %s\n", error);
+		fprintf(c->err, "c4ctl: %s\n", error);
 	json_decref(data);
 	free(text);
 	return rc;
@@ -256,7 +275,7 @@ client_ask(const char *path, const char *command, int timeout_s, char *error, si
 static int
 request(const struct client *c, const struct command *cmd, int argc, char **argv)
 {
-	struct timeval tv = { REPLY_TIMEOUT_S, 0 };
+	struct timeval tv = { c->timeout_s, 0 };
 	char *payload = NULL, error[320];
 	json_t *args;
 	size_t len = 0;
@@ -268,9 +287,9 @@ request(const struct client *c, const struct command *cmd, int argc, char **argv
 		if (payload == NULL)
 			return EXIT_NO;
 	}
-	fd = client_connect(c->socket, REPLY_TIMEOUT_S, error, sizeof error);
+	fd = client_connect(c->socket, c->timeout_s, error, sizeof error);
 	if (fd < 0) {
-		fprintf(stderr, "c4ctl: %s\n", error);
+		fprintf(c->err, "c4ctl: %s\n", error);
 		free(payload);
 		return EXIT_UNREACHABLE;
 	}
@@ -283,7 +302,7 @@ request(const struct client *c, const struct command *cmd, int argc, char **argv
 	free(payload);
 	/* Who is refused at once has an answer waiting all the same. */
 	if (!sent && errno != EPIPE && errno != ECONNRESET) {
-		fprintf(stderr, "c4ctl: cannot send to %s: %s\n", c->socket, strerror(errno));
+		fprintf(c->err, "c4ctl: cannot send to %s: %s\n", c->socket, strerror(errno));
 		close(fd);
 		return EXIT_UNREACHABLE;
 	}
@@ -324,23 +343,72 @@ wants_colour(void)
 	return isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-/* A stream that people look at. */
-static bool
-wants_screen(const struct client *c, const struct command *cmd)
+static int
+ask(struct asked *a)
 {
-	const char *term = getenv("TERM");
+	return a->cmd->local != NULL ? run_local(a->c, a->cmd, a->argc, a->argv) : request(a->c, a->cmd, a->argc, a->argv);
+}
 
-	return strcmp(cmd->name, "watch") == 0 && c->format == FORMAT_PLAIN && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) &&
-	    term != NULL && strcmp(term, "dumb") != 0;
+static int
+ask_for_screen(void *arg)
+{
+	struct asked *a = arg;
+
+	a->c->err = render_out();
+	return ask(a);
+}
+
+/* The words as they were given, for the line above -w's screen. */
+static char *
+title_new(const struct asked *a)
+{
+	struct buf b = { 0 };
+	int i;
+
+	buf_printf(&b, "c4ctl %s", a->cmd->name);
+	for (i = 0; i < a->argc; i++)
+		buf_printf(&b, " %s", a->argv[i]);
+	for (i = 0; b.s[i] != '\0'; i++)
+		if ((unsigned char)b.s[i] < ' ' || b.s[i] == 127) /* nothing that would command the terminal */
+			b.s[i] = '?';
+	return buf_take(&b);
+}
+
+/* What is to be looked at again and again changes nothing, and ends. */
+static bool
+may_repeat(const struct command *cmd)
+{
+	return !cmd->writes && !cmd->streams && !cmd->payload;
+}
+
+static int
+repeat(struct asked *a)
+{
+	char *title;
+	int rc;
+
+	if (terminal_is_there()) {
+		a->c->timeout_s = LOOK_TIMEOUT_S;
+		title = title_new(a);
+		rc = terminal_repeat(title, a->c->watch_s, wants_colour(), ask_for_screen, a);
+		free(title);
+		return rc;
+	}
+	for (;;) {
+		(void)ask(a);
+		sleep((unsigned)a->c->watch_s);
+	}
 }
 
 int
 c4ctl_main(int argc, char **argv)
 {
-	struct client c = { .socket = getenv("C4D_SOCKET") };
+	struct client c = { .socket = getenv("C4D_SOCKET"), .timeout_s = REPLY_TIMEOUT_S, .err = stderr };
+	struct asked asked = { .c = &c };
 	const struct command *cmd;
-	char error[640], *end;
-	int i, used = 0, rc;
+	char error[640];
+	int64_t seconds;
+	int i, used = 0;
 
 	if (c.socket == NULL)
 		c.socket = DEFAULT_SOCKET;
@@ -351,9 +419,9 @@ c4ctl_main(int argc, char **argv)
 			if (!parse_format(i + 1 < argc ? argv[++i] : NULL, &c.format))
 				return usage("-f takes plain, json or jsonl; show topology also takes dot and mermaid");
 		} else if (strncmp(argv[i], "-w", 2) == 0) {
-			c.watch_s = argv[i][2] ? (int)strtol(argv[i] + 2, &end, 10) : 2;
-			if (c.watch_s < 1 || (argv[i][2] && *end))
+			if (text_parse_int(argv[i][2] ? argv[i] + 2 : "2", 1, WATCH_MAX_S, &seconds) != 0)
 				return usage("-w takes whole seconds, as in -w5");
+			c.watch_s = (int)seconds;
 		} else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
 			command_usage(help_line);
 			return EXIT_DONE;
@@ -386,15 +454,15 @@ c4ctl_main(int argc, char **argv)
 		snprintf(error, sizeof error, "-f dot and -f mermaid draw show topology; %s takes plain, json or jsonl", cmd->name);
 		return usage(error);
 	}
-	if (wants_screen(&c, cmd))
+	if (c.watch_s > 0 && !may_repeat(cmd)) {
+		snprintf(error, sizeof error, "-w is for looking; %s %s", cmd->name, cmd->streams ? "goes on by itself" : "is done once");
+		return usage(error);
+	}
+	if (strcmp(cmd->name, "watch") == 0 && c.format == FORMAT_PLAIN && terminal_is_there())
 		return watch_screen(c.socket, wants_colour());
 	render_to(NULL, wants_colour());
-	do {
-		if (c.watch_s && c.format == FORMAT_PLAIN && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[2J", stdout);
-		rc = cmd->local != NULL ? run_local(&c, cmd, argc, argv) : request(&c, cmd, argc, argv);
-		if (c.watch_s)
-			sleep((unsigned)c.watch_s);
-	} while (c.watch_s);
-	return rc;
+	asked.cmd = cmd;
+	asked.argc = argc;
+	asked.argv = argv;
+	return c.watch_s > 0 ? repeat(&asked) : ask(&asked);
 }

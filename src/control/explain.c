@@ -165,17 +165,17 @@ render_explain(const json_t *data, int64_t now_ms)
 	size_t i;
 
 	json_array_foreach(json_object_get(data, "steps"), i, v) {
-		const char *text = jsonx_get_text(v, "text");
+		const char *text = render_text(v, "text");
 		size_t own = strspn(text, " ");
 
 		render_wrapped(text + own, own + (json_integer_value(json_object_get(v, "level")) > 0 ? 4 : 0), false);
 	}
 	json_array_foreach(json_object_get(data, "routes"), i, v) {
 		fprintf(render_out(), "%s %zu: %s%s\n",
-		    strcmp(jsonx_get_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
-		    jsonx_get_text(v, "dst_uri"), json_is_true(json_object_get(v, "dead")) ? "  (known not to answer: tried last)" : "");
-		fprintf(render_out(), "    From: %s\n    To:   %s\n", jsonx_get_text(v, "from"), jsonx_get_text(v, "to"));
+		    strcmp(render_text(data, "routing"), "parallel") == 0 ? "at once" : "route", i + 1,
+		    render_text(v, "dst_uri"), json_is_true(json_object_get(v, "dead")) ? "  (known not to answer: tried last)" : "");
+		fprintf(render_out(), "    From: %s\n    To:   %s\n", render_text(v, "from"), render_text(v, "to"));
 		if (jsonx_get_text(v, "auth_username") != NULL)
-			fprintf(render_out(), "    as %s at %s\n", jsonx_get_text(v, "auth_username"), jsonx_get_text(v, "realm"));
+			fprintf(render_out(), "    as %s at %s\n", jsonx_get_text(v, "auth_username"), render_text(v, "realm"));
 	}
 }

@@ -100,6 +100,15 @@ problems(const struct metric *m, const struct metrics_now *now, struct metric_ou
 }
 
 static void
+notify_runs(const struct metric *m, const struct metrics_now *now, struct metric_out *out)
+{
+	metric_put(out, (double)now->hook.ok, "ok");
+	metric_put(out, (double)now->hook.failed, "failed");
+	metric_put(out, (double)now->hook.late, "late");
+	metric_put(out, (double)now->hook.not_run, "not_run");
+}
+
+static void
 store_pages(const struct metric *m, const struct metrics_now *now, struct metric_out *out)
 {
 	metric_put(out, floor((double)now->store.used_bytes / (double)now->page_bytes), NULL);
@@ -283,6 +292,15 @@ const struct metric metrics[] = {
 	{ "c4d_http_listeners", METRIC_GAUGE, NULL, "Addresses that the HTTP server listens at.", .collect = read_size,
 	    NOW(httpd.listeners) },
 
+	/* notify */
+	{ "c4d_notify_runs", METRIC_COUNTER, NULL,
+	    "Runs of the command of notify: late: ended at its time-out; not_run: it could not be executed.", { "outcome" },
+	    .collect = notify_runs },
+	{ "c4d_notify_dropped_events", METRIC_COUNTER, NULL, "Events that were never told, since too many waited.", .collect = read_u64,
+	    NOW(hook.dropped) },
+	{ "c4d_notify_waiting_events", METRIC_GAUGE, NULL, "Events that wait for notify_interval or notify_rate.", .collect = read_u64,
+	    NOW(hook.waiting) },
+
 	/* the loop and the process */
 	{ "c4d_loop_lag_max_seconds", METRIC_GAUGE, "seconds", "The longest that the event loop was late for an event, since the start.",
 	    .collect = read_us, NOW(lag.max_us) },
@@ -341,6 +359,7 @@ look(struct metrics_now *now, const struct app *a)
 	cdrs_view(routing_cdrs(a->routing), &now->cdr);
 	routing_view(a->routing, &now->routing);
 	loop_lag(a->loop, &now->lag);
+	hook_view(a->hook, &now->hook);
 	metrics_process(&now->process, a);
 }
 
@@ -441,7 +460,7 @@ render_metrics(const json_t *data, int64_t now_ms)
 			continue;
 		text = labels_text(labels);
 		openmetrics_number(json_is_number(v) ? json_number_value(v) : NAN, false, value);
-		render_metric(jsonx_get_text(row, "metric"), text, value);
+		render_metric(render_text(row, "metric"), text, value);
 		free(text);
 	}
 }

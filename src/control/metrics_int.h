@@ -23,6 +23,7 @@ struct metrics_now {
 	struct cdr_view cdr;
 	struct routing_view routing;
 	struct loop_lag lag;
+	struct hook_view hook;
 	struct metrics_process process;
 	double stretch;
 	bool has_data; /* routing data */

@@ -15,6 +15,7 @@
 #define WIDTH 80
 #define COLUMNS_MAX 16
 #define CELL 256
+#define NUMBER_MAX (1LL << 53) /* what JSON keeps exactly */
 #define BELOW_MAX 800 /* of a text below its row: a check's output may be pages */
 
 static int64_t
@@ -74,10 +75,13 @@ render_text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
+/* Of another's numbers no sum of a few may overflow. */
 int64_t
 render_num(const json_t *o, const char *key)
 {
-	return json_integer_value(json_object_get(o, key));
+	int64_t n = json_integer_value(json_object_get(o, key));
+
+	return n > NUMBER_MAX ? NUMBER_MAX : n < -NUMBER_MAX ? -NUMBER_MAX : n;
 }
 
 static void

@@ -274,13 +274,13 @@ void
 render_routing(const json_t *data, int64_t now_ms)
 {
 	const json_t *api = json_object_get(data, "requests"), *cdr = json_object_get(data, "cdr");
-	const char *why = jsonx_get_text(data, "why"), *cdr_why = jsonx_get_text(cdr, "why");
+	const char *why = render_text(data, "why"), *cdr_why = render_text(cdr, "why");
 
 	if (json_is_true(json_object_get(data, "served")))
 		fprintf(render_out(), "version %" JSON_INTEGER_FORMAT " of %s, loaded %s%s\n", num(data, "version"),
-		    jsonx_get_text(data, "source"), jsonx_get_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
+		    render_text(data, "source"), render_text(data, "loaded"), json_is_true(json_object_get(data, "stored")) ? "" : ", NOT STORED");
 	else
-		fprintf(render_out(), "no routing data: it comes from %s\n", jsonx_get_text(data, "from"));
+		fprintf(render_out(), "no routing data: it comes from %s\n", render_text(data, "from"));
 	print_rows(json_object_get(data, "rows"));
 	fprintf(render_out(), "decisions: %" JSON_INTEGER_FORMAT " with a route, %" JSON_INTEGER_FORMAT " without\n",
 	    num(api, "routed"), num(api, "unrouted"));
@@ -291,10 +291,10 @@ render_routing(const json_t *data, int64_t now_ms)
 	if (json_is_true(json_object_get(cdr, "forwarding")))
 		fprintf(render_out(), ", %" JSON_INTEGER_FORMAT " not yet forwarded", num(cdr, "behind"));
 	fprintf(render_out(), "\n");
-	if (cdr_why != NULL && *cdr_why)
+	if (*cdr_why)
 		fprintf(render_out(), "forwarding: %s\n", cdr_why);
-	if (why != NULL && *why) {
-		fprintf(render_out(), "WRONG since %s:\n", jsonx_get_text(data, "since"));
+	if (*why) {
+		fprintf(render_out(), "WRONG since %s:\n", render_text(data, "since"));
 		render_wrapped(why, 4, false);
 		print_errors(json_object_get(data, "errors"));
 		fprintf(render_out(), "The last good data is served.\n");

@@ -25,6 +25,8 @@
 #define WAIT_TICK_MS 100
 #define FRAMES_PER_TURN 16
 #define GROUPS_MAX 65536 /* of one user; the kernel's limit */
+#define LARGE (32u << 10) /* an answer of which malloc would keep several times as much */
+#define TRIM_MS 1000
 
 enum right { RIGHT_UNKNOWN, RIGHT_READ, RIGHT_WRITE };
 
@@ -67,6 +69,8 @@ struct control {
 	struct loop_io io;
 	struct loop_timer tick;
 	struct loop_timer reopen; /* accepting paused */
+	struct loop_timer trim;   /* after large answers */
+	bool large;               /* one was given since */
 	struct peer *peers;
 	size_t n_peers;
 	struct control_req *waiting;
@@ -94,6 +98,7 @@ send_line(struct peer *p, json_t *takes)
 	if (p != NULL && p->bev != NULL && text != NULL) {
 		struct evbuffer *out = bufferevent_get_output(p->bev);
 
+		p->ct->large |= strlen(text) > LARGE;
 		if (evbuffer_get_length(out) + strlen(text) <= OUTPUT_MAX) {
 			evbuffer_add(out, text, strlen(text));
 			evbuffer_add(out, "\n", 1);
@@ -359,6 +364,17 @@ drop(struct peer *p)
 		}
 	ct->n_peers--;
 	loop_free_later(ct->app->loop, p);
+	if (ct->large && !loop_timer_armed(&ct->trim))
+		loop_timer_start(&ct->trim, TRIM_MS);
+}
+
+static void
+on_trim(void *arg)
+{
+	struct control *ct = arg;
+
+	ct->large = false;
+	worker_trim(ct->app->worker);
 }
 
 static void
@@ -486,7 +502,7 @@ dispatch(struct peer *p, const char *line, size_t len)
 
 	if (json_integer_value(json_object_get(req, "v")) != CONTROL_VERSION) {
 		refuse(p, "this c4ctl does not fit the running c4d: use the one that was installed with it");
-	} else if (cmd == NULL) {
+	} else if (cmd == NULL || cmd->handle == NULL) { /* or one that c4ctl does alone */
 		refuse(p, "no such command");
 	} else if (args != NULL && (!json_is_array(args) || (int)json_array_size(args) > cmd->max_args)) {
 		refuse(p, "too many arguments");
@@ -718,6 +734,7 @@ control_new(struct control **out, struct app *app, const char *path, const char 
 	ct->fd = fd;
 	loop_timer_init(&ct->tick, app->loop, on_tick, ct);
 	loop_timer_init(&ct->reopen, app->loop, on_reopen, ct);
+	loop_timer_init(&ct->trim, app->loop, on_trim, ct);
 	loop_io_init(&ct->io, app->loop, fd, on_accept, ct);
 	loop_io_want(&ct->io, LOOP_READ);
 	*out = ct;
@@ -745,6 +762,7 @@ control_free(struct control *ct)
 	}
 	loop_timer_fini(&ct->tick);
 	loop_timer_fini(&ct->reopen);
+	loop_timer_fini(&ct->trim);
 	free(ct->path);
 	free(ct);
 }

@@ -302,6 +302,18 @@ show_places(const struct kamhost *h, const struct topo_addr *addr, json_t *rows)
 
 /* ---- show rtpengine, domains, permissions, uacreg ---- */
 
+json_t *
+show_nodes(const struct app *a)
+{
+	struct rows rows = { a, json_array() };
+	size_t i;
+
+	for (i = 0; i < a->n_hosts; i++)
+		if (kamhost_rtpengine(a->hosts[i]) != NULL)
+			table_show(kamhost_rtpengine(a->hosts[i]), add_node, &rows);
+	return rows.rows;
+}
+
 static void
 show(struct control_req *r, struct table *(*table)(const struct kamhost *), table_show_cb *cb, const char *what)
 {

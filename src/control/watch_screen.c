@@ -1,18 +1,11 @@
 /*
- * `c4ctl watch` on a terminal: status above, the last changes below, redrawn in place. Plain ANSI, on the alternate screen, so that what
- * was there before comes back. A daemon that goes away is waited for. Signals are taken only while waiting (ppoll): none is lost.
+ * `c4ctl watch` on a terminal: status above, the last changes below, redrawn in place. A daemon that goes away is waited for.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/jsonx.h"
@@ -20,13 +13,13 @@
 #include "control/client.h"
 #include "control/control.h"
 #include "control/render_int.h"
+#include "control/terminal.h"
 
 #define EVERY_MS 1000
 #define SOON_MS 50 /* after a change: status then tells what came of it */
 #define ASK_S 2
 #define CHANGES_MAX 100
 #define PAST_MAX 8 /* generations of before */
-#define KEY_END 4  /* Ctrl-D; Ctrl-C is a signal */
 
 struct screen {
 	const char *socket;
@@ -38,95 +31,7 @@ struct screen {
 	char *changes[CHANGES_MAX]; /* as lines, oldest first */
 	size_t n_changes;
 	int64_t next_ms;
-	struct termios before;
-	bool on;
 };
-
-static volatile sig_atomic_t got_end, got_resize, got_stop;
-
-static void
-on_signal(int sig)
-{
-	if (sig == SIGWINCH)
-		got_resize = 1;
-	else if (sig == SIGTSTP)
-		got_stop = 1;
-	else
-		got_end = 1;
-}
-
-static int64_t
-mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* ---- the terminal ---- */
-
-static void
-put(const char *s, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(STDOUT_FILENO, s, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) { /* the terminal is gone */
-			got_end = 1;
-			return;
-		}
-		s += n;
-		len -= (size_t)n;
-	}
-}
-
-static void
-screen_on(struct screen *s)
-{
-	static const char begin[] = "\033[?1049h\033[?25l\033[2J";
-	struct termios raw = s->before;
-
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	put(begin, sizeof begin - 1);
-	s->on = true;
-}
-
-static void
-screen_off(struct screen *s)
-{
-	static const char end[] = "\033[0m\033[?25h\033[?1049l";
-
-	if (s->on) {
-		put(end, sizeof end - 1);
-		tcsetattr(STDIN_FILENO, TCSANOW, &s->before);
-	}
-	s->on = false;
-}
-
-/* Of a line, what fits: what turns colours on and off takes no room, and is kept to the end. */
-static void
-add_line(struct buf *out, const char *line, size_t len, size_t columns)
-{
-	size_t i, used = 0;
-
-	for (i = 0; i < len; i++) {
-		if (line[i] == '\033') {
-			size_t n = strcspn(line + i, "m") + 1;
-
-			buf_add(out, line + i, n);
-			i += n - 1;
-		} else if (used++ < columns) {
-			buf_add(out, line + i, 1);
-		}
-	}
-	buf_puts(out, "\033[K");
-}
 
 /* ---- what is shown ---- */
 
@@ -148,18 +53,15 @@ print_screen(const struct screen *s)
 static void
 draw(const struct screen *s)
 {
-	struct winsize ws = { 0 };
 	struct buf out = { 0 };
 	char *text = NULL, *p, *foot, now[32];
-	size_t size = 0, rows, columns, lines = 0, head = 0, line = 0, skip;
+	size_t size = 0, all, rows, columns, lines = 0, head = 0, line = 0, skip;
 	FILE *mem = open_memstream(&text, &size);
 
 	if (mem == NULL)
 		return;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) != 0 || ws.ws_row == 0 || ws.ws_col == 0)
-		ws = (struct winsize){ .ws_row = 24, .ws_col = 80 };
-	rows = ws.ws_row > 1 ? ws.ws_row - 1u : 1;
-	columns = ws.ws_col;
+	terminal_size(&all, &columns);
+	rows = all > 1 ? all - 1 : 1;
 	render_to(mem, s->colour);
 	print_screen(s);
 	render_to(NULL, s->colour);
@@ -177,16 +79,16 @@ draw(const struct screen *s)
 
 		if (at >= head && at < head + skip)
 			continue;
-		add_line(&out, p, strcspn(p, "\n"), columns);
+		terminal_line(&out, p, strcspn(p, "\n"), columns);
 		buf_puts(&out, "\r\n");
 		rows--;
 	}
 	buf_puts(&out, "\033[J");
 	text_format_time(client_wall_ms(), now);
 	foot = xasprintf("%.19sZ   q ends", now);
-	buf_printf(&out, "\033[%u;1H", ws.ws_row);
-	add_line(&out, foot, strlen(foot), columns > 0 ? columns - 1 : 0);
-	put(out.s, out.len);
+	buf_printf(&out, "\033[%zu;1H", all);
+	terminal_line(&out, foot, strlen(foot), columns - 1);
+	terminal_put(&out);
 	free(foot);
 	buf_free(&out);
 	free(text);
@@ -268,7 +170,7 @@ refresh(struct screen *s)
 		if (s->stream >= 0 && !client_send(s->stream, "watch", NULL, NULL, 0))
 			stream_close(s);
 	}
-	s->next_ms = mono_ms() + EVERY_MS;
+	s->next_ms = terminal_now_ms() + EVERY_MS;
 }
 
 static void
@@ -291,7 +193,7 @@ read_stream(struct screen *s)
 	char piece[65536], *start, *end;
 	ssize_t n = read(s->stream, piece, sizeof piece);
 
-	s->next_ms = mono_ms() + SOON_MS;
+	s->next_ms = terminal_now_ms() + SOON_MS;
 	if (n <= 0) {
 		stream_close(s);
 		return;
@@ -306,63 +208,28 @@ read_stream(struct screen *s)
 }
 
 static void
-read_keys(void)
+run(struct screen *s)
 {
-	char keys[64];
-	ssize_t n = read(STDIN_FILENO, keys, sizeof keys), i;
+	enum terminal_event event = TERMINAL_REDRAW;
 
-	if (n <= 0)
-		got_end = 1;
-	for (i = 0; i < n; i++)
-		if (keys[i] == 'q' || keys[i] == 'Q' || keys[i] == KEY_END)
-			got_end = 1;
-}
-
-static void
-pause_screen(struct screen *s)
-{
-	got_stop = 0;
-	screen_off(s);
-	raise(SIGSTOP);
-	screen_on(s);
-	s->next_ms = 0;
-}
-
-static void
-run(struct screen *s, const sigset_t *open)
-{
-	while (!got_end) {
-		struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { s->stream, POLLIN, 0 } };
-		int64_t wait = s->next_ms - mono_ms();
-		struct timespec ts;
-
-		if (wait <= 0) {
-			refresh(s);
-			got_resize = 1;
-			continue;
-		}
-		if (got_resize)
+	while (event != TERMINAL_END) {
+		if (event == TERMINAL_REDRAW)
 			draw(s);
-		got_resize = 0;
-		ts = (struct timespec){ wait / 1000, wait % 1000 * 1000000 };
-		if (ppoll(fds, 2, &ts, open) > 0) {
-			if (fds[0].revents)
-				read_keys();
-			if (fds[1].revents)
-				read_stream(s);
+		event = terminal_wait(s->stream, s->next_ms - terminal_now_ms());
+		if (event == TERMINAL_READ)
+			read_stream(s);
+		if (event == TERMINAL_TIME) {
+			refresh(s);
+			event = TERMINAL_REDRAW;
 		}
-		if (got_stop)
-			pause_screen(s);
 	}
 }
 
 int
 watch_screen(const char *socket, bool colour)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP };
 	struct screen s = { .socket = socket, .colour = colour, .stream = -1 };
-	struct sigaction sa = { .sa_handler = on_signal };
-	sigset_t ours, open;
+	int err = 0;
 	size_t i;
 
 	refresh(&s);
@@ -370,27 +237,17 @@ watch_screen(const char *socket, bool colour)
 		fprintf(stderr, "c4ctl: %s\n", s.why);
 		return EXIT_UNREACHABLE;
 	}
-	if (tcgetattr(STDIN_FILENO, &s.before) != 0) {
-		fprintf(stderr, "c4ctl: not a terminal: %s\n", strerror(errno));
-		stream_close(&s);
-		json_decref(s.status);
-		return EXIT_USAGE;
-	}
 	add_past(&s);
-	sigemptyset(&ours);
-	for (i = 0; i < NELEM(signals); i++) {
-		sigaddset(&ours, signals[i]);
-		sigaction(signals[i], &sa, NULL);
-	}
-	sigprocmask(SIG_BLOCK, &ours, &open);
-	screen_on(&s);
-	got_resize = 1;
-	run(&s, &open);
-	screen_off(&s);
+	err = terminal_begin();
+	if (err == 0)
+		run(&s);
+	else
+		fprintf(stderr, "c4ctl: not a terminal: %s\n", strerror(-err));
+	terminal_end();
 	stream_close(&s);
 	buf_free(&s.pending);
 	json_decref(s.status);
 	for (i = 0; i < s.n_changes; i++)
 		free(s.changes[i]);
-	return EXIT_DONE;
+	return err == 0 ? EXIT_DONE : EXIT_USAGE;
 }

@@ -87,6 +87,8 @@ static void
 linger(struct conn *c)
 {
 	c->ended_ms = loop_now_ms(c->h->loop);
+	if (c->stream != NULL)
+		httpd_stream_lost(c->stream);
 	c->over = bufferevent_getfd(c->bev) < 0;
 	if (c->over)
 		return;
@@ -142,6 +144,35 @@ conn_send(struct conn *c)
 	loop_later(c->h->loop, &c->send, on_send, c);
 }
 
+/* ---- streams ---- */
+
+void
+conn_stream(struct conn *c, struct httpd_stream *s)
+{
+	const struct httpd_limits *l = &c->h->limits;
+	struct timeval stall = { l->idle_ms / 1000, l->idle_ms % 1000 * 1000 };
+
+	c->req = NULL;
+	c->stream = s;
+	conn_is(c, CONN_STREAMING);
+	bound(c);
+	bufferevent_set_timeouts(c->bev, NULL, &stall);
+}
+
+bool
+conn_is_slow(const struct conn *c)
+{
+	return evbuffer_get_length(bufferevent_get_output(c->bev)) > HTTPD_STREAM_WAITING_MAX;
+}
+
+void
+conn_drop(struct conn *c)
+{
+	c->h->refused++;
+	log_debug("http", "%s took too long: dropped", c->peer[0] ? c->peer : "a peer");
+	bufferevent_trigger_event(c->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
+}
+
 /* ---- what goes in and out ---- */
 
 static void
@@ -163,7 +194,7 @@ on_foreign(void *arg)
 	int status;
 	size_t len;
 
-	if (!conn_is_alive(c) || c->state == CONN_WRITING || evbuffer_copyout(out, start, 12) != 12 || memcmp(start, "HTTP/", 5) != 0)
+	if (!conn_is_alive(c) || c->state == CONN_WRITING || c->state == CONN_STREAMING || evbuffer_copyout(out, start, 12) != 12 || memcmp(start, "HTTP/", 5) != 0)
 		return;
 	status = atoi(start + 9);
 	if (status < 400) /* 100 Continue */
@@ -187,7 +218,7 @@ on_output(struct evbuffer *b, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct conn *c = arg;
 
-	if (info->n_added > 0 && c->state != CONN_WRITING && !c->foreign.queued)
+	if (info->n_added > 0 && c->state != CONN_WRITING && c->state != CONN_STREAMING && !c->foreign.queued)
 		loop_later(c->h->loop, &c->foreign, on_foreign, c);
 }
 
@@ -201,6 +232,8 @@ conn_free(struct conn *c)
 
 	if (c->req != NULL) /* its peer is gone */
 		httpd_forget(c->req);
+	if (c->stream != NULL)
+		httpd_stream_lost(c->stream);
 	if (c->fd >= 0 && h->by_fd[c->fd] == c)
 		h->by_fd[c->fd] = NULL;
 	loop_later_cancel(h->loop, &c->foreign);
@@ -286,11 +319,8 @@ conns_sweep(void *arg)
 
 	httpd_end_late(h, now);
 	for (c = h->conns; c != NULL; c = c->next)
-		if ((c->state == CONN_READING || c->state == CONN_WRITING) && now - c->since_ms >= h->limits.request_ms && conn_is_alive(c)) {
-			h->refused++;
-			log_debug("http", "%s took too long: dropped", c->peer[0] ? c->peer : "a peer");
-			bufferevent_trigger_event(c->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
-		}
+		if ((c->state == CONN_READING || c->state == CONN_WRITING) && now - c->since_ms >= h->limits.request_ms && conn_is_alive(c))
+			conn_drop(c);
 	conns_reap(h, false);
 	check_full(h);
 	if (h->conns != NULL || h->reqs != NULL)

@@ -46,9 +46,19 @@ struct httpd_req { /* until it is answered; the httpd may be gone before */
 	size_t body_len;
 	const char *id;             /* in the path */
 	char allow[40];
-	bool head, closing;
+	bool head, closing, endless;
 	struct topo_addr addr;
 	char peer[TOPO_ADDR_TEXT];
+};
+
+struct httpd_stream { /* owned by the httpd's list, until it has ended */
+	struct httpd_stream *next, **at;
+	struct httpd *h;
+	struct evhttp_request *ev; /* ours, also when its connection is gone */
+	struct conn *conn;         /* NULL: gone */
+	httpd_gone_cb *gone;
+	void *arg;
+	struct loop_later later;
 };
 
 const struct httpd_limits httpd_limits_default = {
@@ -109,7 +119,7 @@ answer(struct httpd_req *r, int status, const char *type, const char *body, size
 	r->conn = NULL;
 	if (type != NULL)
 		evhttp_add_header(headers, "Content-Type", type);
-	if (status != 204) { /* ours, since libevent leaves it out of answers to HEAD and to HTTP/1.0 */
+	if (status != 204 && !r->endless) { /* ours, since libevent leaves it out of answers to HEAD and to HTTP/1.0 */
 		snprintf(length, sizeof length, "%zu", len);
 		evhttp_add_header(headers, "Content-Length", length);
 	}
@@ -175,6 +185,104 @@ httpd_reply(struct httpd_req *r, int status, const char *type, const char *body,
 	if (r->ev != NULL)
 		answer(r, status, type, body, len);
 	req_free(r);
+}
+
+/* ---- streams ---- */
+
+static void
+stream_free(struct httpd_stream *s)
+{
+	if (s->conn != NULL)
+		s->conn->stream = NULL;
+	*s->at = s->next;
+	if (s->next != NULL)
+		s->next->at = s->at;
+	loop_later_cancel(s->h->loop, &s->later);
+	evhttp_send_reply_end(s->ev); /* of a connection that is gone it only frees */
+	free(s);
+}
+
+static void
+on_lost(void *arg)
+{
+	struct httpd_stream *s = arg;
+	httpd_gone_cb *gone = s->gone;
+	void *whose = s->arg;
+
+	stream_free(s);
+	gone(whose);
+}
+
+void
+httpd_stream_lost(struct httpd_stream *s)
+{
+	s->conn->stream = NULL;
+	s->conn = NULL;
+	loop_later(s->h->loop, &s->later, on_lost, s);
+}
+
+struct httpd_stream *
+httpd_stream_new(struct httpd_req *r, const char *type, httpd_gone_cb *gone, void *arg)
+{
+	struct httpd_stream *s;
+	struct evkeyvalq *headers;
+
+	r->endless = r->closing = true;
+	if (r->head || r->ev == NULL || r->h == NULL || r->conn == NULL || !conn_is_alive(r->conn)) {
+		httpd_reply(r, 200, type, NULL, 0);
+		return NULL;
+	}
+	s = xcalloc(1, sizeof *s);
+	s->h = r->h;
+	s->ev = r->ev;
+	s->conn = r->conn;
+	s->gone = gone;
+	s->arg = arg;
+	s->at = &r->h->streams;
+	s->next = r->h->streams;
+	if (s->next != NULL)
+		s->next->at = &s->next;
+	r->h->streams = s;
+	/* What follows has no length: HTTP/1.0 knows its end by the end of the connection, whatever was asked for. */
+	(void)evhttp_remove_header(evhttp_request_get_input_headers(s->ev), "Connection");
+	headers = evhttp_request_get_output_headers(s->ev);
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Connection", "close");
+	evhttp_add_header(headers, "Date", date_now(s->h));
+	conn_stream(s->conn, s);
+	evhttp_send_reply_start(s->ev, 200, NULL);
+	r->ev = NULL;
+	r->conn = NULL;
+	req_free(r);
+	return s;
+}
+
+void
+httpd_stream_send(struct httpd_stream *s, const char *data, size_t len)
+{
+	struct evbuffer *b;
+
+	if (s->conn == NULL || !conn_is_alive(s->conn)) /* its owner will hear of it */
+		return;
+	if (conn_is_slow(s->conn)) {
+		conn_drop(s->conn);
+		return;
+	}
+	b = evbuffer_new();
+	if (b != NULL && evbuffer_add(b, data, len) == 0)
+		evhttp_send_reply_chunk(s->ev, b);
+	else
+		conn_drop(s->conn); /* without memory it would have a hole */
+	if (b != NULL)
+		evbuffer_free(b);
+}
+
+void
+httpd_stream_end(struct httpd_stream *s)
+{
+	if (s->conn != NULL)
+		conn_is(s->conn, CONN_WRITING); /* its last bytes, within the time of an answer */
+	stream_free(s);
 }
 
 /* ---- what a handler may ask of a request ---- */
@@ -487,6 +595,7 @@ httpd_new(struct httpd **out, struct loop *loop, const struct conf *conf, const 
 void
 httpd_free(struct httpd *h)
 {
+	struct httpd_stream *s, *next;
 	struct httpd_req *r;
 	struct conn *c;
 
@@ -501,6 +610,10 @@ httpd_free(struct httpd *h)
 		}
 		r->h = NULL;
 		r->at = NULL;
+	}
+	for (s = h->streams; s != NULL; s = next) {
+		next = s->next;
+		httpd_stream_end(s);
 	}
 	for (c = h->conns; c != NULL; c = c->next)
 		(void)conn_flush(c); /* the loop may not run again */

@@ -13,7 +13,7 @@ struct bufferevent;
 struct evconnlistener;
 struct evhttp_bound_socket;
 
-enum conn_state { CONN_IDLE, CONN_READING, CONN_HANDLING, CONN_WRITING };
+enum conn_state { CONN_IDLE, CONN_READING, CONN_HANDLING, CONN_WRITING, CONN_STREAMING };
 
 struct conn { /* owned by the httpd's list */
 	struct conn *next;
@@ -26,6 +26,7 @@ struct conn { /* owned by the httpd's list */
 	bool bounded;         /* is not read without end: its answer does not go out at once */
 	bool over;            /* nothing is left that could be lost by closing it */
 	struct httpd_req *req; /* CONN_HANDLING */
+	struct httpd_stream *stream; /* CONN_STREAMING; NULL once it has ended */
 	struct loop_later foreign, send;
 	struct topo_addr addr; /* its peer's; family 0: not known yet */
 	char peer[TOPO_ADDR_TEXT];
@@ -56,6 +57,7 @@ struct httpd {
 	struct conn **by_fd;
 	size_t cap_by_fd;
 	struct httpd_req *reqs;
+	struct httpd_stream *streams;
 	struct loop_timer sweep, retry, starve;
 	bool full, starving, starving_said;
 	int64_t full_said_ms, late_said_ms;
@@ -70,6 +72,7 @@ struct httpd {
 bool httpd_may_say(struct httpd *, int64_t *said_ms);
 void httpd_end_late(struct httpd *, int64_t now); /* requests past their deadline get their 504 */
 void httpd_forget(struct httpd_req *);           /* its connection */
+void httpd_stream_lost(struct httpd_stream *);   /* likewise: its owner is told, from the loop */
 struct evhttp_bound_socket *httpd_bind(struct httpd *, struct evconnlistener *); /* NULL: out of memory */
 void httpd_unbind(struct httpd *, struct evhttp_bound_socket *);                 /* closes it */
 
@@ -87,6 +90,10 @@ bool conn_flush(struct conn *);
  * the socket can be written to, which is nearly always so.
  */
 void conn_send(struct conn *);
+/* It becomes a stream: without limits of time but for a peer that does not read, and what he sends is not hoarded. */
+void conn_stream(struct conn *, struct httpd_stream *);
+bool conn_is_slow(const struct conn *); /* too much waits for a stream's peer */
+void conn_drop(struct conn *);          /* libevent ends it; without an answer */
 void conn_reads(struct conn *); /* its answer is out: the next request may be of any size that is allowed */
 /* Connections that have ended go; at once also those that would otherwise be kept for their peers to read the last answer. */
 void conns_reap(struct httpd *, bool at_once);

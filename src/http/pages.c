@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "control/app.h"
 #include "control/control.h"
+#include "http/feed.h"
 #include "http/metrics.h"
 #include "http/openapi.h"
 #include "http/rest.h"
@@ -107,6 +108,8 @@ static const struct httpd_route own_routes[] = {
 	{ HTTPD_POST, "/kamailio/auth", RT_REQUEST_MAX, kamapi_post_auth },
 	{ HTTPD_POST, "/kamailio/cdr", RT_REQUEST_MAX, kamapi_post_cdr },
 	{ HTTPD_GET, "/kamailio/dbtext/uacreg", 0, uacreg_get },
+	{ HTTPD_GET, "/", 0, feed_get_page },
+	{ HTTPD_GET, "/v1/events", 0, feed_get_events },
 	{ HTTPD_GET, "/status", 0, get_status },
 	{ HTTPD_GET, "/health", 0, get_health },
 	{ HTTPD_GET, "/metrics", 0, metrics_get },

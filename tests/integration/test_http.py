@@ -127,7 +127,7 @@ def test_eid_checks_are_strict(c4d, at, path):
 
 
 def test_nothing_else_is_there(c4d, at):
-	for path in ("/", "/status/", "/Status", "/v1", "/v1/topology/x", "/index.html", "/../etc/passwd", "/status%00"):
+	for path in ("/v1/events/", "/status/", "/Status", "/v1", "/v1/topology/x", "/index.html", "/../etc/passwd", "/status%00"):
 		page = ask(at, path)
 		assert page.status in (400, 404) and "detail" in page.json, path
 	assert ask(at, f"http://{at[0]}:{at[1]}/status").status == 400

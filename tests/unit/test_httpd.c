@@ -48,6 +48,9 @@ struct env {
 	struct httpd_req *later[8]; /* of /later: not answered yet */
 	size_t n_later;
 	unsigned asked;
+	struct httpd_stream *streams[8]; /* of /stream: NULL: gone */
+	size_t n_streams;
+	unsigned gone;
 	/* waiting */
 	struct loop_timer poll, guard;
 	bool (*cond)(struct env *);
@@ -174,7 +177,37 @@ get_later_with_header(struct httpd_req *r, void *arg)
 	get_later(r, arg);
 }
 
+static void
+on_stream_gone(void *arg)
+{
+	struct env *e = arg;
+
+	e->gone++;
+}
+
+static void
+stream(struct env *e, struct httpd_req *r)
+{
+	struct httpd_stream *s;
+
+	httpd_reply_header(r, "X-Word", "w");
+	s = httpd_stream_new(r, "text/event-stream", on_stream_gone, e);
+	assert_true(e->n_streams < NELEM(e->streams));
+	if (s != NULL)
+		e->streams[e->n_streams++] = s;
+}
+
+static void
+get_stream(struct httpd_req *r, void *arg)
+{
+	struct env *e = arg;
+
+	e->asked++;
+	stream(e, r);
+}
+
 static const struct httpd_route routes[] = {
+	{ HTTPD_GET, "/stream", 0, get_stream },
 	{ HTTPD_GET, "/items", 0, any_item },
 	{ HTTPD_POST, "/items", 100, any_item },
 	{ HTTPD_GET, "/items/{id}", 0, any_item },
@@ -1304,6 +1337,321 @@ a_peer_may_go_meanwhile(void **state)
 	assert_answer(e, GET("/status"), "204", "");
 }
 
+/* ---- streams ---- */
+
+static bool
+has_streams(struct env *e)
+{
+	return e->n_streams >= e->want;
+}
+
+static bool
+has_gone(struct env *e)
+{
+	return e->gone >= e->want;
+}
+
+static void
+until_gone(struct env *e, unsigned n)
+{
+	e->want = n;
+	until(e, has_gone);
+}
+
+static struct client *
+watch(struct env *e, const char *request)
+{
+	struct client *c = client(e);
+
+	e->want = e->n_streams + 1;
+	say(c, request);
+	until(e, has_streams);
+	until_text(c, "\r\n\r\n");
+	return c;
+}
+
+#define STREAM "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static void
+send_text(struct env *e, size_t i, const char *text)
+{
+	httpd_stream_send(e->streams[i], text, strlen(text));
+}
+
+/* Neither time without a byte nor all of the time ends it; others are served meanwhile. */
+static void
+streams_have_no_end(void **state)
+{
+	struct env *e = *state;
+	struct client *c, *d;
+
+	limit(e, (struct httpd_limits){ .idle_ms = 100, .request_ms = 150, .deadline_ms = 200 });
+	c = watch(e, STREAM);
+	assert_memory_equal(got(c), "HTTP/1.1 200 OK\r\n", 17);
+	assert_non_null(strstr(got(c), "Content-Type: text/event-stream\r\n"));
+	assert_non_null(strstr(got(c), "Transfer-Encoding: chunked\r\n"));
+	assert_non_null(strstr(got(c), "Connection: close\r\n"));
+	assert_non_null(strstr(got(c), "\r\nDate: "));
+	assert_non_null(strstr(got(c), "X-Word: w\r\n"));
+	assert_null(strstr(got(c), "Content-Length"));
+	send_text(e, 0, "data: a\n\n");
+	until_text(c, "9\r\ndata: a\n\n\r\n");
+	pass(e, 600);
+	assert_false(c->ended);
+	d = watch(e, STREAM);
+	send_text(e, 0, "bb");
+	send_text(e, 1, "ccc");
+	until_text(c, "2\r\nbb\r\n");
+	until_text(d, "3\r\nccc\r\n");
+	assert_null(strstr(got(c), "ccc"));
+	assert_answer(e, GET("/status"), "204", "");
+	assert_int_equal(e->gone, 0);
+	assert_int_equal(view(e).connections, 2);
+}
+
+static void
+old_clients_have_streams_without_chunks(void **state)
+{
+	struct env *e = *state;
+	struct client *c = watch(e, "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+
+	assert_null(strstr(got(c), "chunked"));
+	assert_null(strstr(got(c), "Content-Length"));
+	assert_null(strcasestr(got(c), "keep-alive"));
+	assert_non_null(strstr(got(c), "Connection: close\r\n"));
+	send_text(e, 0, "data: a\n\n");
+	until_text(c, "\r\n\r\ndata: a\n\n");
+	httpd_stream_end(e->streams[0]);
+	until_ended(c);
+	assert_string_equal(strstr(got(c), "\r\n\r\n"), "\r\n\r\ndata: a\n\n");
+	assert_int_equal(e->gone, 0);
+}
+
+static void
+head_of_a_stream_ends(void **state)
+{
+	struct env *e = *state;
+	struct client *c = ask(e, "HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+
+	assert_memory_equal(got(c), "HTTP/1.1 200 OK\r\n", 17);
+	assert_non_null(strstr(got(c), "Content-Type: text/event-stream\r\n"));
+	assert_non_null(strstr(got(c), "X-Word: w\r\n"));
+	assert_null(strstr(got(c), "Content-Length"));
+	assert_string_equal(strstr(got(c), "\r\n\r\n"), "\r\n\r\n");
+	assert_int_equal(e->asked, 1);
+	assert_int_equal(e->n_streams, 0);
+}
+
+static void
+who_goes_is_told(void **state)
+{
+	struct env *e = *state;
+	struct linger hard = { 1, 0 };
+	struct client *c = watch(e, STREAM), *d = watch(e, STREAM);
+
+	limit(e, (struct httpd_limits){ 0 });
+	hang_up(c);
+	until_gone(e, 1);
+	assert_int_equal(setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+	send_text(e, 1, "x");
+	hang_up(d);
+	send_text(e, 1, "to nobody");
+	until_gone(e, 2);
+	until_connections(e, 0);
+	c = watch(e, STREAM); /* and just before it is ended */
+	hang_up(c);
+	httpd_stream_end(e->streams[2]);
+	pass(e, 200);
+	assert_int_equal(e->gone, 2);
+}
+
+/* Owner and peer end it in the same turn: it has been seen to be gone, and its owner has not been told yet. */
+static void
+an_end_may_overtake_the_news(void **state)
+{
+	struct env *e = *state;
+	struct client *c = watch(e, STREAM);
+	struct httpd_limits l = httpd_limits_default;
+
+	hang_up(c);
+	e->want = 0;
+	until(e, has_connections); /* libevent has done with it */
+	l.sweep_ms = 20;
+	httpd_set_limits(e->httpd, &l);
+	send_text(e, 0, "to nobody");
+	httpd_stream_end(e->streams[0]);
+	pass(e, 1300); /* the sweep has been by */
+	assert_int_equal(e->gone, 0);
+}
+
+static void
+who_does_not_read_is_dropped(void **state)
+{
+	static char piece[100000];
+	struct env *e = *state;
+	struct client *c;
+	size_t sent = 0;
+
+	limit(e, (struct httpd_limits){ .idle_ms = 20000 });
+	c = connect_to(e, e->port, 4096);
+	e->want = 1;
+	say(c, STREAM);
+	until(e, has_streams);
+	memset(piece, 'x', sizeof piece);
+	e->want = 1;
+	while (e->gone == 0 && sent < (64u << 20)) {
+		httpd_stream_send(e->streams[0], piece, sizeof piece);
+		sent += sizeof piece;
+		pass(e, 1);
+	}
+	assert_int_equal(e->gone, 1);
+	assert_true(sent < (16u << 20)); /* what the sockets hold, and a little */
+	assert_int_equal(view(e).refused, 1);
+}
+
+/* However little waits for him. */
+static void
+who_reads_nothing_at_all_is_dropped_in_time(void **state)
+{
+	struct env *e = *state;
+	struct client *c;
+	char *big = calloc(1, BIG);
+	int64_t begin;
+
+	assert_non_null(big);
+	limit(e, (struct httpd_limits){ .idle_ms = 300 });
+	c = connect_to(e, e->port, 4096);
+	e->want = 1;
+	say(c, STREAM);
+	until(e, has_streams);
+	begin = loop_now_ms(e->loop);
+	httpd_stream_send(e->streams[0], big, BIG);
+	until_gone(e, 1);
+	assert_in_range(loop_now_ms(e->loop) - begin, 250, 3000);
+	free(big);
+}
+
+static void
+what_a_watcher_says_is_not_heard(void **state)
+{
+	static char chunk[65536];
+	struct env *e = *state;
+	struct client *c = watch(e, STREAM "GET /status HTTP/1.1\r\nHost: h\r\n\r\n");
+	size_t sent = 0, quiet = 0;
+	ssize_t n;
+
+	while (quiet < 20 && sent < (64u << 20)) {
+		n = send(c->fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		pass(e, 1);
+	}
+	assert_true(sent < (24u << 20)); /* what the two sockets hold */
+	assert_int_equal(e->asked, 1);
+	assert_int_equal(view(e).requests, 1);
+	send_text(e, 0, "data: a\n\n");
+	until_text(c, "data: a\n\n");
+}
+
+static void
+an_end_comes_after_what_was_sent(void **state)
+{
+	struct env *e = *state;
+	struct client *c = watch(e, STREAM);
+	char *big = calloc(1, BIG + 1);
+
+	assert_non_null(big);
+	memset(big, 'y', BIG);
+	httpd_stream_send(e->streams[0], big, BIG);
+	httpd_stream_end(e->streams[0]);
+	until_ended(c);
+	assert_true(c->in.len > BIG);
+	assert_string_equal(c->in.s + c->in.len - 8, "y\r\n0\r\n\r\n");
+	assert_int_equal(e->gone, 0);
+	free(big);
+}
+
+static void
+a_stop_ends_streams(void **state)
+{
+	struct env *e = *state;
+	struct client *c = watch(e, STREAM), *d = watch(e, "GET /stream HTTP/1.0\r\n\r\n"), *slow = connect_to(e, e->port, 4096);
+	char *big = calloc(1, BIG);
+
+	assert_non_null(big);
+	e->want = 3;
+	say(slow, STREAM);
+	until(e, has_streams);
+	httpd_stream_send(e->streams[2], big, BIG);
+	free(big);
+	send_text(e, 0, "data: last\n\n");
+	httpd_free(e->httpd);
+	e->httpd = NULL;
+	until_ended(c);
+	until_ended(d);
+	assert_non_null(strstr(got(c), "data: last\n\n\r\n0\r\n\r\n"));
+	assert_int_equal(e->gone, 0);
+}
+
+static void
+a_reload_does_not_end_streams(void **state)
+{
+	struct env *e = *state;
+	struct client *c = watch(e, STREAM);
+
+	listen_at(e, NULL, NULL);
+	httpd_set_conf(e->httpd, &e->conf);
+	send_text(e, 0, "data: still\n\n");
+	until_text(c, "data: still");
+	assert_int_equal(e->gone, 0);
+}
+
+static void
+streams_are_connections(void **state)
+{
+	struct env *e = *state;
+	struct client *waits, *c;
+
+	limit(e, (struct httpd_limits){ .connections = 2 });
+	c = watch(e, STREAM);
+	(void)watch(e, STREAM);
+	waits = client(e);
+	say(waits, GET("/echo?a=served"));
+	pass(e, 300);
+	assert_int_equal(waits->in.len, 0);
+	hang_up(c);
+	until_text(waits, "a=served");
+}
+
+/* One that begins later, when its peer is gone, or has had his 504. */
+static void
+streams_to_nobody(void **state)
+{
+	struct env *e = *state;
+	struct client *c = client(e), *d;
+
+	limit(e, (struct httpd_limits){ .deadline_ms = 300 });
+	say(c, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 1);
+	stream(e, e->later[0]);
+	until_text(c, "chunked");
+	assert_int_equal(e->n_streams, 1);
+	d = client(e);
+	say(d, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 2);
+	until_text(d, "504");
+	stream(e, e->later[1]);
+	assert_int_equal(e->n_streams, 1);
+	d = client(e);
+	say(d, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+	until_later(e, 3);
+	httpd_free(e->httpd);
+	e->httpd = NULL;
+	stream(e, e->later[2]);
+	assert_int_equal(e->n_streams, 1);
+	e->n_later = 0;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -1585,6 +1933,19 @@ main(void)
 		T(late_answers_are_504),
 		T(headers_go_with_their_answer),
 		T(a_peer_may_go_meanwhile),
+		T(streams_have_no_end),
+		T(old_clients_have_streams_without_chunks),
+		T(head_of_a_stream_ends),
+		T(who_goes_is_told),
+		T(an_end_may_overtake_the_news),
+		T(who_does_not_read_is_dropped),
+		T(who_reads_nothing_at_all_is_dropped_in_time),
+		T(what_a_watcher_says_is_not_heard),
+		T(an_end_comes_after_what_was_sent),
+		T(a_stop_ends_streams),
+		T(a_reload_does_not_end_streams),
+		T(streams_are_connections),
+		T(streams_to_nobody),
 		T(a_stop_says_503),
 		T(a_stop_may_come_any_time),
 		T(listeners_follow_the_configuration),
