@@ -62,6 +62,7 @@ int64_t loop_now_us(struct loop *);     /* monotonic, read afresh: for measuring
 int64_t loop_wall_ms(struct loop *);    /* wall clock, for display and records only */
 /* Measured from the first question on, until 10 s after the last one. */
 void loop_lag(struct loop *, struct loop_lag *out);
+void loop_lag_so_far(const struct loop *, struct loop_lag *out); /* measures nothing: a sleeping daemon sleeps on */
 
 void loop_timer_init(struct loop_timer *, struct loop *, loop_cb *, void *arg);
 void loop_timer_start(struct loop_timer *, int64_t delay_ms); /* replaces an armed one; 0 = next turn */

@@ -18,6 +18,11 @@
  */
 void mem_init(void);
 void mem_trim(void); /* what was freed below what stays goes back too; takes milliseconds: not on the loop */
+/*
+ * Code that only the start needed is no longer counted as ours: it stays in the system's cache, and what is needed again is mapped again,
+ * 64 kB at a time. OpenSSL's alone is 4 MB.
+ */
+void mem_forget_code(void);
 
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *ptr, size_t n, size_t size);

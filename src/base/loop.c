@@ -182,11 +182,17 @@ loop_lag(struct loop *l, struct loop_lag *out)
 	*out = l->lag;
 }
 
+void
+loop_lag_so_far(const struct loop *l, struct loop_lag *out)
+{
+	*out = l->lag;
+}
+
 /*
  * libevent's default clock ticks in 4 ms: that would blur intervals, and the lag measured. The changelist saves most calls of
  * epoll_ctl: what an HTTP connection turns off and on again within a turn costs one instead of three. Its price: a descriptor
  * that is closed while a copy of it lives on elsewhere may go on to report events. Ours have no copies but for the moment
- * between a fork and its exec (probe_exec.c), and whoever reads here takes "nothing there" for an answer.
+ * between a fork and its exec (run.c), and whoever reads here takes "nothing there" for an answer.
  */
 static struct event_base *
 base_new(void)

@@ -1,11 +1,14 @@
 #include "base/mem.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define LARGE_BYTES (128 << 10) /* glibc's own value, until it adapts it to what is freed */
 
@@ -19,6 +22,33 @@ void
 mem_trim(void)
 {
 	(void)malloc_trim(0);
+}
+
+/* What is never written is as it is in the file; of the kernel's own object there is none. */
+static int
+forget_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	size_t i;
+
+	if (strncmp(info->dlpi_name, "linux-", 6) == 0)
+		return 0;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + p->p_vaddr, end = start + p->p_filesz;
+
+		if (p->p_type != PT_LOAD || (p->p_flags & PF_W) != 0)
+			continue;
+		start -= start % page;
+		(void)madvise((void *)start, end - start, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void
+mem_forget_code(void)
+{
+	(void)dl_iterate_phdr(forget_object, NULL);
 }
 
 static void *

@@ -113,11 +113,13 @@ take_header(struct response *r, char *line, size_t len)
 const char *
 response_header(const struct response *r, const char *name)
 {
-	const char *at = r->headers.s, *end = at + r->headers.len, *value;
+	const char *one, *value;
+	size_t at;
 
-	for (; at != NULL && at < end; at = value + strlen(value) + 1) {
-		value = at + strlen(at) + 1;
-		if (strcasecmp(at, name) == 0)
+	for (at = 0; at < r->headers.len; at = (size_t)(value - r->headers.s) + strlen(value) + 1) {
+		one = r->headers.s + at;
+		value = one + strlen(one) + 1;
+		if (strcasecmp(one, name) == 0)
 			return value;
 	}
 	return NULL;

@@ -340,7 +340,7 @@ add_row(struct dbtext *t, struct dbtext_cell *row)
 int
 dbtext_parse(const char *text, size_t len, struct dbtext *out)
 {
-	struct span rest = { text, text + len }, line;
+	struct span rest = { text, len > 0 ? text + len : text }, line;
 	struct dbtext t = { 0 };
 	struct dbtext_cell *row;
 	size_t line_no = 1;
@@ -650,7 +650,7 @@ dbtext_version_set(const char *text, size_t len, const char *table, int version,
 {
 	static const char fresh[] = DBTEXT_VERSION_HEADER "\n";
 	struct version_table v = { .name = -1 };
-	struct span rest = { text, text + len }, line;
+	struct span rest = { text, len > 0 ? text + len : text }, line;
 	struct buf b = { 0 };
 	int err;
 

@@ -54,6 +54,7 @@ read_token(const uint8_t *data, size_t len, size_t *at, struct token *t)
 	int64_t size;
 	int err;
 
+	memset(t, 0, sizeof *t);
 	if (c == 'l' || c == 'd' || c == 'e' || c == 'i') {
 		t->what = (char)c;
 		(*at)++;

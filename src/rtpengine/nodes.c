@@ -285,8 +285,8 @@ nodes_set(struct nodes *nodes, const struct topo_addr *addrs, size_t n)
 {
 	struct topo_addr *want = xcalloc(n + 1, sizeof *want);
 	struct node **list = xcalloc(n + 1, sizeof *list);
-	struct node **was = nodes->list, **was_end = was + nodes->n;
-	size_t i, n_list = 0;
+	struct node **was = nodes->list;
+	size_t i, k = 0, n_list = 0; /* k: of what was */
 
 	if (n > 0)
 		memcpy(want, addrs, n * sizeof *want);
@@ -294,16 +294,16 @@ nodes_set(struct nodes *nodes, const struct topo_addr *addrs, size_t n)
 	for (i = 0; i < n; i++) {
 		if (i > 0 && topo_addr_cmp(&want[i], &want[i - 1]) == 0)
 			continue;
-		while (was < was_end && topo_addr_cmp(&(*was)->view.addr, &want[i]) < 0)
-			node_free(*was++);
-		if (was < was_end && topo_addr_cmp(&(*was)->view.addr, &want[i]) == 0)
-			list[n_list] = *was++;
+		while (k < nodes->n && topo_addr_cmp(&was[k]->view.addr, &want[i]) < 0)
+			node_free(was[k++]);
+		if (k < nodes->n && topo_addr_cmp(&was[k]->view.addr, &want[i]) == 0)
+			list[n_list] = was[k++];
 		else
 			list[n_list] = node_new(nodes, &want[i]);
 		n_list += list[n_list] != NULL;
 	}
-	while (was < was_end)
-		node_free(*was++);
+	while (k < nodes->n)
+		node_free(was[k++]);
 	free(want);
 	free(nodes->list);
 	nodes->list = list;

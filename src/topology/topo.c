@@ -171,12 +171,14 @@ static size_t
 diff_service(const char *name, const struct topo_service *before, const struct topo_service *after,
     topo_diff_cb *cb, void *arg)
 {
+	static const struct topo_service none;
 	size_t i = 0, j = 0, count = 0;
-	size_t n = before ? before->n : 0, m = after ? after->n : 0;
 
-	while (i < n || j < m) {
+	before = before != NULL ? before : &none;
+	after = after != NULL ? after : &none;
+	while (i < before->n || j < after->n) {
 		struct topo_change ch = { name, NULL, NULL };
-		int c = i == n ? 1 : j == m ? -1 : topo_instance_cmp(&before->inst[i], &after->inst[j]);
+		int c = i == before->n ? 1 : j == after->n ? -1 : topo_instance_cmp(&before->inst[i], &after->inst[j]);
 
 		if (c <= 0)
 			ch.before = &before->inst[i++];

@@ -6,6 +6,7 @@
 #define FUZZ_APP_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -146,6 +147,7 @@ fuzz_app_start(const char *config)
 	char *text;
 	pid_t holder;
 
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	log_init(LOG_L_ERROR);
 	must(mkdtemp(fuzz_dir) != NULL);
 	text = xasprintf("%sconsul: { dns: [\"127.0.0.1:1\"] }\nrouting: { api: true }\n", config);

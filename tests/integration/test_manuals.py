@@ -17,7 +17,7 @@ SECTIONS = {
 	"c4d.8": ["NAME", "SYNOPSIS", "DESCRIPTION", "SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO", "SECURITY"],
 	"c4ctl.8": ["NAME", "SYNOPSIS", "DESCRIPTION", "JSON FORMATS", "ENVIRONMENT", "FILES", "EXIT STATUS", "SIGNALS", "EXAMPLES",
 		"SEE ALSO", "SECURITY"],
-	"c4d.yml.5": ["NAME", "DESCRIPTION", "KEYS", "FILES", "EXAMPLES", "SEE ALSO", "SECURITY"],
+	"c4d.yml.5": ["NAME", "DESCRIPTION", "KEYS", "NOTIFY", "FILES", "EXAMPLES", "SEE ALSO", "SECURITY"],
 }
 # What the design says that there is.
 COMMANDS = [
@@ -144,12 +144,31 @@ def test_json_of_every_command_is_told(pages):
 		assert state in words(rendered(pages["c4ctl.8"]).split("States")[1].split("JSON FORMATS")[0])
 
 
+def line_keys():
+	"""Of the line that the command of notify reads."""
+	return set(re.findall(r'jsonx_set_\w+\(o, "(\w+)"', sources("src/control/hook_events.c")))
+
+
+def test_notify(pages):
+	"""All events, and all keys of their line."""
+	text = rendered(pages["c4d.yml.5"]).split("\nNOTIFY\n")[1].split("\nFILES\n")[0]
+	code = sources("src/control/hook_events.c")
+	events = set(re.findall(r'= "((?:service|target|registration)-\w+)"', code))
+	assert len(events) == 9 and len(line_keys()) == 11
+	told = set(re.findall(r"^ +([a-z-]+)(?: +.*)?$", text.split("The events:")[1].split("After a start")[0], re.M))
+	assert events <= told
+	assert line_keys() <= words(text)
+	for variable in re.findall(r'"(C4D_\w+)=', sources("src/control/hook.c")):
+		assert variable in text
+
+
 def test_json_keys_of_the_source_are_told(pages):
 	"""Those that no test's daemon shows, too."""
 	text = "".join(json_sections(pages["c4ctl.8"]).values())
 	code = sources("src/control/*.c", "src/store/history.c")
 	keys = set(re.findall(r'(?:jsonx_set_\w+|json_object_set_new)\(\w+, "(\w+)"', code))
 	keys -= {"cmd", "payload", "exit", "error", "data"}  # of the socket's protocol
+	keys -= line_keys()                                  # of notify
 	keys -= {"from_name", "auth", "cdrs", "le"}          # of a request that is built, of a number by table, a label
 	assert len(keys) > 150 and sorted(keys - words(text)) == []
 

@@ -1,11 +1,10 @@
 """
-/metrics: read by a strict parser of our own and by Prometheus' own one, with values that follow what happens at a real Consul
+/metrics: read by a strict parser of our own and by Prometheus' own ones, with values that follow what happens at a real Consul
 and a real Kamailio; and the alerts and the dashboard that ask for them.
 """
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import time
@@ -15,7 +14,7 @@ from prometheus_client.openmetrics import parser as theirs_new
 from prometheus_client import parser as theirs_old
 
 from lab import FakeDns, Sbc, until
-from lab.base import ROOT
+from lab.base import ROOT, which
 from lab.fake_dns import instances
 from lab.openmetrics import Scrape, Wrong, read
 from lab.rig import Rig
@@ -45,11 +44,10 @@ def scrape(c4d):
 
 
 def promtool(*args, **kw):
-	"""Where it is installed, it is asked as well."""
-	tool = shutil.which(os.environ.get("PROMTOOL") or "promtool")
-	if tool:
-		done = subprocess.run([tool, *args], capture_output=True, check=False, timeout=60, **kw)
-		assert done.returncode == 0, (done.stdout, done.stderr)
+	"""What it finds wrong fails the test, also where it is of the opinion that this is a matter of style."""
+	tool = which(os.environ.get("PROMTOOL") or "promtool", "install the Debian package prometheus (tests/tools/deps.sh does it)")
+	done = subprocess.run([tool, *args], capture_output=True, check=False, timeout=60, **kw)
+	assert done.returncode == 0, (done.stdout.decode(), done.stderr.decode())
 
 
 # ---- the reader itself ----
@@ -248,6 +246,7 @@ def test_a_refused_reload_is_counted_by_its_code(lab, consul, make_c4d):
 	assert faults >= 1
 	assert got.value("c4d_target_faults_total", kamailio="sbc", kind="dispatcher") >= faults
 	assert got.value("c4d_target_window_waits_total", kamailio="sbc", kind="dispatcher") >= faults
+	promtool("check", "metrics", input=ask(r.c4d, "text/plain").body)
 
 
 def test_routing_decisions_auths_and_cdrs(alone):
@@ -334,6 +333,101 @@ def test_alerts_ask_for_what_there_is(alone):
 	promtool("check", "rules", ALERTS)
 
 
+# Each alert: what makes it fire, when it does, when it does not yet ("": it has no `for`), and the same in order.
+# Series are in the notation of promtool's tests, a value each 30 s; "instance" is added to each.
+def buckets(of, labels, fast, slow):
+	"""A histogram with so many more each time below the first bound, and as many in all."""
+	return {f'{of}_bucket{{{labels}le="{le}"}}': f"0+{n}x80" for le, n in (("0.01", fast), ("60", fast + slow), ("+Inf", fast + slow))}
+
+
+def instances_of(state, n):
+	return {f'c4d_instances{{service="router",state="{s}"}}': f"{n if s == state else 0}x80" for s in ("up", "held", "disabled", "suppressed")}
+
+
+DOWN, FULL, FEW = 'up{job="c4d"}', "c4d_store_used_bytes", 'process_open_fds{job="c4d"}'
+START, KNOWN, AGE = 'process_start_time_seconds{job="c4d"}', 'c4d_service_known{service="router"}', "c4d_evidence_age_seconds"
+LAG, STATE = 'c4d_target_generation_lag{target="sbc/1",kind="dispatcher"}', "c4d_target_state"
+FAULTS = "c4d_kamailio_rpc_faults_total"
+ON = 'target="sbc/1",kind="dispatcher"'
+FIRES = {
+	"C4dDown": ({DOWN: "0x40"}, "2m", "1m30s", {DOWN: "1x40"}),
+	"C4dRestarts": ({START: "1 1 2 2 3 3 4x40"}, "5m", "", {START: "1 1 2 2 3x40"}),
+	"C4dProblems": ({'c4d_problems{severity="warning"}': "1x60"}, "10m", "9m", {'c4d_problems{severity="warning"}': "0x60"}),
+	"C4dServiceEmpty": ({**instances_of("disabled", 3), KNOWN: "1x80"}, "1m", "30s", {**instances_of("held", 1), KNOWN: "1x80"}),
+	"C4dServiceEmpty ": ({**instances_of("", 0), KNOWN: "1x80"}, "1m", "30s", {**instances_of("", 0), KNOWN: "0x80"}),
+	"C4dInstancesHeld": ({**instances_of("held", 2), KNOWN: "1x80"}, "5m", "4m", instances_of("up", 2)),
+	"C4dInstancesSuppressed": (instances_of("suppressed", 1), "5m", "4m", instances_of("up", 1)),
+	"C4dServiceFrozen": ({'c4d_service_frozen{service="router"}': "1x1000"}, "8h", "7h", {'c4d_service_frozen{service="router"}': "0x1000"}),
+	"C4dEvidenceOld": ({f'{AGE}{{service="router",name="router.service.consul"}}': "0+30x40"}, "3m30s", "3m",
+		{f'{AGE}{{service="router",name="router.service.consul"}}': "90x40"}),
+	"C4dTargetNotConverged": ({f'{STATE}{{{ON},state="failed"}}': "1x40", f'{STATE}{{{ON},state="unreachable"}}': "0x40"}, "2m", "1m",
+		{f'{STATE}{{{ON},state="failed"}}': "0x40", f'{STATE}{{{ON},state="unreachable"}}': "0x40", f'{STATE}{{{ON},state="window"}}': "1x40"}),
+	"C4dTargetLags": ({LAG: "2x40", f'{STATE}{{{ON},state="window"}}': "1x40"}, "1m", "30s", {LAG: "0x40", f'{STATE}{{{ON},state="pending"}}': "1x40"}),
+	"C4dPropagationSlow": (buckets("c4d_propagation_seconds", 'kind="dispatcher",', 0, 9), "6m", "4m",
+		buckets("c4d_propagation_seconds", 'kind="dispatcher",', 9, 0)),
+	"C4dSomebodyElseChanges": ({'c4d_target_repairs_total{kamailio="sbc",kind="dispatcher"}': "0+1x40"}, "5m", "",
+		{'c4d_target_repairs_total{kamailio="sbc",kind="dispatcher"}': "0 1x40"}),
+	"C4dKamailioRefuses": ({f'{FAULTS}{{kamailio="sbc",method="dispatcher.reload",code="500"}}': "0+5x40"}, "5m", "",
+		{f'{FAULTS}{{kamailio="sbc",method="dispatcher.list",code="500"}}': "0+5x40"}),
+	"C4dNotRegistered": ({'c4d_registration_registered{registration="sbc"}': "0x40"}, "2m", "1m", {'c4d_registration_registered{registration="sbc"}': "1x40"}),
+	"C4dCheckFails": ({'c4d_check_passing{registration="sbc",check="sip"}': "0x40"}, "2m", "1m",
+		{'c4d_check_passing{registration="sbc",check="sip"}': "1x40"}),
+	"C4dNoRoutingData": ({"c4d_routing_served": "0x40", "c4d_routing_refused_total": "0+1x40"}, "2m", "30s",
+		{"c4d_routing_served": "0x40", "c4d_routing_refused_total": "7x40"}),
+	"C4dRoutingDataRefused": ({"c4d_routing_errors": "3x40"}, "5m", "4m", {"c4d_routing_errors": "0x40"}),
+	"C4dCallsUnrouted": ({'c4d_routing_decisions_total{result="unrouted"}': "0+9x60", 'c4d_routing_decisions_total{result="routed"}': "0+9x60"}, "12m",
+		"9m", {'c4d_routing_decisions_total{result="unrouted"}': "0+2x60", 'c4d_routing_decisions_total{result="routed"}': "0+9x60"}),
+	"C4dRoutingSlow": (buckets("c4d_routing_decision_seconds", "", 0, 9), "6m", "4m", buckets("c4d_routing_decision_seconds", "", 9, 0)),
+	"C4dCdrsNotStored": ({"c4d_cdrs_failing": "1x40"}, "1m", "30s", {"c4d_cdrs_failing": "0x40"}),
+	"C4dCdrsNotStored ": ({"c4d_cdrs_failing": "0x40", "c4d_cdrs_refused_total": "0+1x40"}, "2m", "30s",
+		{"c4d_cdrs_failing": "0x40", "c4d_cdrs_refused_total": "3x40"}),
+	"C4dCdrsLost": ({"c4d_cdrs_lost_total": "0 0 5x40"}, "2m", "", {"c4d_cdrs_lost_total": "5x40"}),
+	"C4dCdrsBehind": ({"c4d_cdrs_behind_age_seconds": "901x40"}, "5m", "4m", {"c4d_cdrs_behind_age_seconds": "900x40"}),
+	"C4dStoreFailing": ({"c4d_store_failing": "1x40"}, "1m", "30s", {"c4d_store_failing": "0x40"}),
+	"C4dStoreFull": ({FULL: "71x80", "c4d_store_size_bytes": "100x80"}, "30m", "29m", {FULL: "70x80", "c4d_store_size_bytes": "100x80"}),
+	"C4dLoopLate": ({"c4d_loop_late_beats_total": "0+2x60", "c4d_loop_beats_total": "0+9x60"}, "11m", "9m",
+		{"c4d_loop_late_beats_total": "0x60", "c4d_loop_beats_total": "0+9x60"}),
+	"C4dFewDescriptors": ({FEW: "81x40", 'process_max_fds{job="c4d"}': "100x40"}, "5m", "4m", {FEW: "80x40", 'process_max_fds{job="c4d"}': "100x40"}),
+}
+
+
+def series(values):
+	"""{name or name{labels}: values} with the label that a scrape adds."""
+	def named(name):
+		head, _, labels = name.rstrip("}").partition("{")
+		return f"{head}{{{labels + ',' if labels else ''}instance=\"vm7:9600\"}}"
+	return [{"series": named(k), "values": v} for k, v in values.items()]
+
+
+def firing(at, names):
+	return {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": at,
+		"exp_samples": [{"labels": f'{{alertname="{n}"}}', "value": 1} for n in names]}
+
+
+def test_each_alert_fires_when_it_should(lab):
+	with open(ALERTS, encoding="utf-8") as f:
+		assert set(re.findall(r"- alert: (\w+)", f.read())) == {name.strip() for name in FIRES}
+	tests = []
+	for name, (bad, at, before, good) in FIRES.items():
+		told = [firing(at, [name.strip()])] + ([firing(before, [])] if before else [])
+		tests += [{"name": name, "interval": "30s", "input_series": series(bad), "promql_expr_test": told},
+			{"name": f"no {name}", "interval": "30s", "input_series": series(good), "promql_expr_test": [firing(at, [])]}]
+	path = lab.path("alerts.json")
+	with open(path, "w", encoding="utf-8") as f:
+		json.dump({"rule_files": [ALERTS], "evaluation_interval": "30s", "tests": tests}, f)
+	promtool("test", "rules", path)
+
+
+def test_promtool_sees_an_alert_that_does_not_fire(lab):
+	"""The test above can fail."""
+	path = lab.path("alerts.json")
+	with open(path, "w", encoding="utf-8") as f:
+		json.dump({"rule_files": [ALERTS], "tests": [{"interval": "30s", "input_series": series({DOWN: "1x40"}),
+			"promql_expr_test": [firing("2m", ["C4dDown"])]}]}, f)
+	with pytest.raises(AssertionError, match="C4dDown"):
+		promtool("test", "rules", path)
+
+
 def test_the_dashboard_asks_for_what_there_is(alone):
 	with open(DASHBOARD, encoding="utf-8") as f:
 		board = json.load(f)
@@ -352,6 +446,19 @@ def test_the_dashboard_asks_for_what_there_is(alone):
 			assert asked(v["query"]["query"])[0] <= there
 	for a in board["annotations"]["list"]:
 		assert asked(a["expr"])[0] <= there
+
+
+def test_the_dashboard_is_promql(lab):
+	"""What Grafana puts in is put in, and Prometheus parses it."""
+	with open(DASHBOARD, encoding="utf-8") as f:
+		board = json.load(f)
+	exprs = [t["expr"] for p in board["panels"] for t in p.get("targets", [])] + [a["expr"] for a in board["annotations"]["list"]]
+	assert len(exprs) > 30
+	rules = [{"record": f"dashboard:x{i}", "expr": re.sub(r"\$__(rate_)?interval", "5m", e)} for i, e in enumerate(exprs)]
+	path = lab.path("rules.json")
+	with open(path, "w", encoding="utf-8") as f:
+		json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, f)
+	promtool("check", "rules", path)
 
 
 # ---- what a scrape costs ----

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import termios
 
@@ -395,6 +396,121 @@ def test_watch_without_a_daemon(lab, c4d):
 	screen = on_terminal(lab, c4d, "watch")
 	assert screen.ended() == 4
 	assert "cannot reach c4d" in screen.text() and "\x1b[?1049h" not in screen.raw and screen.is_restored()
+
+
+# ---- -w ----
+
+HEAD = r"^Every 1s: c4ctl {} +\S+: \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d$"
+
+
+def test_w_redraws_in_place(lab, fake, c4d):
+	screen = on_terminal(lab, c4d, "-w1", "show", "instances")
+	screen.shows(HEAD.format("show instances"))
+	screen.shows(r"^rtp +10\.2\.0\.1 +2223")
+	lines = screen.text().splitlines()
+	assert re.match(HEAD.format("show instances"), lines[0]) and lines[1] == "" and lines[2].startswith("SERVICE")
+	assert len(lines[0]) == 80 and socket.gethostname() in lines[0]
+	assert screen.alternate and not screen.cursor and "\x1b[32m" in screen.raw
+	fake.list("rtp", ("10.2.0.1", 2223, 1), ("10.2.0.7", 2223, 1))
+	screen.shows(r"10\.2\.0\.7 +2223")
+	# In place, and nothing is cleared before it is written anew: that would flicker.
+	assert screen.text().count("SERVICE") == 1 and screen.raw.count("\x1b[2J") == 1
+	# What is gone from the answer is gone from the screen.
+	assert c4d.ctl("hold", "router").rc == 0
+	screen.type("q")
+	assert screen.ended() == 0 and screen.is_restored()
+
+
+def test_w_leaves_nothing_of_a_longer_answer(lab, c4d):
+	screen = on_terminal(lab, c4d, "-w1", "status")
+	screen.shows("all is well")
+	assert c4d.ctl("hold", "router").rc == 0
+	screen.shows("router is frozen")
+	more = len(screen.text().splitlines())
+	assert c4d.ctl("release", "router").rc == 0
+	until(lambda: "frozen" not in screen.text() and len(screen.text().rstrip().splitlines()) < more, 5, lambda: screen.text())
+	screen.type("\x03")
+	assert screen.ended() == 0 and screen.is_restored()
+
+
+def test_w_shows_what_fits(lab, fake, c4d):
+	many = [(f"10.1.2.{n}", 5060, 5) for n in range(1, 41)]
+	fake.list("router", *many)
+	until(lambda: len(c4d.instances("router")) >= 40, 10, "they are taken over")
+	total = len(c4d.ctl("show", "instances").out.splitlines())
+	screen = on_terminal(lab, c4d, "-w1", "show", "instances", rows=20, columns=60)
+	screen.shows(rf"^\.\.\. {total - 17} more lines$")
+	lines = screen.text().splitlines()
+	assert len(lines) == 20 and max(map(len, lines)) <= 60 and lines[19].startswith("... ")
+	# Another size is drawn at once; a height of few lines is no reason to break anything.
+	for rows, columns in ((70, 100), (5, 30), (2, 12), (1, 5), (24, 80)):
+		screen.resize(rows, columns)
+		until(lambda n=min(rows, total + 2) if rows > 2 else 1: len(screen.text().splitlines()) == n, 5, lambda: screen.text())
+		lines = screen.text().splitlines()
+		assert max(map(len, lines)) <= columns and lines[0].startswith("Every 1s"[:columns])
+		if rows == 70:
+			assert len(lines) == total + 2 and "more line" not in screen.text()
+		if rows == 5:
+			assert lines[4] == f"... {total - 2} more lines"
+	screen.type("q")
+	assert screen.ended() == 0 and screen.is_restored()
+
+
+def test_w_goes_on_without_a_daemon_and_ends_with_the_last_status(lab, c4d):
+	screen = on_terminal(lab, c4d, "-w1", "-f", "json", "status")
+	screen.shows('"healthy": true')
+	c4d.stop()
+	screen.shows("c4ctl: cannot reach c4d at ")
+	screen.type("q")
+	assert screen.ended() == 4 and screen.is_restored()
+	screen = on_terminal(lab, c4d, "-w1", "status")
+	assert screen.ended() == 4 and "cannot reach c4d" in screen.text() and "\x1b[?1049h" not in screen.raw and screen.is_restored()
+	c4d.start()
+	screen = on_terminal(lab, c4d, "-w1", "show", "services", "nosuch")
+	screen.shows("no service nosuch")
+	screen.type("q")
+	assert screen.ended() == 1 and screen.is_restored()
+
+
+def test_w_stops_and_goes_on(lab, c4d):
+	screen = on_terminal(lab, c4d, "-w1", "status")
+	screen.shows("all is well")
+	screen.type("\x1a")
+	with open(f"/proc/{screen.popen.pid}/stat") as f:
+		until(lambda: f.seek(0) == 0 and f.read().rsplit(")", 1)[1].split()[0] == "T", 5, "it is stopped")
+	screen.read()
+	assert screen.is_restored()
+	screen.popen.send_signal(signal.SIGCONT)
+	screen.shows("all is well")
+	assert screen.alternate
+	screen.popen.send_signal(signal.SIGTERM)
+	assert screen.ended() == 0 and screen.is_restored()
+
+
+def test_w_cuts_letters_and_not_bytes(lab, c4d):
+	"""A header with a word of two-byte letters; and nothing in it commands the terminal."""
+	screen = on_terminal(lab, c4d, "-w1", "show", "services", "\xe9\xe8\xe0" * 20 + "\x1b[31m", rows=5, columns=40)
+	screen.shows(r"^Every 1s: c4ctl show services (\xe9\xe8\xe0)+")
+	assert all(len(line) <= 40 for line in screen.text().splitlines()) and "\x1b[31m\x1b" not in screen.raw
+	screen.type("q")
+	assert screen.ended() == 1 and screen.is_restored()
+
+
+def test_w_is_for_looking(c4d):
+	for words, why in ((["hold", "router"], "hold is done once"), (["watch"], "watch goes on by itself"), (["routing", "check", "/nosuch"], "is done once"),
+			(["reload"], "reload is done once")):
+		got = c4d.ctl("-w1", *words)
+		assert got.rc == 2 and got.out == "" and f"-w is for looking; {why}" in got.err.replace("routing check ", "")
+
+
+def test_w_prints_again_where_nothing_can_be_redrawn(lab, c4d):
+	"""Without a keyboard, and on a terminal that knows no sequences; in a pipe: test_ctl.py."""
+	deaf = Screen(lab, ["sh", "-c", f"exec {c4d.c4ctl} -s {c4d.socket} -w1 status </dev/null"], {**c4d.env(), "TERM": "xterm"}, 60, 80)
+	dumb = on_terminal(lab, c4d, "-w1", "status", rows=60, TERM="dumb")
+	for screen in (deaf, dumb):
+		until(lambda s=screen: s.read().raw.count("all is well") >= 2, 10, "printed twice")
+		assert "\x1b[?1049h" not in screen.raw and "\x1b[H" not in screen.raw and "Every" not in screen.raw
+		screen.stop()
 
 
 # ---- status ----

@@ -197,7 +197,7 @@ tool_codespell()
 {
 	# shellcheck disable=SC2046
 	[ $# -gt 0 ] || set -- $(texts | grep -vE '^(tests/fuzz/corpus/|LICENSE)')
-	codespell -q 3 -L intervall,adress,nd "$@"
+	codespell -q 3 -L intervall,adress,nd,optin "$@"
 }
 tool_shellcheck()
 {

@@ -298,6 +298,37 @@ long_text_below_is_cut(void **state)
 	free(json);
 }
 
+/* A c4d of another version may leave anything out. */
+static void
+answers_may_lack_anything(void **state)
+{
+	static const char *const answers[] = { "{}", "[]", "[{}]", "{'steps':[{}],'routes':[{}]}", "{'served':true,'why':'w','errors':[{}]}",
+		"{'served':false,'cdr':{'forwarding':true,'why':'w'}}", "{'instances':[{}],'destinations':[{}],'registrations':[{}],'history':[{}]}",
+		"{'services':[{'instances':[{}],'targets':[{}]}],'kamailio':[{}],'problems':[{}],'reminders':[{}]}" };
+	size_t i, k;
+
+	for (i = 0; i < n_commands; i++)
+		for (k = 0; k < NELEM(answers); k++) {
+			struct shown s = { commands[i].render, commands[i].columns, answers[k] };
+
+			if (s.render != NULL || s.columns != NULL)
+				assert_fits(&s);
+		}
+}
+
+/* Whoever sends numbers at the end of their range. */
+static void
+numbers_do_not_overflow(void **state)
+{
+	struct shown s = { render_why, NULL, "{'address':'a:1','instances':[{'service':'r','state':'disabled','missing_ms':9223372036854775807,"
+					     "'remove_hold_ms':-9223372036854775807,'flap':{'damped':true,'reuse_in_ms':9223372036854775807}}]}" };
+
+	assert_shows(&s, "a:1 of service r is disabled since  (never), weight 0\n"
+			 "  out for 104249991d8h59m992ms; when DNS lists it again it takes no calls yet:\n"
+			 "  flapped 0 times; penalty 0 (suppressed at 0, in again below 0, in about\n"
+			 "  104249991d8h59m1s; at once: c4ctl approve r)\n");
+}
+
 /* Every table of a command with the longest texts and numbers that it can be given. */
 static void
 all_tables_fit(void **state)
@@ -843,6 +874,8 @@ main(void)
 		cmocka_unit_test(wide_cells_give_way),
 		cmocka_unit_test(spare_cells_move_below),
 		cmocka_unit_test(long_text_below_is_cut),
+		cmocka_unit_test(answers_may_lack_anything),
+		cmocka_unit_test(numbers_do_not_overflow),
 		cmocka_unit_test(all_tables_fit),
 		cmocka_unit_test(status),
 		cmocka_unit_test(status_of_flaps_and_drains),
