@@ -97,5 +97,7 @@ void dbtext_compose(const struct dbtext *, struct buf *out);
  */
 MUST_USE int dbtext_version_set(const char *text, size_t len, const char *table, int version,
     struct buf *out);
+/* The version that the first good row about `table` says; 0: it has none, or is no such table. */
+int dbtext_version_get(const char *text, size_t len, const char *table);
 
 #endif

@@ -39,25 +39,13 @@ answer(const struct app *a, struct httpd_req *r, const struct rt_data *data, int
 
 /* ---- which version ---- */
 
-/* Of one version table's row about uacreg; 0: it has none that we know. */
+/* 0: none that we know. */
 static int
 version_in(const char *text, size_t len)
 {
-	struct dbtext t = { 0 };
-	const char *name, *number;
-	int version = 0;
-	size_t i;
+	int version = dbtext_version_get(text, len, "uacreg");
 
-	if (dbtext_parse(text, len, &t) != 0)
-		return 0;
-	for (i = 0; i < t.n_rows && version == 0; i++) {
-		name = dbtext_cell(&t, i, dbtext_col(&t, "table_name"));
-		number = dbtext_cell(&t, i, dbtext_col(&t, "table_version"));
-		if (name != NULL && number != NULL && strcmp(name, "uacreg") == 0 && (strcmp(number, "4") == 0 || strcmp(number, "5") == 0))
-			version = atoi(number);
-	}
-	dbtext_clear(&t);
-	return version;
+	return version == 4 || version == 5 ? version : 0;
 }
 
 static void

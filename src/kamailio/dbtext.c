@@ -675,3 +675,23 @@ out:
 		buf_free(&b);
 	return err;
 }
+
+int
+dbtext_version_get(const char *text, size_t len, const char *table)
+{
+	struct dbtext t = { 0 };
+	const char *name, *number;
+	int64_t version = 0;
+	size_t i;
+
+	if (dbtext_parse(text, len, &t) != 0)
+		return 0;
+	for (i = 0; i < t.n_rows && version == 0; i++) {
+		name = dbtext_cell(&t, i, dbtext_col(&t, "table_name"));
+		number = dbtext_cell(&t, i, dbtext_col(&t, "table_version"));
+		if (name == NULL || number == NULL || strcasecmp(name, table) != 0 || text_parse_int(number, 1, INT32_MAX, &version) != 0)
+			version = 0;
+	}
+	dbtext_clear(&t);
+	return (int)version;
+}

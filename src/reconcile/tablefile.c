@@ -98,26 +98,6 @@ beside(const char *path, const char *name)
 	return xasprintf("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
 }
 
-static int
-version_of(const char *text, size_t len, const char *table)
-{
-	struct dbtext t = { 0 };
-	const char *name, *number;
-	int64_t version = 0;
-	size_t i;
-
-	if (dbtext_parse(text, len, &t) != 0)
-		return 0;
-	for (i = 0; i < t.n_rows && version == 0; i++) {
-		name = dbtext_cell(&t, i, dbtext_col(&t, "table_name"));
-		number = dbtext_cell(&t, i, dbtext_col(&t, "table_version"));
-		if (name == NULL || number == NULL || strcmp(name, table) != 0 || text_parse_int(number, 1, INT32_MAX, &version) != 0)
-			version = 0;
-	}
-	dbtext_clear(&t);
-	return (int)version;
-}
-
 /* Which one is wanted: as the running Kamailio says; before it was heard, the older one stays if it is there. */
 static int
 wanted_version(const struct job *j, const struct table_version *v, const char *old, size_t len)
@@ -128,7 +108,7 @@ wanted_version(const struct job *j, const struct table_version *v, const char *o
 		return v->version;
 	if (j->version != 0)
 		return j->version;
-	return version_of(old, len, v->table) == older ? older : v->version;
+	return dbtext_version_get(old, len, v->table) == older ? older : v->version;
 }
 
 /* db_text refuses a table whose row in `version` is missing or differs: Kamailio would not start. */

@@ -490,9 +490,20 @@ versions(void **state)
 		    dbtext_version_set(out.s, out.len, cases[i].table, cases[i].version, &again),
 		    0);
 		assert_string_equal(again.s, out.s);
+		assert_int_equal(dbtext_version_get(out.s, out.len, cases[i].table), cases[i].version);
 		buf_free(&again);
 		buf_free(&out);
 	}
+}
+
+static void
+no_version_to_get(void **state)
+{
+	static const char *const texts[] = { "", "hello\n", VH, VH "0:other:2\n", VH "0:a:-1\n0:a:0\n", "id(int) table_name(string)\n1:a\n" };
+
+	for (size_t i = 0; i < NELEM(texts); i++)
+		assert_int_equal(dbtext_version_get(texts[i], strlen(texts[i]), "a"), 0);
+	assert_int_equal(dbtext_version_get(VH "0:a:0\n1:a:3\n", strlen(VH "0:a:0\n1:a:3\n"), "a"), 3);
 }
 
 int
@@ -510,6 +521,7 @@ main(void)
 		cmocka_unit_test(automatic_numbers_end),
 		cmocka_unit_test(empty_texts_survive),
 		cmocka_unit_test(versions),
+		cmocka_unit_test(no_version_to_get),
 	};
 
 	return cmocka_run_group_tests_name("dbtext", tests, NULL, NULL);
