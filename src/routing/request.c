@@ -201,7 +201,7 @@ read_flag(struct reading *r, const struct field *f, const struct flat_value *v)
 static void
 read_field(struct reading *r, const struct field *f, unsigned asked)
 {
-	struct flat_value v;
+	struct flat_value v = { .kind = FLAT_MISSING };
 
 	if (r->obj != NULL)
 		flat_of_json(json_object_get(r->obj, f->name), &v);
