@@ -112,6 +112,11 @@ pid_of()
 {
 	systemctl show -P MainPID c4d
 }
+completes() # LINE: what bash makes of it, where the package put its completion
+{
+	# shellcheck disable=SC2016
+	bash -c '. /usr/share/bash-completion/completions/c4ctl; COMP_LINE=$1 COMP_POINT=${#1}; _c4ctl; echo ${COMPREPLY[@]}' bash "$1"
+}
 status_says()
 {
 	systemctl show -P StatusText c4d | grep -q "$1"
@@ -171,6 +176,12 @@ grep -q 127.0.0.9:5070 /var/lib/c4d/kamailio/dispatcher.list || fail "the list: 
 [ "$(stat -c %U:%G:%a /var/lib/c4d/kamailio/dispatcher.list)" = c4d:kamailio:640 ] || fail "$(ls -l /var/lib/c4d/kamailio)"
 runuser -u kamailio -- cat /var/lib/c4d/kamailio/dispatcher.list >/dev/null || fail "Kamailio can't read its list"
 await 40 "the line of status" status_says "1 of 1 targets converged"
+[ "$(completes 'c4ctl sh reg')" = registrations ] && [ "$(completes 'c4ctl hold ')" = router ] ||
+	fail "completion: '$(completes 'c4ctl sh reg')' '$(completes 'c4ctl hold ')'"
+for f in /usr/share/zsh/vendor-completions/_c4ctl /usr/share/fish/vendor_completions.d/c4ctl.fish /usr/share/fish/vendor_completions.d/c4d.fish \
+	/usr/share/doc/c4d/examples/prometheus-alerts.yml /usr/share/doc/c4d/examples/grafana-dashboard.json; do
+	[ -s "$f" ] || fail "$f is missing"
+done
 ok "Kamailio's set by the socket of its group, an exec check in the sandbox; $(systemctl show -P StatusText c4d)"
 
 journalctl -u c4d --no-pager | grep AF_NETLINK && fail "no news of addresses in the sandbox"
