@@ -6,6 +6,7 @@ import collections
 import glob
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -110,8 +111,17 @@ class Kamailio:
 			return self.uptime() and options(self.ip, self.port)
 		until(answers, timeout, lambda: f"{self.name} answers binrpc and OPTIONS\n{self.proc.log_tail()}")
 
-	def stop(self):
-		return self.proc.stop(timeout=8.0)
+	def stop(self, timeout=8.0):
+		"""Its main process keeps one signal (sig_flag): with a child's SIGCHLD right behind it a SIGTERM is lost. So it gets another."""
+		self.proc.signal_all(signal.SIGCONT)
+		self.proc.send(signal.SIGTERM)
+		for _ in range(int(timeout / 2)):
+			try:
+				self.proc.popen.wait(2)
+				break
+			except subprocess.TimeoutExpired:
+				self.proc.send(signal.SIGTERM)
+		return self.proc.stop(timeout=0.1)
 
 	def kill(self):
 		"""As a crash of the whole server: SIGKILL to every process; the socket file stays behind."""

@@ -3,7 +3,7 @@ import os
 import re
 
 from . import binrpc
-from .base import LAB
+from .base import LAB, until
 from .kamailio import Router, Sbc
 
 TABLE_HEAD = "id(int,auto) setid(int) url(string) weight(int) disabled(int) stamp(int)\n"
@@ -51,13 +51,17 @@ class MediaSbc(Sbc):
 		return self.rpc("rtpengine.reload", timeout=10)
 
 	def nodes(self):
-		"""{url: True when in use} as Kamailio itself shows them."""
-		try:
-			values = self.rpc("rtpengine.show", "all", timeout=10)
-		except binrpc.Fault as e:
-			if "not found" in e.reason:
-				return {}
-			raise
+		"""{url: True when in use} as Kamailio itself shows them, once it has asked them."""
+		def shown():
+			try:
+				return [self.rpc("rtpengine.show", "all", timeout=10)]
+			except binrpc.Fault as e:
+				if "not found" in e.reason:
+					return [[]]
+				if "try later" in e.reason:
+					return None
+				raise
+		values = until(shown, 10, "Kamailio shows its rtpengines")[0]
 		return {binrpc.get(v, "url"): binrpc.get(v, "disabled") == 0 for v in values}
 
 	def media_errors(self):
