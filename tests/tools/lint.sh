@@ -206,7 +206,7 @@ tool_shellcheck()
 		return 0
 	fi
 	# shellcheck disable=SC2046
-	[ $# -gt 0 ] || set -- $(texts | xargs -r grep -lIE '^#!/bin/(ba)?sh' /dev/null)
+	[ $# -gt 0 ] || set -- $(texts | while read -r f; do head -c 11 "$f" | grep -qaE '^#!/bin/(ba)?sh' && echo "$f"; done)
 	shellcheck -S warning "$@"
 }
 tools="gcc clang clang_tidy scan_build gcc_analyzer cppcheck codespell shellcheck"
