@@ -12,7 +12,7 @@ no leak). The clock is Consul's index (wake: index), with a budget for more roun
 What is measured, each second: /proc/PID/smaps, which is exact (the VmRSS of status may be wrong by 64 pages a thread). The first minute is
 not judged. From the second on: the median of the last fifth of the time less that of the first fifth, and the slope of the line
 through all minutes' medians over that time, must both be within BOUND_KB. Descriptors are counted at quiet points, when
-nothing is changed or asked: not one more than at the first. --again judges the samples of an earlier run.
+nothing is changed or asked: not one more than at the first, but for connections to Consul, whose number is bounded. --again judges the samples of an earlier run.
 """
 import argparse
 import http.client
@@ -38,6 +38,7 @@ from lab.rtpengine import Rtpengine  # noqa: E402
 
 SERVICES, EACH, ROOM = 20, 12, 20  # ROOM: addresses of each
 DAMPED = 2          # services with damping at its default
+AGENT_MAX = SERVICES + 4  # connections to Consul's HTTP port: each is made when it is first needed, and kept: a wake's, and the registrar's
 DNS_MAX = 2         # connections: of who asks for services, and of who looks whether DNS knows our registrations
 SETTLE_S = 3        # a quiet point must show the same descriptors for so long
 # glibc's malloc gives the top of a heap back when 128 KiB of it are free (M_TRIM_THRESHOLD), and c4d has two heaps, the loop's
@@ -541,8 +542,10 @@ class Soak:
 			first, last = (statistics.median(sum(v, [])) for v in (minutes[:part], minutes[-part:]))
 			slope = slope_of([statistics.median(v) for v in minutes]) * (len(minutes) - 1)
 			rows.append((name, first, last, last - first, slope, self.opts.bound, "KiB", max(last - first, slope) <= self.opts.bound))
-		fds = [q["fds"] for q in self.quiet]
+		agent = [sum(n for what, n in q["what"].items() if what.startswith("tcp to port")) for q in self.quiet]
+		fds = [q["fds"] - n for q, n in zip(self.quiet, agent)]
 		rows.append(("descriptors at quiet points", fds[0], fds[-1], max(fds) - fds[0], None, 0, "", max(fds) <= fds[0] and len(fds) > 1))
+		rows.append(("to Consul's HTTP port besides (kept)", agent[0], agent[-1], max(agent) - agent[0], None, None, "", max(agent) <= AGENT_MAX))
 		n = [q["dns"] for q in self.quiet]
 		rows.append(("of DNS besides (idle ones close)", n[0], n[-1], max(n) - n[0], None, None, "", max(n) <= DNS_MAX))
 		n = [q["threads"] for q in self.quiet]
