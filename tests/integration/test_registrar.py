@@ -71,8 +71,8 @@ def test_all_of_a_section_is_registered(lab, consul, make_c4d):
 	c4d = make_c4d(registering(consul, {"sbc": section(
 		ip, name="edge", tags=["kamailio", "a b"], weight=7, weight_warning=2, meta={"site": "lab 1"},
 		tagged_addresses={"wan": {"address": "192.0.2.1", "port": 5070}}, enable_tag_override=True, eid="12:34",
-		checks={"web": {"type": "http", "url": "http://{address}:9601/status", "interval": "10s", "status": "passing"},
-			"port": {"type": "tcp", "to": "{address}:{port}", "interval": "10s"},
+		checks={"web": {"type": "http", "url": "http://{address}:9601/status", "interval": "1h", "status": "passing"},
+			"port": {"type": "tcp", "to": "{address}:{port}", "interval": "1h"},
 			"script": {"type": "ttl", "ttl": "30s", "status": "warning"}})})).start()
 	has_state(c4d, "sbc", "registered")
 	s = services(consul)["sbc-id"]
