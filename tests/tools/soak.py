@@ -10,9 +10,12 @@ two (an instance here goes every ten seconds, for ever), and what is out is remo
 no leak). The clock is Consul's index (wake: index), with a budget for more rounds than an appliance would make.
 
 What is measured, each second: /proc/PID/smaps, which is exact (the VmRSS of status may be wrong by 64 pages a thread). The first minute is
-not judged. From the second on: the median of the last fifth of the time less that of the first fifth, and the slope of the line
-through all minutes' medians over that time, must both be within BOUND_KB. Descriptors are counted at quiet points, when
-nothing is changed or asked: not one more than at the first, but for connections to Consul, whose number is bounded. --again judges the samples of an earlier run.
+not judged. c4d gives free memory back every ten seconds, so it goes up and down: of each minute the least (what can't be given
+back) and the most count; of pages of files, which the system may take at any time, the typical. The median of the last fifth of the
+minutes less that of the first fifth, and the slope of the line through all of them over that time, must both be within BOUND_KB.
+Descriptors are counted at quiet points, when nothing is changed or asked: not one more than at the first, but for connections to
+Consul, whose number is bounded. A heap takes some seven minutes to settle: runs of less than a quarter of an hour may say "grows".
+--again judges the samples of an earlier run.
 """
 import argparse
 import http.client
@@ -534,13 +537,12 @@ class Soak:
 	def judge(self):
 		"""[(what, at first, at last, grown, slope over the time, bound, unit, ok)]"""
 		rows, part = [], max(1, (self.opts.minutes - 1) // 5)
-		for key, name in (("private", "private memory (heap, arenas, stacks)"), ("rest", "resident memory without the store's pages"),
-				("store", "the store's pages (file, given back at need)")):
-			for s in self.samples:
-				s["rest"] = s["rss"] - s["store"]
-			minutes = [[s[key] for s in self.samples if 60 * (m - 1) <= s["t"] < 60 * m] for m in range(2, self.opts.minutes + 1)]
-			first, last = (statistics.median(sum(v, [])) for v in (minutes[:part], minutes[-part:]))
-			slope = slope_of([statistics.median(v) for v in minutes]) * (len(minutes) - 1)
+		for key, name, of in (("private", "private memory (heaps, stacks): least", min), ("private", "  most", max),
+				("files", "the programs' own pages: typical", statistics.median),
+				("store", "the store's pages (given back at need): typical", statistics.median)):
+			minutes = [of([s[key] for s in self.samples if 60 * (m - 1) <= s["t"] < 60 * m]) for m in range(2, self.opts.minutes + 1)]
+			first, last = statistics.median(minutes[:part]), statistics.median(minutes[-part:])
+			slope = slope_of(minutes) * (len(minutes) - 1)
 			rows.append((name, first, last, last - first, slope, self.opts.bound, "KiB", max(last - first, slope) <= self.opts.bound))
 		agent = [sum(n for what, n in q["what"].items() if what.startswith("tcp to port")) for q in self.quiet]
 		fds = [q["fds"] - n for q, n in zip(self.quiet, agent)]
