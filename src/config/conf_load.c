@@ -285,6 +285,17 @@ apply_list(struct loader *l, size_t file, int line, struct sect *s, const char *
 	return ok;
 }
 
+/* One alone is a list of one. */
+static bool
+apply_single(struct loader *l, size_t file, int line, struct sect *s, const char *path, const struct conf_key *k,
+    const struct conf_node *node, struct mark *m)
+{
+	struct conf_node element = *node, *elements[] = { &element };
+	const struct conf_node list = { .kind = NODE_LIST, .line = node->line, .list = elements, .n = 1 };
+
+	return apply_list(l, file, line, s, path, k, &list, m);
+}
+
 /* One pair of a mapping, checked and added. False: reported, and without the value where nobody may see it. */
 static bool
 add_pair(struct loader *l, size_t file, const char *map, const struct conf_key *k, const struct conf_pair *pair,
@@ -384,6 +395,8 @@ apply(struct loader *l, size_t file, struct sect *s, const struct conf_key *k,
 		ok = true;
 	} else if (node->kind == NODE_LIST && is_list) {
 		ok = apply_list(l, file, pair->line, s, path, k, node, m);
+	} else if (node->kind == NODE_TEXT && k->type == CT_PLACES) {
+		ok = apply_single(l, file, pair->line, s, path, k, node, m);
 	} else if (node->kind == NODE_MAP && conf_key_is_pairs(k)) {
 		ok = apply_pairs(l, file, pair->line, s, path, k, node, m);
 	} else if (node->kind == NODE_TEXT && !is_list && !conf_key_is_pairs(k)) {

@@ -265,6 +265,9 @@ static const struct {
 	{ "consul: {verify: maybe}\n", "t.yml:1: consul.verify 'maybe': must be true or false\n" },
 	{ "consul: {stop_timeout: 11m}\n", "t.yml:1: consul.stop_timeout '11m': out of range, 100ms to 10m\n" },
 	{ "http:\n  listen:\n  - 127.0.0.1:9600\n  - 9600\n", "t.yml:4: http.listen '9600': must be IP:PORT or {ip:INTERFACE}:PORT" },
+	{ "http: {listen: 9600}\n", "t.yml:1: http.listen '9600': must be IP:PORT or {ip:INTERFACE}:PORT" },
+	{ "http: {listen: ''}\n", "t.yml:1: http.listen '': must not be empty" },
+	{ "http: {listen: {a: b}}\n", "t.yml:1: http.listen: must be a list in brackets: [IP:PORT, ...], not a section" },
 	{ "http: {listen: ['{ip:eth0}']}\n", "t.yml:1: http.listen '{ip:eth0}': must be IP:PORT or {ip:INTERFACE}:PORT" },
 	{ "http: {listen: ['{ip:eth0}:0']}\n", "t.yml:1: http.listen '{ip:eth0}:0': must be IP:PORT or {ip:INTERFACE}:PORT" },
 	{ "http: {listen: ['{ip:}:1']}\n", "t.yml:1: http.listen '{ip:}:1': must be {ip:INTERFACE} or {ip6:INTERFACE}, with a name" },
@@ -1598,6 +1601,19 @@ test_register_same(void **state)
 	}
 }
 
+/* As people write an address to listen at. */
+static void
+test_one_alone_is_a_list_of_one(void **state)
+{
+	struct conf *conf = load_ok("http: { listen: \"127.0.0.2:80\" }\nconsul: { dns: 127.0.0.3:53 }\n");
+
+	assert_int_equal(conf->listen.n, 1);
+	assert_string_equal(conf->listen.v[0], "127.0.0.2:80");
+	assert_int_equal(conf->dns.n, 1);
+	assert_string_equal(conf->dns.v[0], "127.0.0.3:53");
+	conf_free(conf);
+}
+
 static void
 test_restart_keys(void **state)
 {
@@ -1746,6 +1762,7 @@ main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_kamailio_same),
 		cmocka_unit_test(test_register_same),
+		cmocka_unit_test(test_one_alone_is_a_list_of_one),
 		cmocka_unit_test(test_restart_keys),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};
