@@ -29,6 +29,14 @@ static struct loop_io io; /* the peer's */
 static struct loop_timer turn;
 static struct part pong, list;
 static unsigned pings, lists, turns;
+static int64_t begun_ms;
+
+/* A machine that did not let us run: questions that were not answered in time are asked again. */
+static bool
+is_late(void)
+{
+	return loop_now_ms(loop) - begun_ms >= 200;
+}
 
 /* Packets of the largest size may not be sent: then they are as good as lost, and a time-out is none of this target's subjects. */
 static void
@@ -60,11 +68,11 @@ on_question(void *arg, int fd, int what)
 	command = bencode_text(msg.root, "command");
 	must(command != NULL);
 	if (strcmp(command, "ping") == 0) {
-		must(pings++ == 0); /* an answer, whatever it is, ends a question */
+		must(pings++ == 0 || is_late()); /* an answer, whatever it is, ends a question */
 		send_packet(fd, &from, "", 0, &pong);
 		send_packet(fd, &from, in, (size_t)(space + 1 - in), &pong);
 	} else {
-		must(strcmp(command, "list") == 0 && lists++ == 0);
+		must(strcmp(command, "list") == 0 && (lists++ == 0 || is_late()));
 		send_packet(fd, &from, "", 0, &list);
 		send_packet(fd, &from, in, (size_t)(space + 1 - in), &list);
 	}
@@ -152,12 +160,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pong = (struct part){ data, end != NULL ? (size_t)(end - data) : size };
 	list = end != NULL ? (struct part){ end + 1, size - pong.len - 1 } : pong;
 	pings = lists = turns = 0;
+	begun_ms = loop_now_ms(loop);
 	must(nodes_new(&nodes, loop, 1000000, 1000000, ignore, NULL) == 0);
 	nodes_set(nodes, &address, 1);
 	nodes_count_sessions(nodes, &address, true);
 	loop_timer_start(&turn, 0);
 	must(loop_run(loop) == 0);
-	check(nodes_find(nodes, &address));
+	if (!is_late())
+		check(nodes_find(nodes, &address));
 	nodes_free(nodes);
 	return 0;
 }
