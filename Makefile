@@ -24,10 +24,19 @@ COVER     = $(B)/gcov_dump.o
 COVER_LD := -Wl,--wrap=_exit,--wrap=abort,--wrap=execvpe
 endif
 B        := build/$(VARIANT)
+# These goals install what they need before they build by another make; all others need it now.
+BY_SCRIPT := check it lint demo bench soak chaos fuzz coverage deps deb deb-test clean
+ifneq ($(filter-out $(BY_SCRIPT),$(or $(MAKECMDGOALS),all)),)
+ifeq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo found),)
+$(error pkg-config does not find all of: $(PKGS); 'make deps' installs them)
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
+endif
 ALL_CPPFLAGS := -D_GNU_SOURCE -DC4D_VERSION='"$(VERSION)"' -Iinclude -Isrc $(CPPFLAGS)
-ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(shell pkg-config --cflags $(PKGS)) $(CFLAGS) $(SAN)
+ALL_CFLAGS   := -std=gnu11 $(WARN) -pthread $(PKG_CFLAGS) $(CFLAGS) $(SAN)
 # libm only where the compiler does not do floor() and its like itself.
-ALL_LIBS     := -pthread $(shell pkg-config --libs $(PKGS)) -Wl,--as-needed -lm $(COVER_LD)
+ALL_LIBS     := -pthread $(PKG_LIBS) -Wl,--as-needed -lm $(COVER_LD)
 # c4d loads these when https is configured (consul/tls.c); the test's server is linked with them.
 TLS_LIBS := -lssl -lcrypto
 Q        := $(if $(V),,@)
@@ -41,7 +50,7 @@ FUZZ     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZBIN  := $(FUZZ:tests/fuzz/%.c=$(B)/fuzz/%)
 # The simulation links the deciding floors against fakes of what they stand on (tests/sim/README).
 SIMOUT   := $(addprefix $(B)/,base/file.o base/log.o base/loop.o base/worker.o consul/http.o consul/link.o consul/tls.o \
-            discovery/resolver.o kamailio/kam.o rtpengine/ng.o)
+            discovery/resolver.o kamailio/kam.o kamailio/kam_ident.o rtpengine/ng.o)
 SIMIN    := base config consul discovery kamailio reconcile routing rtpengine store topology
 SIMOBJ   := $(filter-out $(SIMOUT),$(filter $(SIMIN:%=$(B)/%/%),$(OBJ))) $(COVER)
 SIMSRC   := $(sort $(wildcard tests/sim/*.c))

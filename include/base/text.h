@@ -39,5 +39,7 @@ bool text_is_name(const char *);
  */
 MUST_USE const char *text_make_dns_name(char *);
 bool text_is_printable(const char *s, size_t len); /* ASCII 0x21..0x7e */
+/* What others sent, for people and logs: each byte that is neither ASCII 0x20..0x7e nor one of `keep` becomes '?'. */
+void text_mask(char *s, size_t len, const char *keep);
 
 #endif

@@ -7,15 +7,13 @@
 json_t *
 jsonx_text(const char *s)
 {
-	char *copy, *p;
+	char *copy;
 	json_t *j;
 
 	if (s == NULL)
 		return json_null();
 	copy = xstrdup(s);
-	for (p = copy; *p; p++)
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
-			*p = '?';
+	text_mask(copy, strlen(copy), "");
 	j = json_string(copy);
 	free(copy);
 	return j;

@@ -225,3 +225,13 @@ text_is_printable(const char *s, size_t len)
 			return false;
 	return true;
 }
+
+void
+text_mask(char *s, size_t len, const char *keep)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((s[i] < 0x20 || s[i] > 0x7e) && (s[i] == '\0' || strchr(keep, s[i]) == NULL))
+			s[i] = '?';
+}

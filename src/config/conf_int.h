@@ -72,7 +72,7 @@ enum conf_type {
 	CT_WORD,
 	CT_TEXT,
 	CT_LIST,
-	CT_PLACES, /* a list, or one alone */
+	CT_ADDRS, /* a list, or one alone */
 	CT_ARGS, /* a list whose elements may repeat and be empty: a command's words */
 	CT_PAIRS, /* a mapping of free keys, */
 	CT_SECRETS, /* and one whose values nobody is shown */

@@ -25,7 +25,7 @@ is_text(const struct conf_key *k)
 bool
 conf_key_is_list(const struct conf_key *k)
 {
-	return k->type == CT_LIST || k->type == CT_PLACES || k->type == CT_ARGS;
+	return k->type == CT_LIST || k->type == CT_ADDRS || k->type == CT_ARGS;
 }
 
 bool
@@ -241,7 +241,7 @@ conf_key_check(const struct conf_key *k, char *v, struct buf *why)
 			buf_puts(why, "has control characters; remove them");
 			return false;
 		}
-	if (len == 0 && (k->type == CT_LIST || k->type == CT_PLACES || (k->type != CT_ARGS && k->min > 0)))
+	if (len == 0 && (k->type == CT_LIST || k->type == CT_ADDRS || (k->type != CT_ARGS && k->min > 0)))
 		buf_puts(why, "must not be empty");
 	else if (k->type == CT_TEXT && len > k->max)
 		buf_printf(why, "is too long: %" PRId64 " bytes, at most %" PRId64, len, k->max);

@@ -331,7 +331,7 @@ const struct conf_key conf_keys[] = {
 	    "group that may use the socket; unset: the daemon's own" },
 	{ ROOT(control_admin_group), "control.admin_group", CT_TEXT, "group", "c4d-admin", 0, 32, LIVE, check_group,
 	    "who of them may change something, beside root and c4d's user; '': all" },
-	{ ROOT(dns), "consul.dns", CT_PLACES, "IP:PORT", "127.0.0.1:8600", 1, 8, LIVE,
+	{ ROOT(dns), "consul.dns", CT_ADDRS, "IP:PORT", "127.0.0.1:8600", 1, 8, LIVE,
 	    check_host_port, "Consul's DNS servers, asked over TCP; the next one when one fails" },
 	{ ROOT(http), "consul.http", CT_TEXT, "http[s]://IP:PORT or unix:/PATH", "http://127.0.0.1:8500", 1, PATH_LEN,
 	    LIVE, conf_check_consul_url, "Consul's HTTP port" },
@@ -360,7 +360,7 @@ const struct conf_key conf_keys[] = {
 	{ ROOT(dns_timeout_ms), "consul.timeout", CT_MS, NULL, "2s", 50, MINUTE, LIVE, NULL,
 	    "a question without an answer for so long has failed" },
 
-	{ ROOT(listen), "http.listen", CT_PLACES, "IP:PORT", "127.0.0.1:9600", 0, 8, LIVE, conf_check_listen,
+	{ ROOT(listen), "http.listen", CT_ADDRS, "IP:PORT", "127.0.0.1:9600", 0, 8, LIVE, conf_check_listen,
 	    "where c4d's HTTP server listens, also {ip:INTERFACE}:PORT; []: nowhere" },
 	{ ROOT(ari_url), "ari.url", CT_TEXT, "http[s]://IP:PORT/PREFIX", NULL, 1, PATH_LEN, LIVE, conf_check_ari_url,
 	    "Asterisk's ARI, which knows its endpoint id; needed with eid: asterisk" },

@@ -395,7 +395,7 @@ apply(struct loader *l, size_t file, struct sect *s, const struct conf_key *k,
 		ok = true;
 	} else if (node->kind == NODE_LIST && is_list) {
 		ok = apply_list(l, file, pair->line, s, path, k, node, m);
-	} else if (node->kind == NODE_TEXT && k->type == CT_PLACES) {
+	} else if (node->kind == NODE_TEXT && k->type == CT_ADDRS) {
 		ok = apply_single(l, file, pair->line, s, path, k, node, m);
 	} else if (node->kind == NODE_MAP && conf_key_is_pairs(k)) {
 		ok = apply_pairs(l, file, pair->line, s, path, k, node, m);

@@ -44,11 +44,12 @@ first_line(const struct run_end *end, char out[160])
 {
 	bool err = end->err_len > 0;
 	const char *s = err ? end->err : end->out;
-	size_t len = err ? end->err_len : end->out_len, i;
+	size_t len = err ? end->err_len : end->out_len, n;
 
-	for (i = 0; i < len && i < 159 && s[i] != '\n'; i++)
-		out[i] = s[i] >= 0x20 && s[i] <= 0x7e ? s[i] : '?';
-	out[i] = '\0';
+	for (n = 0; n < len && n < 159 && s[n] != '\n'; n++)
+		out[n] = s[n];
+	out[n] = '\0';
+	text_mask(out, n, "");
 }
 
 static void
@@ -59,8 +60,9 @@ log_said(const char *stream, const char *s, size_t len)
 
 	for (i = lines = 0; i < len && lines < LOGGED_LINES; lines++) {
 		for (n = 0; i < len && s[i] != '\n' && n < sizeof line - 1; i++)
-			line[n++] = (char)(s[i] >= 0x20 && s[i] <= 0x7e ? s[i] : '?');
+			line[n++] = s[i];
 		line[n] = '\0';
+		text_mask(line, n, "");
 		i += i < len && s[i] == '\n';
 		log_debug("hook", "%s: %s", stream, line);
 	}

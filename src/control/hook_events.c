@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/text.h"
 
 #define MINUTE_MS 60000
 #define NEVER INT64_MIN
@@ -106,11 +107,9 @@ find(struct hook_events *e, const struct hook_fact *f)
 static char *
 clean(const char *text)
 {
-	char *copy = xstrndup(text, HOOK_TEXT_MAX), *p;
+	char *copy = xstrndup(text, HOOK_TEXT_MAX);
 
-	for (p = copy; *p != '\0'; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			*p = '?';
+	text_mask(copy, strlen(copy), "");
 	return copy;
 }
 

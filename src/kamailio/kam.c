@@ -1,4 +1,4 @@
-#include "kamailio/kam.h"
+#include "kam_int.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,80 +20,7 @@
 #define JITTER_PERCENT 10
 #define READ_BUFFER_BYTES (64u << 10)
 #define REPLIES_PER_TURN 16
-#define WHY_BYTES 512
 
-enum kam_state { KAM_STOPPED, KAM_BACKOFF, KAM_CONNECTING, KAM_IDENTIFYING, KAM_UP };
-enum told { TOLD_NOTHING, TOLD_UP, TOLD_DOWN };
-
-/* Owned by the list it is in: waiting, in flight, or done. */
-struct call {
-	struct call *next;
-	const char *what;
-	struct buf packet;
-	uint32_t cookie;
-	bool own; /* asked to identify Kamailio: ends silently when the connection does */
-	bool raw; /* its reply is not decoded */
-	int err;
-	kam_cb *cb;
-	void *arg;
-};
-
-struct call_list {
-	struct call *head;
-	struct call **tail;
-	unsigned n;
-};
-
-struct kam {
-	struct loop *loop;
-	char *name;
-	char *addr;
-	char where[sizeof(((struct sockaddr_un *)0)->sun_path) + 64]; /* addr, for people */
-	union {
-		struct sockaddr sa;
-		struct sockaddr_un un;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} peer;
-	socklen_t peer_len;
-	int64_t timeout_ms;
-	const struct kam_events *events;
-	void *arg;
-
-	enum kam_state state;
-	unsigned gen; /* of the connection; checked after each callback */
-	bool freed;
-	int fd;
-	struct loop_io io;
-	struct loop_timer timer; /* BACKOFF: next attempt; else the limit of what is under way */
-	struct loop_later later; /* delivers `done`, then `down` */
-	int64_t backoff_ms;
-	int64_t up_ms;
-	int64_t lost_ms;
-	unsigned attempts;
-
-	struct call_list waiting;
-	struct call *flying;
-	size_t sent;
-	uint32_t cookie;
-	uint8_t *in;
-	size_t in_len;
-	size_t in_cap;
-
-	struct call_list done;
-	struct call_list delivering;
-	enum told told;
-	bool down_due;
-	int down_err;
-	char down_why[WHY_BYTES];
-
-	struct kam_ident ident;
-	struct kam_ident fresh; /* of the connection that is being identified */
-	struct kam_fault faults[KAM_FAULTS_MAX];
-	size_t n_faults;
-};
-
-static void lose(struct kam *, int err, const char *fmt, ...) PRINTF(3, 4);
 static void on_later(void *arg);
 static void on_io(void *arg, int fd, int what);
 
@@ -222,8 +149,9 @@ fail_calls(struct kam *k, int err)
 }
 
 /*
- * Logged once per loss, and for the first attempt that fails; further failures are only counted. When the reason
- * changes meanwhile (it closed the connection; now nobody listens), the owner is told the newer one.
+ * Logged once per loss, and for the first attempt that fails; further failures are only counted.
+ * When the reason changes meanwhile (it closed the connection; now nobody listens), the owner is
+ * told the newer one.
  */
 static void
 tell_down(struct kam *k, int err, const char *why)
@@ -231,7 +159,8 @@ tell_down(struct kam *k, int err, const char *why)
 	if (k->told == TOLD_DOWN && strcmp(k->down_why, why) == 0)
 		return;
 	if (k->told != TOLD_DOWN) {
-		log_warnx("kam", "%s: %s; %s", k->name, k->told == TOLD_UP ? "lost" : "not reachable", why);
+		log_warnx("kam", "%s: %s; %s", k->name,
+		    k->told == TOLD_UP ? "lost" : "not reachable", why);
 		k->lost_ms = loop_now_ms(k->loop);
 		k->attempts = 0;
 	}
@@ -259,10 +188,10 @@ connect_later(struct kam *k)
 	k->backoff_ms = k->backoff_ms * 2 < BACKOFF_MAX_MS ? k->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
-static void
-lose(struct kam *k, int err, const char *fmt, ...)
+void
+kam_lose(struct kam *k, int err, const char *fmt, ...)
 {
-	char why[WHY_BYTES];
+	char why[KAM_WHY_BYTES];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -275,14 +204,16 @@ lose(struct kam *k, int err, const char *fmt, ...)
 	connect_later(k);
 }
 
-/* What the path says about itself; connecting needs the right to search its directory and to write the socket. */
+/* What the path says about itself; connecting needs the right to search its directory and to write
+ * the socket. */
 static void
 describe_socket(const struct kam *k, char *out, size_t size)
 {
 	struct stat st;
 
 	if (stat(k->peer.un.sun_path, &st) == 0)
-		snprintf(out, size, "the socket has mode %04o and gid %u", st.st_mode & 07777U, st.st_gid);
+		snprintf(out, size, "the socket has mode %04o and gid %u", st.st_mode & 07777U,
+		    st.st_gid);
 	else
 		snprintf(out, size, "its directory is closed to c4d");
 }
@@ -291,7 +222,7 @@ static void
 lose_connecting(struct kam *k, int err)
 {
 	bool is_unix = k->peer.sa.sa_family == AF_UNIX;
-	char socket_is[64], hint[WHY_BYTES / 2] = "c4d tries again by itself";
+	char socket_is[64], hint[KAM_WHY_BYTES / 2] = "c4d tries again by itself";
 
 	switch (err) {
 	case -EACCES:
@@ -303,10 +234,11 @@ lose_connecting(struct kam *k, int err)
 		describe_socket(k, socket_is, sizeof socket_is);
 		snprintf(hint, sizeof hint,
 		    "is c4d in Kamailio's group? modparam(\"ctl\", \"mode\", 0660) and "
-		    "modparam(\"ctl\", \"group\", \"kamailio\"); %s", socket_is);
+		    "modparam(\"ctl\", \"group\", \"kamailio\"); %s",
+		    socket_is);
 		break;
 	case -EAGAIN:
-		lose(k, err,
+		kam_lose(k, err,
 		    "cannot connect to %s: too many connections wait there "
 		    "(does Kamailio's ctl process hang?)",
 		    k->where);
@@ -314,18 +246,21 @@ lose_connecting(struct kam *k, int err)
 	case -ENOENT:
 	case -ECONNREFUSED:
 		snprintf(hint, sizeof hint,
-		    "is Kamailio running, with ctl.so loaded and modparam(\"ctl\", \"binrpc\", \"%s\")?", k->addr);
+		    "is Kamailio running, with ctl.so loaded and modparam(\"ctl\", \"binrpc\", "
+		    "\"%s\")?",
+		    k->addr);
 		break;
 	case -EPROTOTYPE:
 		snprintf(hint, sizeof hint,
-		    "that socket takes datagrams only; modparam(\"ctl\", \"binrpc\", \"unix:...\") makes one for c4d");
+		    "that socket takes datagrams only; modparam(\"ctl\", \"binrpc\", \"unix:...\") "
+		    "makes one for c4d");
 		break;
 	case -EMFILE:
 	case -ENFILE:
 		snprintf(hint, sizeof hint, "raise LimitNOFILE of c4d's unit");
 		break;
 	}
-	lose(k, err, "cannot connect to %s: %s (%s)", k->where, strerror(-err), hint);
+	kam_lose(k, err, "cannot connect to %s: %s (%s)", k->where, strerror(-err), hint);
 }
 
 static void
@@ -335,15 +270,15 @@ lose_silent(struct kam *k)
 
 	text_format_duration(k->timeout_ms, limit, sizeof limit);
 	if (k->state == KAM_CONNECTING)
-		lose(k, -ETIMEDOUT, "cannot connect to %s within %s", k->where, limit);
+		kam_lose(k, -ETIMEDOUT, "cannot connect to %s within %s", k->where, limit);
 	else if (k->in_len > 0)
-		lose(k, -ETIMEDOUT,
+		kam_lose(k, -ETIMEDOUT,
 		    "no reply to %s within %s but its first %zu bytes (Kamailio cuts what is not "
 		    "read at once)",
 		    k->flying ? k->flying->what : "?", limit, k->in_len);
 	else
-		lose(k, -ETIMEDOUT, "no reply to %s within %s", k->flying ? k->flying->what : "?",
-		    limit);
+		kam_lose(k, -ETIMEDOUT, "no reply to %s within %s",
+		    k->flying ? k->flying->what : "?", limit);
 }
 
 /* err 0: the peer closed it in order. */
@@ -353,14 +288,14 @@ lose_closed(struct kam *k, int err)
 	const char *what = k->flying ? k->flying->what : NULL;
 
 	if (k->state == KAM_IDENTIFYING && what != NULL)
-		lose(k, -ECONNRESET,
+		kam_lose(k, -ECONNRESET,
 		    "%s closed the connection instead of answering %s "
 		    "(Kamailio's ctl takes 128 connections)",
 		    k->where, what);
 	else if (err != 0)
-		lose(k, -ECONNRESET, "connection to %s lost: %s", k->where, strerror(-err));
+		kam_lose(k, -ECONNRESET, "connection to %s lost: %s", k->where, strerror(-err));
 	else
-		lose(k, -ECONNRESET, "%s closed the connection%s%s", k->where,
+		kam_lose(k, -ECONNRESET, "%s closed the connection%s%s", k->where,
 		    what ? " during " : "", what ? what : "");
 }
 
@@ -400,8 +335,8 @@ send_next(struct kam *k)
 	flush(k);
 }
 
-static void
-submit(struct kam *k, struct call *c, const struct buf *body)
+void
+kam_submit(struct kam *k, struct call *c, const struct buf *body)
 {
 	int err;
 
@@ -429,7 +364,7 @@ call(struct kam *k, const char *what, const struct buf *body, bool raw, kam_cb *
 	else if (k->waiting.n >= KAM_WAITING_MAX)
 		call_fail(k, c, -EBUSY);
 	else
-		submit(k, c, body);
+		kam_submit(k, c, body);
 }
 
 void
@@ -442,101 +377,6 @@ void
 kam_call_raw(struct kam *k, const char *what, const struct buf *body, kam_cb *cb, void *arg)
 {
 	call(k, what, body, true, cb, arg);
-}
-
-/* ---- who answers? ---- */
-
-static void
-identify(struct kam *k, const char *what, kam_cb *cb)
-{
-	struct call *c = xcalloc(1, sizeof *c);
-	struct buf body = { 0 };
-
-	c->what = what;
-	c->own = true;
-	c->cb = cb;
-	c->arg = k;
-	binrpc_begin(&body, what);
-	submit(k, c, &body);
-	buf_free(&body);
-}
-
-static void
-copy_text(char *out, size_t size, const char *text)
-{
-	size_t len;
-
-	snprintf(out, size, "%s", text);
-	for (len = strlen(out); len > 0 && (out[len - 1] == ' ' || out[len - 1] == '\n'); len--)
-		out[len - 1] = '\0';
-}
-
-static bool
-is_restart(const struct kam_ident *was, const struct kam_ident *is)
-{
-	if (was->up_since[0] == '\0')
-		return false;
-	return strcmp(was->up_since, is->up_since) != 0 ||
-	       (was->main_pid != 0 && is->main_pid != 0 && was->main_pid != is->main_pid);
-}
-
-static void
-on_version(void *arg, int err, const struct binrpc_msg *msg)
-{
-	struct kam *k = arg;
-	bool restarted = is_restart(&k->ident, &k->fresh);
-	char away[32];
-
-	if (msg->kind == BINRPC_REPLY && msg->first != NULL && msg->first->type == BINRPC_STR)
-		copy_text(k->fresh.version, sizeof k->fresh.version, msg->first->str);
-	k->ident = k->fresh;
-	k->state = KAM_UP;
-	k->up_ms = loop_now_ms(k->loop);
-	if (k->told == TOLD_DOWN) {
-		text_format_duration(loop_now_ms(k->loop) - k->lost_ms, away, sizeof away);
-		log_notice("kam", "%s: back after %s, attempts=%u%s", k->name, away, k->attempts,
-		    restarted ? "; Kamailio was restarted" : "");
-	} else {
-		log_notice("kam", "%s: connected to %s: %s, up since %s", k->name, k->where,
-		    k->ident.version, k->ident.up_since);
-	}
-	k->told = TOLD_UP;
-	k->events->up(k->arg, &k->ident, restarted);
-}
-
-static void
-on_psx(void *arg, int err, const struct binrpc_msg *msg)
-{
-	const struct binrpc_value *v = msg->kind == BINRPC_REPLY ? msg->first : NULL;
-	struct kam *k = arg;
-	int64_t index, pid;
-
-	for (; v != NULL; v = v->next)
-		if (binrpc_int(v->child, "IDX", &index) && index == 0 &&
-		    binrpc_int(v->child, "PID", &pid)) {
-			k->fresh.main_pid = pid;
-			break;
-		}
-	identify(k, "core.version", on_version);
-}
-
-static void
-on_uptime(void *arg, int err, const struct binrpc_msg *msg)
-{
-	const char *since = NULL, *reason = "no up_since in it";
-	struct kam *k = arg;
-	int code = 0;
-
-	if (!binrpc_fault(msg, &code, &reason) && msg->first != NULL)
-		since = binrpc_text(msg->first->child, "up_since");
-	if (since == NULL) {
-		/* Not a Kamailio that we could tell from its successor. */
-		lose(k, -EBADMSG, "%s: cannot use the answer to core.uptime: %s", k->where, reason);
-		return;
-	}
-	memset(&k->fresh, 0, sizeof k->fresh);
-	copy_text(k->fresh.up_since, sizeof k->fresh.up_since, since);
-	identify(k, "core.psx", on_psx);
 }
 
 /* ---- receiving ---- */
@@ -620,7 +460,8 @@ kam_fault(const struct kam *k, size_t i, struct kam_fault *out)
 	return true;
 }
 
-/* The packet at the buffer's beginning answers the call in flight, or the stream can't be trusted. */
+/* The packet at the buffer's beginning answers the call in flight, or the stream can't be trusted.
+ */
 static void
 take_packet(struct kam *k, size_t size)
 {
@@ -632,13 +473,14 @@ take_packet(struct kam *k, size_t size)
 
 	err = open_packet(k, size, c, &msg);
 	if (err != 0) {
-		lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what,
+		kam_lose(k, err, "%s: the reply to %s cannot be decoded (%s)", k->where, c->what,
 		    strerror(-err));
 		return;
 	}
 	if (msg.cookie != c->cookie || msg.kind == BINRPC_REQUEST || k->sent < c->packet.len) {
 		binrpc_clear(&msg);
-		lose(k, -EBADMSG, "%s: got something else than the reply to %s", k->where, c->what);
+		kam_lose(
+		    k, -EBADMSG, "%s: got something else than the reply to %s", k->where, c->what);
 		return;
 	}
 	k->flying = NULL;
@@ -650,7 +492,7 @@ take_packet(struct kam *k, size_t size)
 	if (k->freed || gen != k->gen)
 		return;
 	if (more)
-		lose(k, -EBADMSG, "%s: sent more than was asked", k->where);
+		kam_lose(k, -EBADMSG, "%s: sent more than was asked", k->where);
 	else
 		send_next(k);
 }
@@ -664,7 +506,7 @@ read_some(struct kam *k, unsigned *replies)
 	ssize_t n;
 
 	if (make_room(k, 0) != 0) {
-		lose(k, -ENOMEM, "%s: out of memory", k->where);
+		kam_lose(k, -ENOMEM, "%s: out of memory", k->where);
 		return false;
 	}
 	n = recv(k->fd, k->in + k->in_len, k->in_cap - k->in_len, MSG_DONTWAIT);
@@ -678,23 +520,24 @@ read_some(struct kam *k, unsigned *replies)
 	}
 	k->in_len += (size_t)n;
 	if (k->flying == NULL) {
-		lose(k, -EBADMSG, "%s: sent %zu bytes that nobody asked for", k->where, k->in_len);
+		kam_lose(
+		    k, -EBADMSG, "%s: sent %zu bytes that nobody asked for", k->where, k->in_len);
 		return false;
 	}
 	size = binrpc_packet_size(k->in, k->in_len);
 	if (size == -EMSGSIZE) {
-		lose(k, -EMSGSIZE, "%s: the reply to %s is larger than c4d takes", k->where,
+		kam_lose(k, -EMSGSIZE, "%s: the reply to %s is larger than c4d takes", k->where,
 		    k->flying->what);
 		return false;
 	}
 	if (size < 0) {
-		lose(k, (int)size,
+		kam_lose(k, (int)size,
 		    "%s: the reply to %s is no binrpc (is this Kamailio's binrpc socket?)",
 		    k->where, k->flying->what);
 		return false;
 	}
 	if (size > 0 && (size_t)size > k->in_len && make_room(k, (size_t)size) != 0) {
-		lose(k, -ENOMEM, "%s: out of memory for a reply of %lld bytes", k->where,
+		kam_lose(k, -ENOMEM, "%s: out of memory for a reply of %lld bytes", k->where,
 		    (long long)size);
 		return false;
 	}
@@ -711,7 +554,7 @@ on_connected(struct kam *k)
 	k->state = KAM_IDENTIFYING;
 	loop_timer_stop(&k->timer);
 	loop_io_want(&k->io, LOOP_READ);
-	identify(k, "core.uptime", on_uptime);
+	kam_identify(k);
 }
 
 static void

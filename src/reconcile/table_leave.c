@@ -97,21 +97,33 @@ leaving_row(const struct table *t, const struct table_step *s)
 
 /* ---- going ---- */
 
+/* What Kamailio said to `asked_item`; `reason` is why not. */
+static bool
+is_done(struct table *t, int err, const struct binrpc_msg *msg, const char **reason)
+{
+	int code;
+
+	t->acted = true;
+	t->applied_hash = 0;
+	*reason = "no answer";
+	if (err == 0 && !binrpc_fault(msg, &code, reason)) {
+		t->counts.set_states++;
+		return true;
+	}
+	t->counts.faults += err == 0;
+	return false;
+}
+
 static void
 on_left(void *arg, int err, const struct binrpc_msg *msg)
 {
 	struct table *t = arg;
 	struct leaver *l = find(t, t->asked_item);
-	const char *reason = "no answer";
-	int code;
+	const char *reason;
 
-	t->acted = true;
-	t->applied_hash = 0;
-	if (err == 0 && !binrpc_fault(msg, &code, &reason)) {
-		t->counts.set_states++;
+	if (is_done(t, err, msg, &reason)) {
 		log_info("target", "%s/%s: %s is told to unregister", t->conf->name, t->kind->name, t->asked_item);
 	} else {
-		t->counts.faults += err == 0;
 		if (l != NULL)
 			l->refused = true;
 		log_notice("target", "%s/%s: Kamailio does not unregister %s (%s): its registration ends by itself", t->conf->name,
@@ -211,19 +223,13 @@ static void
 on_back(void *arg, int err, const struct binrpc_msg *msg)
 {
 	struct table *t = arg;
-	const char *reason = "no answer";
-	int code;
+	const char *reason;
 
-	t->acted = true;
-	t->applied_hash = 0;
-	if (err == 0 && !binrpc_fault(msg, &code, &reason)) {
-		t->counts.set_states++;
+	if (is_done(t, err, msg, &reason))
 		log_info("target", "%s/%s: %s is to register again", t->conf->name, t->kind->name, t->asked_item);
-	} else {
-		t->counts.faults += err == 0;
+	else
 		log_notice("target", "%s/%s: %s of %s refused (%s): it registers again after the next reload", t->conf->name, t->kind->name,
 		    t->kind->leave->again, t->asked_item, reason);
-	}
 	table_pass_act(t);
 }
 

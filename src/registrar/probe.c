@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "registrar/probe_int.h"
 
 #define JITTER_PERCENT 5
@@ -55,7 +56,6 @@ static char *
 clean(const char *text, size_t len)
 {
 	char *out;
-	size_t i;
 
 	while (len > 0 && strchr(" \t\r\n", text[0]) != NULL && text[0] != '\0') {
 		text++;
@@ -66,8 +66,8 @@ clean(const char *text, size_t len)
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL && text[len - 1] != '\0')
 		len--;
 	out = xcalloc(len + 1, 1);
-	for (i = 0; i < len; i++)
-		out[i] = (text[i] >= 0x20 && text[i] <= 0x7e) || text[i] == '\n' || text[i] == '\t' ? text[i] : '?';
+	memcpy(out, text, len);
+	text_mask(out, len, "\n\t");
 	return out;
 }
 

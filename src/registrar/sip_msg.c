@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
+
 #define DEFAULT_PORT 5060
 #define MAGIC "z9hG4bK" /* RFC 3261, 8.1.1.7 */
 #define VERSION "SIP/2.0"
@@ -226,7 +228,7 @@ static int
 parse_status(struct span line, struct sip_answer *out)
 {
 	struct span reason, version = cut(line, ' ', &reason), code = cut(reason, ' ', &reason);
-	size_t i;
+	size_t len;
 
 	if (!is_text(version, VERSION)) {
 		/* A request ends with the version. */
@@ -239,9 +241,10 @@ parse_status(struct span line, struct sip_answer *out)
 		return -EBADMSG;
 	out->status = (code.p[0] - '0') * 100 + (code.p[1] - '0') * 10 + (code.p[2] - '0');
 	reason = trim(reason);
-	for (i = 0; i < reason.n && i < sizeof out->reason - 1; i++)
-		out->reason[i] = reason.p[i] >= 0x20 && reason.p[i] <= 0x7e ? reason.p[i] : '?';
-	out->reason[i] = '\0';
+	len = reason.n < sizeof out->reason - 1 ? reason.n : sizeof out->reason - 1;
+	memcpy(out->reason, reason.p, len);
+	out->reason[len] = '\0';
+	text_mask(out->reason, len, "");
 	return 0;
 }
 

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define PAUSE_MS 100 /* before the first repetition; each next one doubles */
 #define DATAGRAM_BYTES 65536
 #define DATAGRAMS_PER_TURN 16
@@ -64,12 +66,9 @@ static void
 finish(struct ng *ng, int err, const struct bencode_value *answer, const char *why)
 {
 	char text[WHY_BYTES];
-	char *p;
 
 	snprintf(text, sizeof text, "%s", why);
-	for (p = text; *p; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			*p = '?';
+	text_mask(text, strlen(text), "");
 	close_question(ng);
 	ng->cb(ng->arg, err, answer, text);
 }

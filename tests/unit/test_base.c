@@ -200,6 +200,17 @@ test_times_and_names(void **state)
 }
 
 static void
+masks_what_is_not_printable(void **state)
+{
+	char text[] = " ~\n\t\r\x1b[0m\x7f\xc3\xa4\0.", kept[] = "a\nb\tc\rd\0e";
+
+	text_mask(text, sizeof text - 1, "");
+	assert_string_equal(text, " ~????[0m????.");
+	text_mask(kept, sizeof kept - 1, "\n\t");
+	assert_string_equal(kept, "a\nb\tc?d?e");
+}
+
+static void
 test_dns_names(void **state)
 {
 	static const struct {
@@ -1050,6 +1061,7 @@ main(void)
 		cmocka_unit_test(test_format_duration),
 		cmocka_unit_test(test_sizes_and_numbers),
 		cmocka_unit_test(test_times_and_names),
+		cmocka_unit_test(masks_what_is_not_printable),
 		cmocka_unit_test(test_dns_names),
 		cmocka_unit_test(test_buf),
 		cmocka_unit_test(test_log),
