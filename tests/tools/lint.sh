@@ -1,5 +1,5 @@
 #!/bin/bash
-# lint.sh: the floor rules of the house, both compilers with -Werror, clang-tidy, scan-build, gcc -fanalyzer, cppcheck, codespell, shellcheck.
+# lint.sh: the floor rules of the house, both compilers with -Werror, clang-tidy, scan-build, gcc -fanalyzer, cppcheck, codespell, shellcheck, AppArmor's parser.
 # lint.sh --self-test: plants a violation of each rule in a copy of the tree and expects each to be found.
 # lint.sh --rules: the grep rules alone (a second).
 set -u
@@ -209,7 +209,16 @@ tool_shellcheck()
 	[ $# -gt 0 ] || set -- $(texts | while read -r f; do head -c 11 "$f" | grep -qaE '^#!/bin/(ba)?sh' && echo "$f"; done)
 	shellcheck -S warning "$@"
 }
-tools="gcc clang clang_tidy scan_build gcc_analyzer cppcheck codespell shellcheck"
+# Parsed and compiled, but neither loaded into the kernel nor kept.
+tool_apparmor()
+{
+	PATH=$PATH:/usr/sbin:/sbin
+	[ $# -gt 0 ] || set -- packaging/apparmor/*
+	for profile in "$@"; do
+		apparmor_parser --skip-kernel-load --skip-cache --quiet "$profile" || return 1
+	done
+}
+tools="gcc clang clang_tidy scan_build gcc_analyzer cppcheck codespell shellcheck apparmor"
 
 # ---- runs ----
 
@@ -342,6 +351,7 @@ zz_get(int n)
 	plant_tool cppcheck src/base/zz.c "$good" "$proto" 'int' 'zz_get(int n)' '{' '	int a[2] = { 0, 0 };' '	return a[2] + n;' '}'
 	plant_tool codespell zz.md 'we receive' "we rec""ieve"
 	command -v shellcheck >/dev/null && plant_tool shellcheck zz.sh '#!/bin/sh' '#!/bin/sh' 'f() { cd /tmp' 'rm -rf $1/*; }' 'read x; [ $y = 1 ] && rm $y/'
+	plant_tool apparmor zz 'profile zz { /etc/zz r, }' 'profile zz {' '	/etc/zz readable,' '}'
 	return $missed
 }
 
