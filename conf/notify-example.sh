@@ -3,8 +3,9 @@
 # what you need of it, and say in c4d.yml: notify: /etc/c4d/notify.sh
 #
 # Standard input is one line of JSON; the same is in variables, for those who do without jq: C4D_EVENT, C4D_HOST, C4D_SERVICE,
-# C4D_TARGET, C4D_REGISTRATION (one of the three is set), C4D_DETAIL, C4D_HINT, C4D_COUNT. An exit status other than 0 is shown by
-# c4ctl status, with the first line of what was written to stderr. It runs as user c4d in the sandbox of c4d's unit: no sudo, no local
+# C4D_TARGET, C4D_REGISTRATION (one of the three is set), C4D_DETAIL, C4D_HINT, C4D_COUNT. An exit status other than 0 says that
+# nobody was told: c4ctl status shows it, with the first line of what was written to stderr, and all of this is run again, later and
+# later (what did work is then told twice). Stay within notify_timeout (10s), else it is ended, and counts as failed. It runs as user c4d in the sandbox of c4d's unit: no sudo, no local
 # sendmail (it gains privileges); files can be written below /var/lib/c4d only. Mail goes to a server, by curl.
 
 WEBHOOK=   # of a chat: https://chat.example.org/hooks/...
@@ -23,10 +24,10 @@ logger -t c4d-notify -p daemon.warning -- "$text" || status=1
 
 if [ -n "$WEBHOOK" ]; then
 	# The line as it is; what the chat wants instead: printf '%s' "$line" | jq '{text: (.event + " " + .detail)}'
-	printf '%s\n' "$line" | curl -fsS -m 8 -H 'Content-Type: application/json' -d @- "$WEBHOOK" || status=1
+	printf '%s\n' "$line" | curl -fsS -m 4 -H 'Content-Type: application/json' -d @- "$WEBHOOK" || status=1
 fi
 if [ -n "$MAIL_TO" ]; then
 	printf 'From: %s\r\nTo: %s\r\nSubject: %s %s on %s\r\n\r\n%s\r\n\r\n%s\r\n' "$MAIL_FROM" "$MAIL_TO" "$C4D_EVENT" "$about" \
-		"$C4D_HOST" "$text" "$line" | curl -fsS -m 8 --mail-from "$MAIL_FROM" --mail-rcpt "$MAIL_TO" -T - "$SMTP" || status=1
+		"$C4D_HOST" "$text" "$line" | curl -fsS -m 4 --mail-from "$MAIL_FROM" --mail-rcpt "$MAIL_TO" -T - "$SMTP" || status=1
 fi
 exit $status

@@ -76,6 +76,10 @@ note_failure(struct hook *h, const char *why)
 
 	snprintf(h->view.why, sizeof h->view.why, "%s", why);
 	h->view.failing = h->path != NULL && strcmp(h->path, h->ran) == 0;
+	if (!hook_events_failed(h->events, now_ms))
+		log_error("hook", "%s fails since %d minutes: %s is given up, and nobody is told of it", h->ran, HOOK_TRY_MS / 60000, h->about);
+	if (!h->view.failing)
+		hook_events_end_pause(h->events); /* another one is configured by now */
 	if (h->row++ == 0 || (other && now_ms - h->logged_ms >= AGAIN_MS)) {
 		h->logged_ms = now_ms;
 		log_warnx("hook", "%s; it was told of %s", why, h->about);
@@ -86,6 +90,7 @@ static void
 note_success(struct hook *h)
 {
 	h->view.ok++;
+	hook_events_told(h->events);
 	if (h->view.failing)
 		log_notice("hook", "%s works again after %llu failures", h->ran, (unsigned long long)h->row);
 	h->view.failing = false;
@@ -146,6 +151,15 @@ on_end(void *arg, const struct run_end *end)
 /* ---- running ---- */
 
 static void
+wait_for_next(struct hook *h)
+{
+	int64_t due_ms = hook_events_due_ms(h->events, loop_now_ms(h->a->loop));
+
+	if (due_ms >= 0)
+		loop_timer_start(&h->next, due_ms);
+}
+
+static void
 run_one(struct hook *h, const struct hook_event *ev)
 {
 	bool service = ev->kind == HOOK_SERVICE || ev->kind == HOOK_APPROVAL;
@@ -173,20 +187,11 @@ run_one(struct hook *h, const struct hook_event *ev)
 	err = run_start(h->run, &job, &what);
 	if (err != 0) {
 		note_not_run(h, -err, what);
-		loop_timer_start(&h->next, BUSY_MS);
+		wait_for_next(h);
 	}
 	while (n > 0)
 		free(envp[--n]);
 	free(line);
-}
-
-static void
-wait_for_next(struct hook *h)
-{
-	int64_t due_ms = hook_events_due_ms(h->events, loop_now_ms(h->a->loop));
-
-	if (due_ms >= 0)
-		loop_timer_start(&h->next, due_ms);
 }
 
 static void
@@ -253,6 +258,7 @@ hook_set_conf(struct hook *h)
 		h->view.failing = false;
 		h->row = 0;
 	}
+	hook_events_end_pause(h->events); /* it may be mended by now */
 	free(h->path);
 	h->path = xstrdup(path);
 	h->timeout_ms = c->notify_timeout_ms;

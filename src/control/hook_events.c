@@ -23,6 +23,7 @@ struct thing {
 	uint64_t order;  /* of beginning to wait */
 	uint64_t count;  /* changes that were not told */
 	int64_t told_ms; /* NEVER */
+	int64_t failing_ms; /* when it was first tried in vain; NEVER */
 };
 
 struct hook_events {
@@ -33,7 +34,14 @@ struct hook_events {
 	uint64_t order, waiting, dropped, dropped_told;
 	int64_t credit; /* in ms of a minute: an event costs a minute / per_minute */
 	int64_t credit_ms; /* as of then */
-	char *lent_detail, *lent_hint, *lent_name;
+	unsigned row; /* failures, one after the other */
+	int64_t pause_ms; /* until then nothing is told */
+	struct { /* what was given last; thing NULL: it is forgotten, or its end was said */
+		struct thing *thing;
+		char *name, *detail, *hint;
+		uint64_t order, count, dropped_told;
+		int64_t told_ms; /* the one before */
+	} last;
 };
 
 struct hook_events *
@@ -43,6 +51,7 @@ hook_events_new(const struct hook_limits *limits)
 
 	e->limits = limits;
 	e->credit = MINUTE_MS;
+	e->pause_ms = NEVER;
 	return e;
 }
 
@@ -56,12 +65,12 @@ thing_free(struct thing *t)
 }
 
 static void
-drop_lent(struct hook_events *e)
+drop_last(struct hook_events *e)
 {
-	free(e->lent_name);
-	free(e->lent_detail);
-	free(e->lent_hint);
-	e->lent_name = e->lent_detail = e->lent_hint = NULL;
+	free(e->last.name);
+	free(e->last.detail);
+	free(e->last.hint);
+	memset(&e->last, 0, sizeof e->last);
 }
 
 void
@@ -74,7 +83,7 @@ hook_events_free(struct hook_events *e)
 	for (i = 0; i < e->n; i++)
 		thing_free(e->v[i]);
 	free(e->v);
-	drop_lent(e);
+	drop_last(e);
 	free(e);
 }
 
@@ -97,7 +106,7 @@ find(struct hook_events *e, const struct hook_fact *f)
 	t = xcalloc(1, sizeof *t);
 	t->kind = f->kind;
 	t->name = xstrdup(f->name);
-	t->told_ms = NEVER;
+	t->told_ms = t->failing_ms = NEVER;
 	e->v = xgrow(e->v, e->n, &e->cap, sizeof(struct thing *));
 	e->v[e->n++] = t;
 	return t;
@@ -196,6 +205,8 @@ static void
 forget(struct hook_events *e, size_t i)
 {
 	e->waiting -= e->v[i]->waiting;
+	if (e->last.thing == e->v[i])
+		e->last.thing = NULL;
 	thing_free(e->v[i]);
 	e->v[i] = NULL;
 }
@@ -251,7 +262,11 @@ hook_events_due_ms(const struct hook_events *e, int64_t now_ms)
 		if (soonest < 0 || due < soonest)
 			soonest = due;
 	}
-	return soonest >= 0 && soonest < lacking ? lacking : soonest;
+	if (soonest < 0)
+		return -1;
+	if (e->pause_ms != NEVER && soonest < e->pause_ms - now_ms)
+		soonest = e->pause_ms - now_ms;
+	return soonest < lacking ? lacking : soonest;
 }
 
 static const char *
@@ -280,24 +295,29 @@ hook_events_next(struct hook_events *e, int64_t now_ms, struct hook_event *out)
 	struct thing *t = NULL;
 	size_t i;
 
-	if (credit_at(e, now_ms) < cost(e))
+	if (credit_at(e, now_ms) < cost(e) || now_ms < e->pause_ms)
 		return false;
 	for (i = 0; i < e->n; i++)
 		if (e->v[i]->waiting && due_in(e, e->v[i], now_ms) == 0 && (t == NULL || e->v[i]->order < t->order))
 			t = e->v[i];
 	if (t == NULL)
 		return false;
-	drop_lent(e);
-	e->lent_name = xstrdup(t->name);
-	e->lent_detail = t->detail;
-	e->lent_hint = t->hint;
+	drop_last(e);
+	e->last.thing = t;
+	e->last.name = xstrdup(t->name);
+	e->last.detail = t->detail;
+	e->last.hint = t->hint;
+	e->last.order = t->order;
+	e->last.count = t->count;
+	e->last.dropped_told = e->dropped_told;
+	e->last.told_ms = t->told_ms;
 	t->detail = t->hint = NULL;
 	*out = (struct hook_event){
 		.event = event_name(t),
 		.kind = t->kind,
-		.name = e->lent_name,
-		.detail = e->lent_detail,
-		.hint = e->lent_hint,
+		.name = e->last.name,
+		.detail = e->last.detail,
+		.hint = e->last.hint,
 		.wall_ms = t->wall_ms,
 		.generation = t->generation,
 		.count = t->count,
@@ -311,6 +331,67 @@ hook_events_next(struct hook_events *e, int64_t now_ms, struct hook_event *out)
 	e->credit = credit_at(e, now_ms) - cost(e);
 	e->credit_ms = now_ms;
 	return true;
+}
+
+void
+hook_events_told(struct hook_events *e)
+{
+	if (e->last.thing != NULL)
+		e->last.thing->failing_ms = NEVER;
+	e->last.thing = NULL;
+	e->row = 0;
+	hook_events_end_pause(e);
+}
+
+/* The last one given is the next one. */
+static void
+put_back(struct hook_events *e)
+{
+	struct thing *t = e->last.thing;
+
+	if (!t->waiting) {
+		t->waiting = true;
+		e->waiting++;
+		t->detail = e->last.detail;
+		t->hint = e->last.hint;
+		e->last.detail = e->last.hint = NULL;
+	}
+	t->order = e->last.order;
+	t->count += e->last.count;
+	t->told_ms = e->last.told_ms;
+}
+
+bool
+hook_events_failed(struct hook_events *e, int64_t now_ms)
+{
+	int64_t pause_ms = e->limits->interval_ms > HOOK_PAUSE_MIN_MS ? e->limits->interval_ms : HOOK_PAUSE_MIN_MS;
+	struct thing *t = e->last.thing;
+	unsigned i;
+
+	for (i = 0; i < e->row && pause_ms < HOOK_PAUSE_MAX_MS; i++)
+		pause_ms *= 2;
+	e->row++;
+	e->pause_ms = now_ms + (pause_ms < HOOK_PAUSE_MAX_MS ? pause_ms : HOOK_PAUSE_MAX_MS);
+	if (t == NULL)
+		return true;
+	e->dropped_told = e->last.dropped_told;
+	if (t->failing_ms == NEVER)
+		t->failing_ms = now_ms;
+	if (now_ms - t->failing_ms >= HOOK_TRY_MS) {
+		t->failing_ms = NEVER;
+		e->dropped++;
+		e->last.thing = NULL;
+		return false;
+	}
+	put_back(e);
+	e->last.thing = NULL;
+	return true;
+}
+
+void
+hook_events_end_pause(struct hook_events *e)
+{
+	e->pause_ms = NEVER;
 }
 
 uint64_t

@@ -6,6 +6,9 @@
  * Of each thing at most one event is told per `interval_ms`. What changes meanwhile becomes one event of the state that it has then,
  * with how often it changed: also when it has come back to what was told. Of all things at most `per_minute` events are told
  * in a minute, the oldest change first. HOOK_WAITING_MAX may wait: what changes when so many do is taken as told, and counted.
+ *
+ * What could not be told waits again, before all others, and is what it is by then. Nothing is told in the pause after a failure:
+ * `interval_ms`, twice as long after each next failure, HOOK_PAUSE_MAX_MS at most. What has failed for HOOK_TRY_MS is given up, and counted.
  */
 #ifndef CONTROL_HOOK_EVENTS_H
 #define CONTROL_HOOK_EVENTS_H
@@ -20,6 +23,9 @@
 #define HOOK_FIRST_MS 15000
 #define HOOK_WAITING_MAX 100
 #define HOOK_TEXT_MAX 500 /* of a detail, a hint */
+#define HOOK_PAUSE_MIN_MS 250
+#define HOOK_PAUSE_MAX_MS 300000
+#define HOOK_TRY_MS 900000
 
 enum hook_kind { HOOK_SERVICE, HOOK_TARGET, HOOK_REGISTRATION, HOOK_APPROVAL };
 
@@ -55,7 +61,7 @@ struct hook_event { /* lent, until the next call */
 	int64_t wall_ms;   /* since when it is so */
 	uint64_t generation;
 	uint64_t count;    /* changes since the event before of the same thing; 1: this one */
-	uint64_t dropped;  /* events that were never told, since the event before */
+	uint64_t dropped;  /* events that were never told, since the last one that was */
 };
 
 struct hook_events;
@@ -69,8 +75,11 @@ void hook_events_end(struct hook_events *);
 /* Not of a look: it has happened. */
 void hook_events_happened(struct hook_events *, const struct hook_fact *, int64_t now_ms, int64_t wall_ms);
 
-/* False: there is none that may be told now. What it gives counts as told. */
+/* False: there is none that may be told now. What it gives counts as told, until one of these is said of it. */
 bool hook_events_next(struct hook_events *, int64_t now_ms, struct hook_event *out);
+void hook_events_told(struct hook_events *);
+bool hook_events_failed(struct hook_events *, int64_t now_ms); /* false: given up */
+void hook_events_end_pause(struct hook_events *); /* who is told may be another, or mended */
 int64_t hook_events_due_ms(const struct hook_events *, int64_t now_ms); /* until the next one may be told; -1: none waits */
 uint64_t hook_events_waiting(const struct hook_events *);
 uint64_t hook_events_dropped(const struct hook_events *); /* ever */

@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/text.h"
 #include "base/worker.h"
+#include "dir_fx.h"
 #include "store/store.h"
 
 #define FX static __attribute__((unused)) /* not every test program uses all of it */
@@ -59,23 +60,12 @@ fx_forget_log(struct fx *f)
 	memset(&f->log, 0, sizeof f->log);
 }
 
-FX void
-remove_tree(const char *dir)
-{
-	char *cmd = xasprintf("rm -rf -- '%s'", dir);
-
-	assert_int_equal(system(cmd), 0);
-	free(cmd);
-}
-
 FX int
 fx_setup(void **state)
 {
 	struct fx *f = xcalloc(1, sizeof *f);
 
-	strcpy(f->dir, "/tmp/c4d-unit-XXXXXX");
-	if (mkdtemp(f->dir) == NULL)
-		return -1;
+	make_dir(f->dir);
 	f->conf = (struct store_conf){ .dir = f->dir,
 		.machine_id = MACHINE,
 		.size_bytes = 64 << 20,
@@ -312,6 +302,43 @@ topo_of(uint64_t generation, const char *text)
 	}
 	free(copy);
 	return t;
+}
+
+/* As a run before has left it: one service, known, of two instances (one that never had any is none of anybody's). */
+FX void
+fx_put_known(struct fx *f, int64_t at_ms)
+{
+	struct topo *t = topo_of(1, "router 10.0.0.1:5060/up 10.0.0.2:5060/up"), *none = topo_new(0);
+	const struct store_service known = { .known = true };
+
+	store_put_generation(f->st, none, t, at_ms, "before");
+	store_put_service(f->st, "router", &known);
+	topo_unref(t);
+	topo_unref(none);
+	fx_await(f, fx_nothing_pending, f);
+}
+
+FX void
+assert_same_instance(const struct topo_instance *a, const struct topo_instance *b)
+{
+	assert_int_equal(topo_addr_cmp(&a->addr, &b->addr), 0);
+	assert_int_equal(a->weight, b->weight);
+	assert_int_equal(a->priority, b->priority);
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->guard, b->guard);
+	assert_int_equal(a->source, b->source);
+	assert_true(a->since_ms == b->since_ms);
+	assert_true(a->generation == b->generation);
+	assert_true(a->drain_until_ms == b->drain_until_ms);
+	assert_true(a->penalty == b->penalty);
+	assert_int_equal(a->goings, b->goings);
+	assert_true(a->gone_ms == b->gone_ms);
+	assert_int_equal(a->tags == NULL, b->tags == NULL);
+	assert_int_equal(a->origin == NULL, b->origin == NULL);
+	if (a->tags != NULL)
+		assert_string_equal(a->tags, b->tags);
+	if (a->origin != NULL)
+		assert_string_equal(a->origin, b->origin);
 }
 
 /* What the store holds: "router 10.0.0.1:5060/up rtp [::1]:2223/up ", in the order of its keys. */

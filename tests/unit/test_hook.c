@@ -5,37 +5,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "base/file.h"
 #include "base/jsonx.h"
+#include "child_fx.h"
+#include "conf_fx.h"
 #include "control/app.h"
 #include "control/hook_look.h"
 #include "store_fx.h"
-
-/* ---- system calls that can be made to fail ---- */
-
-static int pipe_errno;
-static bool blind; /* nobody seems to die */
-
-int
-pipe2(int fds[2], int flags)
-{
-	if (pipe_errno != 0) {
-		errno = pipe_errno;
-		return -1;
-	}
-	return (int)syscall(SYS_pipe2, fds, flags);
-}
-
-pid_t
-waitpid(pid_t pid, int *status, int options)
-{
-	if (blind)
-		return 0;
-	return (pid_t)syscall(SYS_wait4, pid, status, options, NULL);
-}
 
 struct world { /* of the present test */
 	struct fx *f;
@@ -49,12 +26,6 @@ struct world { /* of the present test */
 static struct world *w;
 
 /* ---- building ---- */
-
-static void
-report(void *arg, const char *text)
-{
-	fail_msg("%s", text);
-}
 
 static void
 on_changed(void *arg)
@@ -86,12 +57,11 @@ forget_log(void)
 static struct conf *
 conf_of(const char *notify, const char *more)
 {
-	struct conf *conf = NULL;
 	char *text = xasprintf("state: %s\nnotify: '%s'\nnotify_interval: 0s\n%s"
 	    "services:\n  router: { max_shrink: 100, min_instances: 0 }\n  rtp: {}\n"
 	    "register:\n  sbc: { port: 5060, address: 10.0.0.9 }\n", w->f->dir, notify, more);
+	struct conf *conf = conf_of_text(text);
 
-	assert_int_equal(conf_load_text(&conf, "t", text, strlen(text), report, NULL), 0);
 	free(text);
 	return conf;
 }
@@ -107,8 +77,7 @@ setup(void **state)
 	w->f = f;
 	w->script = xasprintf("%s/notify.sh", w->f->dir);
 	signal(SIGPIPE, SIG_IGN);
-	pipe_errno = 0;
-	blind = false;
+	child_fx_clear();
 	log_hook(on_log, w);
 	*state = w;
 	return 0;
@@ -126,22 +95,13 @@ teardown(void **state)
 	return fx_teardown(&f);
 }
 
-/* A service that was known before: one that never had an instance is none of anybody's. */
 static void
 begin(const char *notify, const char *more)
 {
-	struct topo *t = topo_of(1, "router 10.0.0.1:5060/up 10.0.0.2:5060/up"), *none = topo_new(0);
-	const struct store_service known = { .known = true };
-
 	fx_start(w->f);
-	if (!w->begun) {
-		store_put_generation(w->f->st, none, t, 1, "before");
-		store_put_service(w->f->st, "router", &known);
-		fx_await(w->f, fx_nothing_pending, w->f);
-	}
+	if (!w->begun)
+		fx_put_known(w->f, 1);
 	w->begun = true;
-	topo_unref(t);
-	topo_unref(none);
 	w->a = (struct app){ .loop = w->f->loop, .worker = w->f->worker, .store = w->f->st, .conf = conf_of(notify, more) };
 	assert_int_equal(platform_new(&w->a.platform, w->a.loop, w->a.store, w->a.conf, on_changed, NULL), 0);
 	assert_int_equal(registrar_new(&w->a.registrar, w->a.loop, w->a.worker, w->a.store, w->a.conf, MACHINE), 0);
@@ -157,9 +117,7 @@ end(void)
 	platform_free(w->a.platform);
 	fx_stop(w->f);
 	conf_free(w->a.conf);
-	errno = 0;
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(errno, ECHILD);
+	no_children();
 }
 
 static void
@@ -270,6 +228,18 @@ static void
 await_runs(uint64_t n)
 {
 	fx_await(w->f, has_run, &n);
+}
+
+static bool
+fails_with(void *arg)
+{
+	return strstr(view().why, arg) != NULL;
+}
+
+static bool
+is_well(void *arg)
+{
+	return !view().failing;
 }
 
 static bool
@@ -411,10 +381,12 @@ an_approval_is_told(void **state)
 	end();
 }
 
-/* The log has the first of a row of failures, and its end. */
+/* It is told until the command takes it; the log has the first of a row of failures, and its end. */
 static void
-failures_are_told_once(void **state)
+told_again_until_it_is_taken(void **state)
 {
+	char killed[] = "notify.sh: ended by signal 9 (Killed): oops", line[100];
+
 	command("cat > /dev/null; echo nonsense; echo 'no route' >&2; echo 'second line' >&2; exit 3");
 	begin(w->script, "");
 	hold(true);
@@ -424,22 +396,22 @@ failures_are_told_once(void **state)
 	assert_non_null(strstr(view().why, "notify.sh: exit status 3: no route"));
 	assert_null(strstr(view().why, "second"));
 	assert_non_null(strstr(logged(), "notify.sh: exit status 3: no route; it was told of service-held of router\n"));
+	assert_int_equal(view().waiting, 1);
 	forget_log();
-	hold(false);
-	await_runs(2);
 	command("echo oops; kill -KILL $$"); /* another failure, so soon */
-	hold(true);
-	await_runs(3);
-	assert_int_equal(view().failed, 3);
-	assert_non_null(strstr(view().why, "notify.sh: ended by signal 9 (Killed): oops"));
+	fx_await(w->f, fails_with, killed);
 	assert_string_equal(logged(), "");
-	command("exit 0");
-	hold(false);
-	await_runs(4);
-	assert_false(view().failing);
+	command("cat >> lines");
+	await_lines("lines", 1);
+	says("lines", 0, "service-held");
+	fx_await(w->f, is_well, NULL);
 	assert_string_equal(view().why, "");
+	assert_int_equal(view().waiting, 0);
+	assert_int_equal(view().dropped, 0);
+	assert_int_equal(view().ok, 1);
+	snprintf(line, sizeof line, "notify.sh works again after %d failures\n", (int)view().failed);
 	assert_non_null(strstr(logged(), "notice: "));
-	assert_non_null(strstr(logged(), "notify.sh works again after 3 failures\n"));
+	assert_non_null(strstr(logged(), line));
 	end();
 }
 
@@ -470,8 +442,8 @@ takes_too_long(void **state)
 	await_file("told"); /* SIGTERM first */
 	assert_non_null(strstr(view().why, "ended by c4d: it took longer than notify_timeout (200ms): waiting"));
 	command("cat >> lines");
-	hold(false);
-	await_lines("lines", 1); /* and the next one is run */
+	await_lines("lines", 1); /* and it is run again */
+	says("lines", 0, "service-held");
 	end();
 }
 
@@ -509,11 +481,9 @@ not_enough_descriptors(void **state)
 	assert_int_equal(view().not_run, 1);
 	assert_non_null(strstr(view().why, "notify.sh: pipe: Too many open files"));
 	pipe_errno = 0;
-	hold(false);
-	await_lines("lines", 1); /* the event is over: it is not told again */
-	says("lines", 0, "service-back");
-	await_runs(2);
-	assert_false(view().failing);
+	await_lines("lines", 1);
+	says("lines", 0, "service-held");
+	fx_await(w->f, is_well, NULL);
 	end();
 }
 
@@ -709,7 +679,7 @@ main(void)
 		T(without_a_command),
 		T(held_at_the_start),
 		T(an_approval_is_told),
-		T(failures_are_told_once),
+		T(told_again_until_it_is_taken),
 		T(what_it_says_is_for_the_debug_log),
 		T(takes_too_long),
 		T(cannot_be_run),

@@ -385,6 +385,161 @@ the_words_are_the_newest(void **state)
 	hook_events_free(b.e);
 }
 
+/* ---- what could not be told ---- */
+
+static void
+tried_again_later_and_later(void **state)
+{
+	static const int64_t pauses_ms[] = { INTERVAL_MS, 2 * INTERVAL_MS, 4 * INTERVAL_MS, 8 * INTERVAL_MS, HOOK_PAUSE_MAX_MS };
+	struct hook_fact f = fact(HOOK_SERVICE, "sip", HOOK_HELD);
+	struct bench b;
+	size_t i;
+
+	bench_init(&b);
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	for (i = 0; i < NELEM(pauses_ms); i++) {
+		assert_true(hook_events_failed(b.e, b.now_ms));
+		assert_int_equal(hook_events_waiting(b.e), 1);
+		f.detail = i % 2 ? "odd" : "even"; /* the words are those of the day */
+		if (i != 1) {
+			hook_events_begin(b.e);
+			hook_events_see(b.e, &f, b.now_ms, wall(&b));
+			hook_events_end(b.e);
+		}
+		pass_to_due(&b, pauses_ms[i]);
+		tells(&b, "service-held", "sip", 1);
+		assert_string_equal(b.ev.detail, i == 1 || i % 2 == 0 ? "even" : "odd");
+	}
+	hook_events_told(b.e);
+	tells_nothing(&b);
+	/* And the next one begins anew. */
+	b.now_ms += INTERVAL_MS;
+	look(&b, HOOK_SERVICE, "sip", HOOK_GOOD);
+	tells(&b, "service-back", "sip", 1);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	pass_to_due(&b, INTERVAL_MS);
+	tells(&b, "service-back", "sip", 1);
+	hook_events_free(b.e);
+}
+
+static void
+tried_again_as_it_is_by_then(void **state)
+{
+	struct bench b;
+
+	bench_init(&b);
+	b.limits.interval_ms = 0;
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	look(&b, HOOK_SERVICE, "sip", HOOK_GOOD); /* before it has failed */
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_int_equal(hook_events_waiting(b.e), 1);
+	look(&b, HOOK_SERVICE, "sip", HOOK_EMPTY); /* and after */
+	pass_to_due(&b, HOOK_PAUSE_MIN_MS);
+	tells(&b, "service-empty", "sip", 3);
+	hook_events_told(b.e);
+	tells_nothing(&b);
+	hook_events_free(b.e);
+}
+
+static void
+tried_again_before_all_others(void **state)
+{
+	struct hook_fact sip = fact(HOOK_SERVICE, "sip", HOOK_HELD), rtp = fact(HOOK_SERVICE, "rtp", HOOK_HELD);
+	struct bench b;
+
+	bench_init(&b);
+	hook_events_begin(b.e);
+	hook_events_see(b.e, &sip, b.now_ms, wall(&b));
+	hook_events_see(b.e, &rtp, b.now_ms, wall(&b));
+	hook_events_end(b.e);
+	tells(&b, "service-held", "sip", 1);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	pass_to_due(&b, INTERVAL_MS); /* all wait for it */
+	tells(&b, "service-held", "sip", 1);
+	hook_events_told(b.e);
+	tells(&b, "service-held", "rtp", 1);
+	hook_events_told(b.e);
+	tells_nothing(&b);
+	hook_events_free(b.e);
+}
+
+static void
+given_up_after_a_while(void **state)
+{
+	struct bench b;
+	int64_t first_ms;
+	unsigned tries = 1;
+
+	bench_init(&b);
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	first_ms = b.now_ms;
+	while (hook_events_failed(b.e, b.now_ms)) {
+		assert_true(b.now_ms - first_ms < HOOK_TRY_MS);
+		b.now_ms += hook_events_due_ms(b.e, b.now_ms);
+		tells(&b, "service-held", "sip", 1);
+		tries++;
+	}
+	assert_true(b.now_ms - first_ms >= HOOK_TRY_MS);
+	assert_int_equal(tries, 7); /* after 0.5, 1.5, 3.5, 7.5, 12.5 and 17.5 minutes */
+	assert_int_equal(hook_events_dropped(b.e), 1);
+	tells_nothing(&b);
+	/* What is next waits for the pause's end, says so, and again until it is told. */
+	look(&b, HOOK_SERVICE, "sip", HOOK_GOOD);
+	pass_to_due(&b, HOOK_PAUSE_MAX_MS);
+	tells(&b, "service-back", "sip", 1);
+	assert_int_equal(b.ev.dropped, 1);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	pass_to_due(&b, HOOK_PAUSE_MAX_MS);
+	tells(&b, "service-back", "sip", 1);
+	assert_int_equal(b.ev.dropped, 1);
+	hook_events_told(b.e);
+	b.now_ms += INTERVAL_MS;
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	assert_int_equal(b.ev.dropped, 0);
+	hook_events_free(b.e);
+}
+
+static void
+what_is_gone_is_not_tried_again(void **state)
+{
+	struct bench b;
+
+	bench_init(&b);
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	look(&b, HOOK_SERVICE, "rtp", HOOK_GOOD);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	tells_nothing(&b);
+	assert_int_equal(hook_events_dropped(b.e), 0);
+	/* Nor is one that was told. */
+	look(&b, HOOK_SERVICE, "rtp", HOOK_HELD);
+	pass_to_due(&b, INTERVAL_MS);
+	tells(&b, "service-held", "rtp", 1);
+	hook_events_told(b.e);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	tells_nothing(&b);
+	hook_events_free(b.e);
+}
+
+static void
+a_pause_may_be_ended(void **state)
+{
+	struct bench b;
+
+	bench_init(&b);
+	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
+	tells(&b, "service-held", "sip", 1);
+	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_false(hook_events_next(b.e, b.now_ms, &b.ev));
+	hook_events_end_pause(b.e);
+	tells(&b, "service-held", "sip", 1);
+	hook_events_free(b.e);
+}
+
 /* ---- the line ---- */
 
 static json_t *
@@ -484,6 +639,12 @@ main(void)
 		cmocka_unit_test(so_many_wait_and_no_more),
 		cmocka_unit_test(what_is_gone_is_not_told),
 		cmocka_unit_test(the_words_are_the_newest),
+		cmocka_unit_test(tried_again_later_and_later),
+		cmocka_unit_test(tried_again_as_it_is_by_then),
+		cmocka_unit_test(tried_again_before_all_others),
+		cmocka_unit_test(given_up_after_a_while),
+		cmocka_unit_test(what_is_gone_is_not_tried_again),
+		cmocka_unit_test(a_pause_may_be_ended),
 		cmocka_unit_test(the_line),
 		cmocka_unit_test(hostile_words),
 	};
