@@ -60,6 +60,15 @@ take_header(struct answer *a, const char *line, size_t len)
 	a->endless |= strncasecmp(line, stream, sizeof stream - 1) == 0;
 }
 
+/* The version is that of the question, as libevent has read it: of "1.99999999999" what fits. */
+static bool
+is_status_line(const char *s)
+{
+	const char *status = strchr(s, ' ');
+
+	return strncmp(s, "HTTP/", 5) == 0 && status != NULL && strspn(status + 1, "0123456789") == 3;
+}
+
 /* The head of the answer at `s`; false: it is not whole. */
 static bool
 take_head(struct answer *a, const char *s)
@@ -69,7 +78,7 @@ take_head(struct answer *a, const char *s)
 	memset(a, 0, sizeof *a);
 	if (end == NULL)
 		return false;
-	must(strncmp(s, "HTTP/", 5) == 0 && s[6] == '.' && strspn(s + 9, "0123456789") == 3); /* the version is that of the question */
+	must(is_status_line(s));
 	for (line = s; line < end + 2; line = stop + 2) {
 		stop = strstr(line, "\r\n");
 		take_header(a, line, (size_t)(stop - line));
