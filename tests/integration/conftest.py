@@ -91,6 +91,12 @@ def make_c4d(lab):
 
 
 @pytest.fixture
+def plain(lab):
+	"""A configuration with nothing to discover, and no Consul at all."""
+	return {"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}
+
+
+@pytest.fixture
 def consul(lab):
 	return lab_.Consul(lab).start()
 

@@ -94,7 +94,8 @@ def test_another_eid_after_a_restart(consul, asterisk, c4d):
 	"""The same registration tells it, the one whose id holds it moves, and nobody vouches for the old one any more."""
 	is_registered(consul, f"pbx-{ONE}")
 	passes(consul, "sbc-id", {"sbc-id:eid": "passing", "sbc-id:ari": "passing"})
-	asterisk.restart(OTHER)
+	asterisk.entity_id = OTHER
+	asterisk.restart()
 	assert asterisk.said_eid() == OTHER
 	until(lambda: services(consul)["sbc-id"]["Meta"]["eid"] == OTHER, ASKED, lambda: str(services(consul)))
 	is_registered(consul, f"pbx-{OTHER}")

@@ -16,12 +16,6 @@ PATH = "/1.0/kamailio/cdr"
 
 
 @pytest.fixture
-def plain(lab):
-	"""A configuration with nothing to discover, and no Consul at all."""
-	return {"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}
-
-
-@pytest.fixture
 def c4d(make_c4d, plain):
 	c = make_c4d(plain).start()
 	assert load(c, data()).rc == 0

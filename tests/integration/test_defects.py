@@ -17,11 +17,6 @@ from lab.routing import Api, load, small
 DID = "sip:39040123456@sip.other.com"
 
 
-@pytest.fixture
-def plain(lab):
-	return {"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}
-
-
 def test_defect_03_a_question_changes_nothing(make_c4d, plain):
 	"""There every routing request flushed the cache. Here questions write nothing, and go on being answered from the same data."""
 	c = make_c4d(plain).start()

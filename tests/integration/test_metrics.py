@@ -90,9 +90,8 @@ def test_the_strict_parser_refuses_what_is_wrong(change):
 # ---- the formats ----
 
 @pytest.fixture
-def alone(lab, make_c4d):
-	"""With nothing to discover, and no Consul at all."""
-	return make_c4d({"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}).start()
+def alone(make_c4d, plain):
+	return make_c4d(plain).start()
 
 
 def test_openmetrics_unless_text_plain_alone_is_asked_for(alone):

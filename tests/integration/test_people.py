@@ -351,9 +351,8 @@ def test_watch_waits_for_a_daemon(lab, c4d):
 	assert screen.ended() == 0 and screen.is_restored()
 
 
-def test_watch_stops_and_goes_on(lab, c4d):
+def stops_and_goes_on(screen):
 	"""Ctrl-Z gives the terminal back; the shell's fg brings the screen again."""
-	screen = on_terminal(lab, c4d, "watch")
 	screen.shows("all is well")
 	screen.type("\x1a")
 	with open(f"/proc/{screen.popen.pid}/stat") as f:
@@ -363,6 +362,11 @@ def test_watch_stops_and_goes_on(lab, c4d):
 	screen.popen.send_signal(signal.SIGCONT)
 	screen.shows("all is well")
 	assert screen.alternate
+
+
+def test_watch_stops_and_goes_on(lab, c4d):
+	screen = on_terminal(lab, c4d, "watch")
+	stops_and_goes_on(screen)
 	screen.type("q")
 	assert screen.ended() == 0 and screen.is_restored()
 
@@ -474,15 +478,7 @@ def test_w_goes_on_without_a_daemon_and_ends_with_the_last_status(lab, c4d):
 
 def test_w_stops_and_goes_on(lab, c4d):
 	screen = on_terminal(lab, c4d, "-w1", "status")
-	screen.shows("all is well")
-	screen.type("\x1a")
-	with open(f"/proc/{screen.popen.pid}/stat") as f:
-		until(lambda: f.seek(0) == 0 and f.read().rsplit(")", 1)[1].split()[0] == "T", 5, "it is stopped")
-	screen.read()
-	assert screen.is_restored()
-	screen.popen.send_signal(signal.SIGCONT)
-	screen.shows("all is well")
-	assert screen.alternate
+	stops_and_goes_on(screen)
 	screen.popen.send_signal(signal.SIGTERM)
 	assert screen.ended() == 0 and screen.is_restored()
 

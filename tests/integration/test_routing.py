@@ -14,12 +14,6 @@ DID = "sip:39040123456@sip.other.com"
 
 
 @pytest.fixture
-def plain(lab):
-	"""A configuration with nothing to discover, and no Consul at all."""
-	return {"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}
-
-
-@pytest.fixture
 def c4d(make_c4d, plain):
 	return make_c4d(plain).start()
 

@@ -18,11 +18,6 @@ SECRET = "s3kr3t-%s"
 
 
 @pytest.fixture
-def plain(lab):
-	return {"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}
-
-
-@pytest.fixture
 def c4d(make_c4d, plain):
 	return make_c4d(plain).start()
 

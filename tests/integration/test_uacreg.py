@@ -433,9 +433,9 @@ def test_a_kamailio_without_the_module_is_said(lab, box):
 # ---- the endpoint ----
 
 @pytest.fixture
-def api(lab, make_c4d):
+def api(make_c4d, plain):
 	def make(**conf):
-		c = make_c4d(merge({"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}}, conf)).start()
+		c = make_c4d(merge(plain, conf)).start()
 		return c, Api(c)
 	return make
 
@@ -523,9 +523,9 @@ def test_the_15_columns_are_a_table_to_kamailio(lab, api):
 
 # ---- domains ----
 
-def test_domains_of_the_routing_data(lab, make_c4d):
+def test_domains_of_the_routing_data(lab, make_c4d, plain):
 	kam = UacKamailio(lab, table=STOCK).start()
-	c = make_c4d({"consul": {"dns": [f"{lab.ip()}:8600"], "http": f"http://{lab.ip()}:8500"}, "kamailio": {"uac": {
+	c = make_c4d({**plain, "kamailio": {"uac": {
 		"binrpc": kam.ctl, "tables": kam.dir, "poll": "200ms", "domain": {"routing": True, "names": ["fixed.example"]}}}}).start()
 	until(lambda: kam.domains() == ["fixed.example"], 10, lambda: str(c.targets()))
 	one = {"id": 1, "tenant_uuid": TENANT, "domain": "One.Example"}

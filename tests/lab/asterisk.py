@@ -2,11 +2,11 @@
 import base64
 import json
 import os
-import subprocess
 import urllib.error
 import urllib.request
 
-from .base import ROOT, Ended, LabError, until
+from .base import LabError
+from .daemon import Daemon, by_script
 
 USER, PASSWORD = "c4d", "ari-secret"
 # What ARI's asterisk/info needs.
@@ -14,28 +14,23 @@ MODULES = ("res_http_websocket", "res_stasis", "res_ari", "res_ari_model", "res_
 
 
 def asterisk_binary():
-	path = os.environ.get("C4D_LAB_ASTERISK")
-	if path:
-		return path
-	got = subprocess.run([os.path.join(ROOT, "tests/tools/asterisk.sh")], stdout=subprocess.PIPE, check=False)
-	if got.returncode:
-		raise LabError("no Asterisk: set ASTERISK=/path/to/asterisk, or see tests/tools/asterisk.sh")
-	path = os.environ["C4D_LAB_ASTERISK"] = got.stdout.decode().strip()
-	return path
+	return by_script("C4D_LAB_ASTERISK", "asterisk.sh", "no Asterisk: set ASTERISK=/path/to/asterisk")
 
 
-class Asterisk:
+class Asterisk(Daemon):
 	"""
 	ARI is at .url, for USER with PASSWORD, which .password_file holds. entity_id: what asterisk.conf says from the next
 	start on; None: Asterisk makes one of the machine's network card. It writes only below the lab's directory.
 	"""
 
+	works, stop_s = "answers ARI", 10.0
+
 	def __init__(self, lab, entity_id=None, name="asterisk"):
-		self.lab, self.name, self.entity_id = lab, name, entity_id
+		super().__init__(lab, name)
+		self.entity_id = entity_id
 		self.ip = lab.ip()
 		self.port = lab.port(self.ip, 8088)
 		self.url = f"http://{self.ip}:{self.port}/ari"
-		self.proc = None
 		self.password_file = lab.path(name, "password")
 		self._write("password", PASSWORD)
 
@@ -62,26 +57,14 @@ class Asterisk:
 	def start(self, wait=True):
 		exe = asterisk_binary()
 		self._configure(exe)
-		self.proc = self.lab.spawn(self.name, [exe, "-C", self.lab.path(self.name, "asterisk.conf"), "-f", "-n"])
-		if wait:
-			self.ready()
-		return self
+		return self.started([exe, "-C", self.lab.path(self.name, "asterisk.conf"), "-f", "-n"], wait)
 
-	def ready(self, timeout=20.0):
-		def answers():
-			if not self.proc.alive():
-				raise Ended(f"{self.name} ended at its start")
-			return self.said_eid()
-		until(answers, timeout, lambda: f"{self.name} answers ARI\n{self.proc.log_tail()}")
+	def up(self):
+		return self.said_eid()
 
 	def stop(self):
-		if self.proc.stop(timeout=10.0) is None:
+		if super().stop() is None:
 			raise LabError(f"{self.name} did not end\n{self.proc.log_tail()}")
-
-	def restart(self, entity_id):
-		self.stop()
-		self.entity_id = entity_id
-		return self.start()
 
 	def said_eid(self):
 		"""What ARI says, asked apart from c4d; None: nobody answers."""

@@ -3,14 +3,13 @@ import collections
 import hashlib
 import os
 import re
-import socket
 import threading
 import time
 
 from . import binrpc
+from .fake_sip import SipUdpPeer
 from .kamailio import Kamailio
 
-KEPT = ("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq")
 Register = collections.namedtuple("Register", "username realm contact expires right uri to at")
 
 
@@ -18,61 +17,35 @@ def md5(text):
 	return hashlib.md5(text.encode()).hexdigest()
 
 
-class Registrar:
+class Registrar(SipUdpPeer):
 	"""
 	passwords: {user: password}. .seen: every REGISTER that answered a challenge; right says whether its digest was. min_expires: what is
 	shorter gets 423, but for what ends a registration. late: seconds before an answer. .bound: {user: its contacts}.
 	"""
 
 	def __init__(self, lab, passwords, realm="carrier.example", min_expires=0, late=0.0):
-		self.ip, self.realm, self.passwords, self.min_expires = lab.ip(), realm, dict(passwords), min_expires
-		self.port = lab.port(self.ip, 5060)
+		self.realm, self.passwords, self.min_expires = realm, dict(passwords), min_expires
 		self.seen, self.nonce, self.bound, self.late = [], os.urandom(8).hex(), {}, late
 		self.answers = {}
-		self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-		self.sock.bind((self.ip, self.port))
-		self.sock.settimeout(0.1)
-		self.ending = False
-		self.thread = threading.Thread(target=self._serve, daemon=True)
-		self.thread.start()
-		lab.cleanups.append(self.close)
-
-	@property
-	def addr(self):
-		return f"{self.ip}:{self.port}"
+		super().__init__(lab)
 
 	def right(self, user):
 		"""The Registers of this user that had the right credentials."""
 		return [r for r in self.seen if r.username == user and r.right]
 
-	def _serve(self):
-		while not self.ending:
-			try:
-				data, peer = self.sock.recvfrom(8192)
-			except socket.timeout:
-				continue
-			except OSError:
-				return
-			text = data.decode(errors="replace")
-			if text.startswith("REGISTER "):
-				# What is sent again is answered as before, and changes nothing: a retransmission may come after what followed it.
-				via = text.lower().split("via:", 1)[1].split("\r\n")[0]
-				answer = self.answers[via] = self.answers.get(via) or self._answer(text).encode()
-				if self.late:
-					threading.Timer(self.late, self._send, (answer, peer)).start()
-				else:
-					self._send(answer, peer)
-
-	def _send(self, answer, peer):
-		try:
-			self.sock.sendto(answer, peer)
-		except OSError:
-			pass  # closed meanwhile
+	def took(self, text, peer):
+		if text.startswith("REGISTER "):
+			# What is sent again is answered as before, and changes nothing: a retransmission may come after what followed it.
+			via = text.lower().split("via:", 1)[1].split("\r\n")[0]
+			answer = self.answers[via] = self.answers.get(via) or self._answer(text)
+			if self.late:
+				threading.Timer(self.late, self.send, (answer, peer)).start()
+			else:
+				self.send(answer, peer)
 
 	def _answer(self, text):
 		lines = text.split("\r\n\r\n")[0].split("\r\n")
 		headers = {x.split(":")[0].strip().lower(): x.split(":", 1)[1].strip() for x in lines[1:] if ":" in x}
-		kept = [x for x in lines[1:] if x.split(":")[0].strip().lower() in KEPT]
 		more, status = [], "401 Unauthorized"
 		if "authorization" not in headers:
 			more = [f'WWW-Authenticate: Digest realm="{self.realm}", nonce="{self.nonce}", algorithm=MD5, qop="auth"']
@@ -87,7 +60,7 @@ class Registrar:
 				bound = self.bound.setdefault(got.username, set())
 				(bound.add if got.expires else bound.discard)(got.contact)
 				status, more = "200 OK", [f"Contact: {got.contact};expires={got.expires}"]
-		return "\r\n".join([f"SIP/2.0 {status}", *kept, *more, "Content-Length: 0", "", ""])
+		return self.answer(lines, status, *more)
 
 	def _check(self, uri, headers):
 		d = {k: a or b for k, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', headers["authorization"])}
@@ -97,11 +70,6 @@ class Registrar:
 		want = md5(":".join([ha1, self.nonce, d["nc"], d["cnonce"], d["qop"], ha2]) if "qop" in d else f"{ha1}:{self.nonce}:{ha2}")
 		return Register(user, d.get("realm"), headers["contact"], int(headers.get("expires", 0)),
 			user in self.passwords and d.get("response") == want, uri, headers["to"], time.monotonic())
-
-	def close(self):
-		self.ending = True
-		self.sock.close()
-		self.thread.join(1)
 
 
 class UacKamailio(Kamailio):

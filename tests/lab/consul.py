@@ -6,21 +6,14 @@ import urllib.error
 import urllib.request
 
 from . import dns
-from .base import ROOT, Ended, LabError, until
+from .daemon import Daemon, by_script
 
 # Management token of the ACL variant; anything will do, it lives as long as the test.
 ROOT_TOKEN = "c4d00000-0000-4000-8000-000000000001"
 
 
 def consul_binary():
-	path = os.environ.get("C4D_LAB_CONSUL")
-	if path:
-		return path
-	got = subprocess.run([os.path.join(ROOT, "tests/tools/consul.sh")], stdout=subprocess.PIPE, check=False)
-	if got.returncode:
-		raise LabError("no Consul: set CONSUL=/path/to/consul, or see tests/tools/consul.sh")
-	path = os.environ["C4D_LAB_CONSUL"] = got.stdout.decode().strip()
-	return path
+	return by_script("C4D_LAB_CONSUL", "consul.sh", "no Consul: set CONSUL=/path/to/consul")
 
 
 class HttpError(Exception):
@@ -29,20 +22,21 @@ class HttpError(Exception):
 		self.code = code
 
 
-class Consul:
+class Consul(Daemon):
 	"""
 	One agent. It keeps its state in a data directory, so that stop() and start() bring it back with its
 	services; wipe() makes it forget. join: the server (another Consul) that this client agent serves for.
 	"""
 
+	works, ready_s, stop_s = "has a leader and answers DNS", 30.0, 8.0
 	patience = 5.0  # for an answer by HTTP
 
 	def __init__(self, lab, name="consul", *, ip=None, join=None, acl=False, dc="dc1", config=None, token=None,
 			retry_join_wan=None):
-		self.lab, self.name, self.join, self.acl, self.dc = lab, name, join, acl, dc
+		super().__init__(lab, name)
+		self.join, self.acl, self.dc = join, acl, dc
 		self.ip = ip or lab.ip()
 		self.token = token or (ROOT_TOKEN if acl else None)
-		self.proc = None
 		self.data = lab.path(name, "data")
 		ports = {}
 		for key, first in (("http", 18500), ("dns", 18600), ("serf_lan", 18301), ("serf_wan", 18302),
@@ -86,39 +80,15 @@ class Consul:
 		return f"http://{self.ip}:{self.http_port}"
 
 	def start(self, wait=True):
-		self.proc = self.lab.spawn(self.name, [consul_binary(), "agent", f"-config-file={self.conf_path}"])
-		self.proc.polite = False
-		if wait:
-			self.ready()
-		return self
+		return self.started([consul_binary(), "agent", f"-config-file={self.conf_path}"], wait, polite=False)
 
-	def ready(self, timeout=30.0):
+	def up(self):
 		"""A leader, and the canary that says that DNS answers can be trusted."""
-		def answers():
-			if not self.proc.alive():
-				raise Ended(f"{self.name} ended at its start")
-			if not self.http("GET", "/v1/status/leader"):
-				return False
-			if self.acl:  # the tokens come a moment after the leader
-				return self.http("GET", "/v1/acl/token/self")
-			return self.srv("consul").srv
-		until(answers, timeout, lambda: f"{self.name} has a leader and answers DNS\n{self.proc.log_tail()}")
-
-	def stop(self):
-		return self.proc.stop(timeout=8.0)
-
-	def kill(self):
-		self.proc.kill()
-
-	def restart(self, wait=True):
-		self.stop()
-		return self.start(wait)
-
-	def pause(self):
-		self.proc.pause()
-
-	def resume(self):
-		self.proc.resume()
+		if not self.http("GET", "/v1/status/leader"):
+			return False
+		if self.acl:  # the tokens come a moment after the leader
+			return self.http("GET", "/v1/acl/token/self")
+		return self.srv("consul").srv
 
 	def wipe(self):
 		"""Of a stopped agent: forget everything."""

@@ -11,7 +11,8 @@ import socket
 import subprocess
 
 from . import binrpc
-from .base import LAB, ROOT, Ended, LabError, until, which
+from .base import LAB, LabError, until, which
+from .daemon import Daemon, by_script
 
 VERSIONS = ("5.6", "6.0")
 Dest = collections.namedtuple("Dest", "uri flags priority attrs")
@@ -26,14 +27,7 @@ def default_version():
 
 
 def _tree():
-	path = os.environ.get("C4D_LAB_KAMAILIO6")
-	if path:
-		return path
-	got = subprocess.run([os.path.join(ROOT, "tests/tools/kamailio6.sh")], stdout=subprocess.PIPE, check=False)
-	if got.returncode:
-		raise LabError("no Kamailio 6.0: set KAMAILIO6=/path to a Debian 13 tree, or see tests/tools/kamailio6.sh")
-	path = os.environ["C4D_LAB_KAMAILIO6"] = got.stdout.decode().strip()
-	return path
+	return by_script("C4D_LAB_KAMAILIO6", "kamailio6.sh", "no Kamailio 6.0: set KAMAILIO6=/path to a Debian 13 tree")
 
 
 def program(version):
@@ -52,22 +46,24 @@ def program(version):
 		os.path.join(tree, "usr/sbin/kamailio"), "-L", os.path.join(lib, "kamailio/modules")]
 
 
-class Kamailio:
+class Kamailio(Daemon):
 	"""
 	cfg: a file of tests/lab; defines: {NAME: text} put in front of it as #!substdef (which replaces in
 	strings and defines NAME besides), a value None as #!define. user: None runs as who we are, "kamailio" as Debian's user.
 	version: None is the lab's (a test's `kamailio` fixture says which), else $C4D_KAMAILIO's.
 	"""
 
+	works = "answers binrpc and OPTIONS"
+
 	def __init__(self, lab, name, cfg, *, ip=None, port=None, defines=None, user=None, shm_mb=32, pkg_mb=4,
 			version=None):
-		self.lab, self.name, self.user = lab, name, user
+		super().__init__(lab, name)
+		self.user = user
 		self.version = version or getattr(lab, "kamailio", None) or default_version()
 		self.ip = ip or lab.ip()
 		self.port = port or lab.port(self.ip, 5060)
 		self.run = lab.mkdir(name, "run", user=user)
 		self.ctl = f"unix:{self.run}/ctl"
-		self.proc = None
 		self.shm_mb, self.pkg_mb = shm_mb, pkg_mb
 		self.host = f"[{self.ip}]" if ":" in self.ip else self.ip
 		self.defines = {"RUNDIR": self.run, "LISTEN": f"{self.host}:{self.port}"}
@@ -99,17 +95,10 @@ class Kamailio:
 			"-w", self.run, "-m", self.shm_mb, "-M", self.pkg_mb]
 		if self.user:
 			argv += ["-u", self.user, "-g", self.user]
-		self.proc = self.lab.spawn(self.name, argv)
-		if wait:
-			self.ready()
-		return self
+		return self.started(argv, wait)
 
-	def ready(self, timeout=20.0):
-		def answers():
-			if not self.proc.alive():
-				raise Ended(f"{self.name} ended at its start")
-			return self.uptime() and options(self.ip, self.port)
-		until(answers, timeout, lambda: f"{self.name} answers binrpc and OPTIONS\n{self.proc.log_tail()}")
+	def up(self):
+		return self.uptime() and options(self.ip, self.port)
 
 	def stop(self, timeout=8.0):
 		"""Its main process keeps one signal (sig_flag): with a child's SIGCHLD right behind it a SIGTERM is lost. So it gets another."""
@@ -122,20 +111,6 @@ class Kamailio:
 			except subprocess.TimeoutExpired:
 				self.proc.send(signal.SIGTERM)
 		return self.proc.stop(timeout=0.1)
-
-	def kill(self):
-		"""As a crash of the whole server: SIGKILL to every process; the socket file stays behind."""
-		self.proc.kill()
-
-	def restart(self, wait=True):
-		self.stop()
-		return self.start(wait)
-
-	def pause(self):
-		self.proc.pause()
-
-	def resume(self):
-		self.proc.resume()
 
 	def rpc(self, method, *args, timeout=3.0):
 		with binrpc.Client(self.ctl, timeout) as c:

@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 
-from .base import LAB, ROOT, LabError, until, which
+from .base import LAB, ROOT, LabError, until
 from .kamailio import Kamailio
 from .routing import TENANT
 from .rtpengine import Rtpengine
-from .sipp import HINT
+from .sipp import Sipp
 
 SAMPLES = os.path.join(ROOT, "conf", "kamailio")
 STOCK = "/usr/share/kamailio/dbtext/kamailio"
@@ -129,7 +129,7 @@ class Message:
 		return "\n".join([self.start] + [f"{k}: {v}" for k, v in self.headers])
 
 
-class Sip:
+class Sip(Sipp):
 	"""
 	sipp with one of tests/lab/sip, @NAME@ in it replaced; a callee without `proxy`. One call unless count says more.
 	"""
@@ -138,26 +138,22 @@ class Sip:
 
 	def __init__(self, lab, scenario, proxy=None, *, ip=None, port=None, count=1, rate=10, hold_ms=100, trace=True, **values):
 		Sip._count += 1
-		self.lab, self.count = lab, count
-		self.name = f"{scenario}{Sip._count}"
+		super().__init__(lab, f"{scenario}{Sip._count}")
+		self.count = count
 		self.ip = ip or lab.ip()
 		self.port = port or lab.port(self.ip, 5060)
-		self.dir = lab.mkdir(self.name)
 		with open(os.path.join(LAB, "sip", f"{scenario}.xml")) as f:
 			text = re.sub(r"@([A-Z]+)@", lambda m: str(values[m[1].lower()]), f.read())
 		path = os.path.join(self.dir, "scenario.xml")
 		with open(path, "w") as f:
 			f.write(text)
-		self.log, self.errors = os.path.join(self.dir, "messages.log"), os.path.join(self.dir, "errors.log")
-		argv = [which("sipp", HINT), "-nostdin", "-sf", path, "-i", self.ip, "-ci", self.ip, "-p", self.port, "-d", hold_ms,
-			"-trace_err", "-error_file", self.errors]
+		self.log = os.path.join(self.dir, "messages.log")
+		args = ["-i", self.ip, "-ci", self.ip, "-p", self.port, "-d", hold_ms]
 		if trace:
-			argv += ["-trace_msg", "-message_file", self.log, "-message_overwrite", "true"]
+			args += ["-trace_msg", "-message_file", self.log, "-message_overwrite", "true"]
 		if proxy:
-			argv += ["-m", count, "-r", rate, "-recv_timeout", 20000, "-timeout", "60s", "-timeout_error", proxy]
-		self.proc = lab.spawn(self.name, argv, env=dict(os.environ, TERM="xterm"), cwd=self.dir,
-			stdout=os.path.join(self.dir, "screen.log"))
-		self.proc.polite = False
+			args += ["-m", count, "-r", rate, "-recv_timeout", 20000, "-timeout", "60s", "-timeout_error", proxy]
+		self.start(path, args)
 		if not proxy:
 			until(lambda: self._bound(), 5, f"{self.name} listens")
 
@@ -170,13 +166,6 @@ class Sip:
 	@property
 	def addr(self):
 		return f"{self.ip}:{self.port}"
-
-	def why(self):
-		try:
-			with open(self.errors, errors="replace") as f:
-				return f.read()[:3000]
-		except OSError:
-			return "(sipp noted no errors)"
 
 	def ok(self, timeout=60):
 		"""Await its end, and that its calls went as the scenario says."""

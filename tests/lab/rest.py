@@ -1,9 +1,9 @@
 """The REST interface as a client has it, and a wazo-auth to ask about tokens."""
 import http.client
-import http.server
 import json
-import threading
 import uuid
+
+from .http_peer import HttpPeer
 
 
 class Answer:
@@ -13,7 +13,7 @@ class Answer:
 
 	@property
 	def json(self):
-		assert self.headers["content-type"] == "application/json", self.headers
+		assert self.headers.get("content-type") == "application/json", (self.status, self.headers, self.body[:200])
 		return json.loads(self.body)
 
 	@property
@@ -72,19 +72,17 @@ class Api:
 			return False
 
 
-class FakeWazoAuth:
+class FakeWazoAuth(HttpPeer):
 	"""
 	GET /0.1/token/T and /0.1/tenants at .url. tokens: of each its tenants' uuids; own: the one that it is of. asked: the paths so far, with
 	the X-Auth-Token of each. fail: this status to everything. hold: an Event that answers wait for.
 	"""
 
 	def __init__(self, lab, prefix="/0.1"):
-		self.ip = lab.ip()
-		self.port = lab.port(self.ip, 9497)
+		super().__init__(lab, 9497)
 		self.url = f"http://{self.ip}:{self.port}{prefix}"
 		self.prefix, self.tokens, self.own, self.asked = prefix, {}, {}, []
-		self.fail, self.hold, self.no_tenants, self.text, self.server = None, None, False, None, None
-		lab.cleanups.append(self.stop)
+		self.fail, self.hold, self.no_tenants, self.text = None, None, False, None
 
 	def token(self, *tenants, own=None):
 		made = str(uuid.uuid4())
@@ -110,38 +108,10 @@ class FakeWazoAuth:
 			return 200, {"items": [{"uuid": t, "name": "n"} for t in self.tokens[header]]}
 		return 404, {"reason": ["Not found"]}
 
-	def start(self):
-		auth = self
-
-		class Handler(http.server.BaseHTTPRequestHandler):
-			protocol_version = "HTTP/1.1"
-
-			def do_GET(self):
-				header = self.headers.get("X-Auth-Token")
-				auth.asked.append((self.path, header))
-				if auth.hold:
-					auth.hold.wait(20)
-				status, answer = auth.answer(self.path, header)
-				body = auth.text if auth.text is not None else json.dumps(answer).encode()
-				try:
-					self.send_response(status)
-					self.send_header("Content-Type", "application/json")
-					self.send_header("Content-Length", str(len(body)))
-					self.end_headers()
-					self.wfile.write(body)
-				except OSError:  # who asked has gone
-					self.close_connection = True
-
-			def log_message(self, *_):
-				pass
-
-		self.server = http.server.ThreadingHTTPServer((self.ip, self.port), Handler)
-		self.server.daemon_threads = True
-		threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-		return self
-
-	def stop(self):
-		if self.server:
-			self.server.shutdown()
-			self.server.server_close()
-			self.server = None
+	def reply(self, path, headers):
+		header = headers.get("X-Auth-Token")
+		self.asked.append((path, header))
+		if self.hold:
+			self.hold.wait(20)
+		status, answer = self.answer(path, header)
+		return status, answer if self.text is None else self.text, {}

@@ -2,6 +2,8 @@
 import http.client
 import json
 
+from .rest import Answer
+
 TENANT = "2c34c282-433e-4bb8-8d56-fec14ff7e1e9"
 OTHER = "8a4b7f7e-6f0e-4d0e-9d8b-0a7a1a8f4c11"
 
@@ -22,17 +24,6 @@ def small(**over):
 	}
 	doc.update(over)
 	return doc
-
-
-class Answer:
-	def __init__(self, response):
-		self.status, self.body = response.status, response.read()
-		self.headers = {k.lower(): v for k, v in response.getheaders()}
-
-	@property
-	def json(self):
-		assert self.headers.get("content-type") == "application/json", (self.status, self.headers, self.body[:200])
-		return json.loads(self.body)
 
 
 class Api:

@@ -2,7 +2,8 @@
 import itertools
 import socket
 
-from .base import Ended, until, which
+from .base import which
+from .daemon import Daemon
 
 HINT = "install the Debian package rtpengine-daemon (tests/tools/deps.sh does it)"
 # Each call takes four ports. Below the kernel's own range.
@@ -54,14 +55,15 @@ def ng(ip, port, command, timeout=1.0, **args):
 				return bdecode(rest)[0]
 
 
-class Rtpengine:
+class Rtpengine(Daemon):
 	"""One node, at an address of its own. --delete-delay=0: a deleted call's ports are free at once."""
 
+	works, ready_s = "answers ping", 10.0
+
 	def __init__(self, lab, name, ip=None, port=None):
-		self.lab, self.name = lab, name
+		super().__init__(lab, name)
 		self.ip = ip or lab.ip()
 		self.port = port or lab.port(self.ip, 2223)
-		self.proc = None
 		self.conf = lab.path(name, "rtpengine.conf")
 		with open(self.conf, "w") as f:
 			f.write("[rtpengine]\n")  # an own one: the package's would be merged with our arguments
@@ -72,21 +74,13 @@ class Rtpengine:
 
 	def start(self, wait=True):
 		exe = which("rtpengine", HINT)
-		self.proc = self.lab.spawn(self.name, [exe, f"--config-file={self.conf}", "--foreground", "--log-stderr",
+		return self.started([exe, f"--config-file={self.conf}", "--foreground", "--log-stderr",
 			"--log-level=4", "--table=-1", f"--interface={self.ip}", f"--listen-ng={self.ip}:{self.port}",
 			f"--port-min={PORTS[0]}", f"--port-max={PORTS[1]}", "--delete-delay=0", "--timeout=3600",
-			"--silent-timeout=3600", "--num-threads=2"])
-		self.proc.polite = False
-		if wait:
-			self.ready()
-		return self
+			"--silent-timeout=3600", "--num-threads=2"], wait, polite=False)
 
-	def ready(self, timeout=10.0):
-		def answers():
-			if not self.proc.alive():
-				raise Ended(f"{self.name} ended at its start")
-			return self.ask("ping", timeout=0.2)["result"] == "pong"
-		until(answers, timeout, lambda: f"{self.name} answers ping\n{self.proc.log_tail()}")
+	def up(self):
+		return self.ask("ping", timeout=0.2)["result"] == "pong"
 
 	def ask(self, command, timeout=1.0, **args):
 		return ng(self.ip, self.port, command, timeout, **args)
@@ -94,15 +88,3 @@ class Rtpengine:
 	def sessions(self):
 		"""How many calls it holds."""
 		return self.ask("statistics")["statistics"]["currentstatistics"]["sessionstotal"]
-
-	def stop(self):
-		return self.proc.stop()
-
-	def kill(self):
-		self.proc.kill()
-
-	def pause(self):
-		self.proc.pause()
-
-	def resume(self):
-		self.proc.resume()

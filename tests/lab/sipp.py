@@ -35,25 +35,20 @@ class Result:
 		return f"{self.ok} of {self.calls} calls, {self.failed} failed, {self.retransmissions} retransmissions"
 
 
-class _Sipp:
-	def __init__(self, lab, name, scenario, args):
+class Sipp:
+	"""One sipp, to be started once, in a directory of its own."""
+
+	def __init__(self, lab, name):
 		self.lab, self.name = lab, name
 		self.dir = lab.mkdir(name)
-		env = dict(os.environ, TERM="xterm")
-		self.stat = os.path.join(self.dir, "stat.csv")
 		self.errors = os.path.join(self.dir, "errors.log")
-		argv = [which("sipp", HINT), "-nostdin", "-sf", os.path.join(LAB, scenario), "-trace_stat", "-stf", self.stat,
-			"-fd", "1", "-trace_err", "-error_file", self.errors, *args]
-		self.proc = lab.spawn(name, argv, env=env, cwd=self.dir, stdout=os.path.join(self.dir, "screen.log"))
-		self.proc.polite = False
+		self.proc = None
 
-	def result(self):
-		try:
-			with open(self.stat, newline="") as f:
-				rows = list(csv.DictReader(f, delimiter=";"))
-		except OSError:
-			rows = []
-		return Result(rows[-1] if rows else {}, self.proc.popen.poll())
+	def start(self, scenario, args):
+		argv = [which("sipp", HINT), "-nostdin", "-sf", scenario, "-trace_err", "-error_file", self.errors, *args]
+		self.proc = self.lab.spawn(self.name, argv, env=dict(os.environ, TERM="xterm"), cwd=self.dir,
+			stdout=os.path.join(self.dir, "screen.log"))
+		self.proc.polite = False
 
 	def why(self):
 		try:
@@ -63,7 +58,22 @@ class _Sipp:
 			return "(sipp noted no errors)"
 
 
-class Uas(_Sipp):
+class _Counted(Sipp):
+	def __init__(self, lab, name, scenario, args):
+		super().__init__(lab, name)
+		self.stat = os.path.join(self.dir, "stat.csv")
+		self.start(os.path.join(LAB, scenario), ["-trace_stat", "-stf", self.stat, "-fd", "1", *args])
+
+	def result(self):
+		try:
+			with open(self.stat, newline="") as f:
+				rows = list(csv.DictReader(f, delimiter=";"))
+		except OSError:
+			rows = []
+		return Result(rows[-1] if rows else {}, self.proc.popen.poll())
+
+
+class Uas(_Counted):
 	"""The carrier behind the routers."""
 
 	def __init__(self, lab, name="carrier", ip=None):
@@ -76,7 +86,7 @@ class Uas(_Sipp):
 		return f"{self.ip}:{self.port}"
 
 
-class Uac(_Sipp):
+class Uac(_Counted):
 	"""Calls to `to` ("ip:port"): rate per second, count in all, each held for hold_ms, given up after patience_ms."""
 
 	_count = 0

@@ -5,7 +5,6 @@
 # runs; its modules are in root/usr/lib/asterisk/modules, and it needs an asterisk.conf that says so (tests/lab/asterisk.py).
 set -eu
 cd "$(dirname "$0")"
-arch='' site='' keyring='' # archive_find sets them
 # shellcheck disable=SC1091
 . ./archive.sh
 
@@ -23,24 +22,7 @@ runs()
 	[ -x "$1" ] && "$1" -V 2>/dev/null | grep -q '^Asterisk '
 }
 
-if [ -n "${ASTERISK:-}" ]; then
-	found=$(command -v "$ASTERISK" || :)
-	if [ -n "$found" ] && runs "$found"; then
-		echo "$found"
-		exit 0
-	fi
-	why="ASTERISK=$ASTERISK can't be run"
-	give_up
-fi
-found=$(command -v asterisk || :)
-if [ -n "$found" ] && runs "$found"; then
-	echo "$found"
-	exit 0
-fi
-if runs "$cache/asterisk/asterisk"; then
-	echo "$cache/asterisk/asterisk"
-	exit 0
-fi
+archive_program asterisk ASTERISK "${ASTERISK:-}" "$cache/asterisk/asterisk"
 archive_find || give_up
 [ "$(command -v ldd)" ] || { why="no ldd here"; give_up; }
 
@@ -54,28 +36,10 @@ if runs "$cache/asterisk/asterisk"; then
 fi
 rm -rf "$cache"/asterisk.get.* "$cache/asterisk"
 tmp=$(mktemp -d "$cache/asterisk.get.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+archive_open "$tmp"
 new=$tmp/asterisk
 root=$new/root
-mkdir -p "$tmp/state/lists/partial" "$tmp/cache/archives/partial" "$root" "$new/lib"
-: >"$tmp/state/status"
-echo "deb [arch=$arch signed-by=$keyring] $site bullseye main" >"$tmp/sources.list"
-# The machine's apt.conf (proxies and the like) holds; lists, state and sources are private. The
-# directory is ours alone, hence no download as another user.
-apt()
-{
-	apt-get -q -o Dir::State="$tmp/state" -o Dir::State::status="$tmp/state/status" -o Dir::Cache="$tmp/cache" \
-		-o Dir::Etc::sourcelist="$tmp/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root \
-		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
-		-o Dpkg::Use-Pty=0 "$@" >>"$tmp/log" 2>&1
-}
-# PACKAGE DIRECTORY: unpacked there.
-get()
-{
-	(cd "$tmp" && apt download "$1" && dpkg -x "$1"_*.deb "$2")
-}
+mkdir -p "$root" "$new/lib"
 # The libraries that are wanted and nowhere to be found.
 lacks()
 {
@@ -84,17 +48,10 @@ lacks()
 		[ ! -e "$f" ] || LD_LIBRARY_PATH=$new/lib ldd "$f" 2>/dev/null
 	done | sed -n 's/^[[:space:]]*\([^ ]*\) => not found$/\1/p' | sort -u
 }
-# The packages that a fetched one depends on.
-depends()
-{
-	dpkg -f "$tmp/$1"_*.deb Depends | tr ',' '\n' | sed 's/^ *//;s/[ |(].*//;s/:.*//' | grep '^lib' || :
-}
 
 echo "asterisk: fetching Debian 11's package (once)" >&2
 if ! apt update || ! get asterisk "$root" || ! get asterisk-modules "$root"; then
-	grep -E '^(E|W|Err)' "$tmp/log" | head -n 5 >&2
-	why="Debian 11's package can't be fetched from this machine's archive"
-	give_up
+	archive_failed "Debian 11's package can't be fetched from this machine's archive"
 fi
 find "$root/usr/lib" -name 'libasterisk*.so*' -exec cp -a {} "$new/lib/" \;
 # Of the packages below it, in turn, only what is missing: the machine's own libraries are the better ones here.

@@ -4,11 +4,7 @@
 # of size (bench_scale.py), the registrar's (bench_registrar.py), the routing's (tests/bench/routing_core.c, bench_routing.py, bench_calls.py): build/NAME.json.
 set -eu
 cd "$(dirname "$0")/../.."
-tests/tools/deps.sh build test
-C4D_LAB_CONSUL=$(tests/tools/consul.sh)
-export C4D_LAB_CONSUL
-[ -n "${C4D:-}" ] || make --no-print-directory -j"$(nproc)" all
-export PYTHONDONTWRITEBYTECODE=1
+. tests/tools/ready.sh
 status=0
 /usr/bin/python3 tests/tools/bench.py "$@" || status=1
 if [ $# -eq 0 ]; then

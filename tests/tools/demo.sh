@@ -8,13 +8,6 @@ case ${1:-} in
 '' | 0 | no) ;;
 *) keep=--keep ;;
 esac
-echo "==> looking for what the demo needs"
-tests/tools/deps.sh build test
-C4D_LAB_CONSUL=$(tests/tools/consul.sh)
-export C4D_LAB_CONSUL
-if [ -z "${C4D:-}" ]; then
-	echo "==> building c4d"
-	make --no-print-directory -j"$(nproc)" all
-fi
-export PYTHONDONTWRITEBYTECODE=1
+echo "==> making ready what the demo needs, and c4d"
+. tests/tools/ready.sh
 exec /usr/bin/python3 tests/tools/demo.py $keep

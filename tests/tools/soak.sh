@@ -3,9 +3,5 @@
 # C4D=/path/to/c4d: this binary, else it is built.
 set -eu
 cd "$(dirname "$0")/../.."
-tests/tools/deps.sh build test
-C4D_LAB_CONSUL=$(tests/tools/consul.sh)
-export C4D_LAB_CONSUL
-[ -n "${C4D:-}" ] || make --no-print-directory -j"$(nproc)" all
-export PYTHONDONTWRITEBYTECODE=1
+. tests/tools/ready.sh
 exec /usr/bin/python3 tests/tools/soak.py --minutes "${MINUTES:-30}" "$@"

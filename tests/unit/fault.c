@@ -200,6 +200,14 @@ fault_clear(void)
 	pthread_mutex_unlock(&lock);
 }
 
+int
+fault_teardown(void **state)
+{
+	(void)state;
+	fault_clear();
+	return 0;
+}
+
 unsigned
 fault_hits(void)
 {

@@ -51,6 +51,7 @@ void fault_times(const char *names, unsigned nth, unsigned times, int err);
 void fault_min_bytes(size_t bytes);
 void fault_disarm(void);           /* nothing fails any more; fault_hits() stays: for what the body does after its call */
 void fault_clear(void);            /* nothing fails any more; what was hit is forgotten */
+int fault_teardown(void **state);  /* fault_clear(), for those that have nothing else to undo */
 unsigned fault_hits(void);         /* calls that were made to fail since fault_clear() or the first fault_set() after it */
 unsigned fault_calls(const char *name); /* calls of this one since fault_watch(); to see that something is not called, too */
 void fault_watch(const char *name);

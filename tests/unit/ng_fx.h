@@ -174,10 +174,10 @@ peer_open(struct peer *p)
 }
 
 FX void
-peer_init(struct peer *p, struct fx *fx, const char *ip)
+peer_init(struct peer *p, struct fx *f, const char *ip)
 {
 	memset(p, 0, sizeof *p);
-	p->fx = fx;
+	p->fx = f;
 	assert_int_equal(topo_addr_parse_ip(ip, &p->addr), 0);
 	peer_open(p);
 }

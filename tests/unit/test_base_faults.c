@@ -21,6 +21,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/worker.h"
+#include "dir_fx.h"
 #include "fault.h"
 
 struct fx {
@@ -46,9 +47,7 @@ setup(void **state)
 	struct fx *f = xcalloc(1, sizeof *f);
 	const char *what;
 
-	strcpy(f->dir, "/tmp/c4d-unit-XXXXXX");
-	if (mkdtemp(f->dir) == NULL)
-		return -1;
+	make_dir(f->dir);
 	f->path = xasprintf("%s/f", f->dir);
 	f->tmp = xasprintf("%s/f.c4d-tmp", f->dir);
 	f->fds = lowest_fd();
@@ -60,16 +59,14 @@ static int
 teardown(void **state)
 {
 	struct fx *f = *state;
-	char *cmd = xasprintf("rm -rf -- '%s'", f->dir);
-	int rc, fds = lowest_fd();
+	int rc = 0, fds = lowest_fd();
 
 	fault_clear();
-	rc = system(cmd);
+	remove_tree(f->dir);
 	if (fds != f->fds) {
 		print_error("descriptors: the lowest free one was %d and is %d\n", f->fds, fds);
 		rc = 1;
 	}
-	free(cmd);
 	free(f->path);
 	free(f->tmp);
 	free(f);

@@ -22,14 +22,6 @@
 
 #define MEMORY "malloc calloc realloc"
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	return 0;
-}
-
 static void
 an_answer_of_dns(void **state)
 {
@@ -149,7 +141,7 @@ pairs_of_consul(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_teardown(fn, teardown)
+#define T(fn) cmocka_unit_test_teardown(fn, fault_teardown)
 	const struct CMUnitTest tests[] = {
 		T(an_answer_of_dns),
 		T(a_record_that_is_too_short),

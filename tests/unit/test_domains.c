@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "conf_fx.h"
 #include "reconcile/domains.h"
 #include "reconcile/table_plan.h"
 
@@ -138,9 +139,8 @@ rows_of_names(void **state)
 	struct table_scopes scopes = { 0 };
 	struct table_rows rows = { 0 };
 	struct topo *t = topo_new(0);
-	struct conf *conf;
+	struct conf *conf = conf_of_text(text);
 
-	assert_int_equal(conf_load_text(&conf, "t.yml", text, strlen(text), ignore, NULL), 0);
 	table_desire_domain(conf->kamailios[0], t, &rows, &scopes);
 	assert_true(scopes.v[0].known);
 	table_desire_names(&none, false, &rows, &scopes);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/jsonx.h"
+#include "conf_fx.h"
 #include "control/app.h"
 #include "http/feed.h"
 #include "http/pages.h"
@@ -37,12 +38,6 @@ static struct world *w;
 /* ---- building ---- */
 
 static void
-report(void *arg, const char *text)
-{
-	fail_msg("%s", text);
-}
-
-static void
 on_changed(void *arg)
 {
 	feed_changed(w->a.feed);
@@ -61,8 +56,6 @@ on_woken(void *arg, const char *service, const char *name)
 static void
 begin(void)
 {
-	struct topo *t = topo_of(1, "router 10.0.0.1:5060/up 10.0.0.2:5060/up"), *none = topo_new(0);
-	const struct store_service known = { .known = true };
 	struct target_deps deps;
 	struct app *a = &w->a;
 	char *text = xasprintf("state: %s\nhttp: { listen: [\"127.0.0.1:9\"] }\n"
@@ -73,13 +66,8 @@ begin(void)
 	    w->f->dir, w->f->dir, w->f->dir, w->f->dir);
 
 	fx_start(w->f);
-	store_put_generation(w->f->st, none, t, loop_wall_ms(w->f->loop), "before");
-	store_put_service(w->f->st, "router", &known);
-	topo_unref(t);
-	topo_unref(none);
-	fx_await(w->f, fx_nothing_pending, w->f);
-	*a = (struct app){ .loop = w->f->loop, .worker = w->f->worker, .store = w->f->st };
-	assert_int_equal(conf_load_text(&a->conf, "t", text, strlen(text), report, NULL), 0);
+	fx_put_known(w->f, loop_wall_ms(w->f->loop));
+	*a = (struct app){ .loop = w->f->loop, .worker = w->f->worker, .store = w->f->st, .conf = conf_of_text(text) };
 	free(text);
 	free(a->conf->listen.v[0]);
 	a->conf->listen.v[0] = xstrdup("127.0.0.1:0"); /* any */

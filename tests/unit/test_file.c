@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "dir_fx.h"
 
 struct fx {
 	char dir[64];
@@ -32,9 +33,7 @@ setup(void **state)
 {
 	struct fx *f = xcalloc(1, sizeof *f);
 
-	strcpy(f->dir, "/tmp/c4d-unit-XXXXXX");
-	if (mkdtemp(f->dir) == NULL)
-		return -1;
+	make_dir(f->dir);
 	f->path = xasprintf("%s/f", f->dir);
 	f->tmp = xasprintf("%s/f.c4d-tmp", f->dir);
 	*state = f;
@@ -45,14 +44,12 @@ static int
 teardown(void **state)
 {
 	struct fx *f = *state;
-	char *cmd = xasprintf("rm -rf -- '%s'", f->dir);
-	int rc = system(cmd);
 
-	free(cmd);
+	remove_tree(f->dir);
 	free(f->path);
 	free(f->tmp);
 	free(f);
-	return rc;
+	return 0;
 }
 
 static void

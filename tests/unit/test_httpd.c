@@ -53,9 +53,6 @@ struct env {
 	unsigned gone;
 	/* waiting */
 	struct loop_timer poll, guard;
-	bool (*cond)(struct env *);
-	size_t want;
-	const char *want_text;
 	/* log lines that hold `watched` */
 	const char *watched;
 	unsigned said;
@@ -316,105 +313,76 @@ on_poll(void *arg)
 {
 	struct env *e = arg;
 
-	if (e->cond(e))
-		loop_stop(e->loop);
-	else
-		loop_timer_start(&e->poll, 1);
+	loop_stop(e->loop);
 }
 
-static void
-until(struct env *e, bool (*cond)(struct env *))
-{
-	e->cond = cond;
-	loop_timer_start(&e->guard, GUARD_MS);
-	loop_timer_start(&e->poll, 0);
-	assert_int_equal(loop_run(e->loop), 0);
-	loop_timer_stop(&e->guard);
-}
+/* The loop runs, once at least, until the condition holds. */
+#define UNTIL(e, condition) \
+	do { \
+		loop_timer_start(&(e)->guard, GUARD_MS); \
+		do { \
+			loop_timer_start(&(e)->poll, 1); \
+			assert_int_equal(loop_run((e)->loop), 0); \
+		} while (!(condition)); \
+		loop_timer_stop(&(e)->guard); \
+	} while (0)
 
-static struct client *waited;
-
-static bool
-has_text(struct env *e)
+static struct httpd_view
+view(struct env *e)
 {
-	return waited->in.s != NULL && strstr(waited->in.s, e->want_text) != NULL;
+	struct httpd_view v;
+
+	httpd_view(e->httpd, &v);
+	return v;
 }
 
 static void
 until_text(struct client *c, const char *text)
 {
-	waited = c;
-	c->env->want_text = text;
-	until(c->env, has_text);
-}
-
-static bool
-has_bytes(struct env *e)
-{
-	return waited->in.len >= e->want;
-}
-
-static bool
-has_ended(struct env *e)
-{
-	return waited->ended;
+	UNTIL(c->env, strstr(got(c), text) != NULL);
 }
 
 static void
 until_ended(struct client *c)
 {
-	waited = c;
-	until(c->env, has_ended);
-}
-
-static bool
-has_later(struct env *e)
-{
-	return e->n_later >= e->want;
+	UNTIL(c->env, c->ended);
 }
 
 static void
 until_later(struct env *e, size_t n)
 {
-	e->want = n;
-	until(e, has_later);
-}
-
-static bool
-has_connections(struct env *e)
-{
-	struct httpd_view v;
-
-	httpd_view(e->httpd, &v);
-	return v.connections == e->want;
+	UNTIL(e, e->n_later >= n);
 }
 
 static void
 until_connections(struct env *e, size_t n)
 {
-	e->want = n;
-	until(e, has_connections);
-}
-
-static bool
-has_said(struct env *e)
-{
-	return e->said >= e->want;
-}
-
-static int64_t pass_until;
-
-static bool
-has_passed(struct env *e)
-{
-	return loop_now_ms(e->loop) >= pass_until;
+	UNTIL(e, view(e).connections == n);
 }
 
 static void
 pass(struct env *e, int64_t ms)
 {
-	pass_until = loop_now_ms(e->loop) + ms;
-	until(e, has_passed);
+	int64_t end = loop_now_ms(e->loop) + ms;
+
+	UNTIL(e, loop_now_ms(e->loop) >= end);
+}
+
+/* Whoever does not read, but sends without end, fills no more than the two sockets. */
+static void
+send_without_end(struct client *c)
+{
+	static char chunk[65536];
+	size_t sent = 0, quiet = 0;
+	ssize_t n;
+
+	while (quiet < 20 && sent < (64u << 20)) {
+		n = send(c->fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		pass(c->env, 1);
+	}
+	assert_true(sent < (24u << 20));
 }
 
 /* One request on a connection of its own; its whole answer (the request must end the connection) is in the client. */
@@ -451,15 +419,6 @@ assert_error(struct env *e, const char *request, const char *status)
 		fail_msg("%s\nexpected %s and an error in JSON, got\n%s", request, status, got(c));
 	json_decref(o);
 	hang_up(c);
-}
-
-static struct httpd_view
-view(struct env *e)
-{
-	struct httpd_view v;
-
-	httpd_view(e->httpd, &v);
-	return v;
 }
 
 /* ---- set-up ---- */
@@ -1097,22 +1056,13 @@ a_peer_that_never_reads_ends(void **state)
 static void
 input_is_not_hoarded(void **state)
 {
-	static char chunk[65536];
 	struct env *e = *state;
 	struct client *c;
-	size_t sent = 0, quiet = 0;
-	ssize_t n;
 
 	limit(e, (struct httpd_limits){ .idle_ms = 3000, .request_ms = 4000 });
 	c = connect_to(e, e->port, 4096);
 	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
-	while (quiet < 20 && sent < (64u << 20)) {
-		n = send(c->fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
-		sent += n > 0 ? (size_t)n : 0;
-		quiet = n > 0 ? 0 : quiet + 1;
-		pass(e, 1);
-	}
-	assert_true(sent < (24u << 20)); /* what the two sockets hold */
+	send_without_end(c);
 }
 
 static void
@@ -1122,9 +1072,7 @@ big_answers_arrive(void **state)
 	struct client *c = client(e);
 
 	say(c, "GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
-	waited = c;
-	e->want = BIG;
-	until(e, has_bytes);
+	UNTIL(e, c->in.len >= BIG);
 	say(c, GET("/echo?a=after"));
 	until_text(c, "a=after");
 }
@@ -1339,33 +1287,26 @@ a_peer_may_go_meanwhile(void **state)
 
 /* ---- streams ---- */
 
-static bool
-has_streams(struct env *e)
-{
-	return e->n_streams >= e->want;
-}
-
-static bool
-has_gone(struct env *e)
-{
-	return e->gone >= e->want;
-}
-
 static void
 until_gone(struct env *e, unsigned n)
 {
-	e->want = n;
-	until(e, has_gone);
+	UNTIL(e, e->gone >= n);
+}
+
+static void
+until_streams(struct env *e, size_t n)
+{
+	UNTIL(e, e->n_streams >= n);
 }
 
 static struct client *
 watch(struct env *e, const char *request)
 {
 	struct client *c = client(e);
+	size_t had = e->n_streams;
 
-	e->want = e->n_streams + 1;
 	say(c, request);
-	until(e, has_streams);
+	until_streams(e, had + 1);
 	until_text(c, "\r\n\r\n");
 	return c;
 }
@@ -1474,8 +1415,7 @@ an_end_may_overtake_the_news(void **state)
 	struct httpd_limits l = httpd_limits_default;
 
 	hang_up(c);
-	e->want = 0;
-	until(e, has_connections); /* libevent has done with it */
+	until_connections(e, 0); /* libevent has done with it */
 	l.sweep_ms = 20;
 	httpd_set_limits(e->httpd, &l);
 	send_text(e, 0, "to nobody");
@@ -1494,11 +1434,9 @@ who_does_not_read_is_dropped(void **state)
 
 	limit(e, (struct httpd_limits){ .idle_ms = 20000 });
 	c = connect_to(e, e->port, 4096);
-	e->want = 1;
 	say(c, STREAM);
-	until(e, has_streams);
+	until_streams(e, 1);
 	memset(piece, 'x', sizeof piece);
-	e->want = 1;
 	while (e->gone == 0 && sent < (64u << 20)) {
 		httpd_stream_send(e->streams[0], piece, sizeof piece);
 		sent += sizeof piece;
@@ -1521,9 +1459,8 @@ who_reads_nothing_at_all_is_dropped_in_time(void **state)
 	assert_non_null(big);
 	limit(e, (struct httpd_limits){ .idle_ms = 300 });
 	c = connect_to(e, e->port, 4096);
-	e->want = 1;
 	say(c, STREAM);
-	until(e, has_streams);
+	until_streams(e, 1);
 	begin = loop_now_ms(e->loop);
 	httpd_stream_send(e->streams[0], big, BIG);
 	until_gone(e, 1);
@@ -1534,19 +1471,10 @@ who_reads_nothing_at_all_is_dropped_in_time(void **state)
 static void
 what_a_watcher_says_is_not_heard(void **state)
 {
-	static char chunk[65536];
 	struct env *e = *state;
 	struct client *c = watch(e, STREAM "GET /status HTTP/1.1\r\nHost: h\r\n\r\n");
-	size_t sent = 0, quiet = 0;
-	ssize_t n;
 
-	while (quiet < 20 && sent < (64u << 20)) {
-		n = send(c->fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
-		sent += n > 0 ? (size_t)n : 0;
-		quiet = n > 0 ? 0 : quiet + 1;
-		pass(e, 1);
-	}
-	assert_true(sent < (24u << 20)); /* what the two sockets hold */
+	send_without_end(c);
 	assert_int_equal(e->asked, 1);
 	assert_int_equal(view(e).requests, 1);
 	send_text(e, 0, "data: a\n\n");
@@ -1579,9 +1507,8 @@ a_stop_ends_streams(void **state)
 	char *big = calloc(1, BIG);
 
 	assert_non_null(big);
-	e->want = 3;
 	say(slow, STREAM);
-	until(e, has_streams);
+	until_streams(e, 3);
 	httpd_stream_send(e->streams[2], big, BIG);
 	free(big);
 	send_text(e, 0, "data: last\n\n");
@@ -1741,12 +1668,6 @@ a_port_is_free_again_at_once(void **state)
 	assert_answer(e, GET("/status"), "204", "");
 }
 
-static bool
-has_two_listeners(struct env *e)
-{
-	return view(e).listeners == 2;
-}
-
 static void
 an_address_that_is_taken_is_tried_again(void **state)
 {
@@ -1771,7 +1692,7 @@ an_address_that_is_taken_is_tried_again(void **state)
 	pass(e, 2200); /* two tries more: nothing new is to be said */
 	assert_int_equal(e->said, 1);
 	close(fd);
-	until(e, has_two_listeners);
+	UNTIL(e, view(e).listeners == 2);
 	assert_string_equal(view(e).why, "");
 	c = connect_to(e, ntohs(sin.sin_port), 0);
 	say(c, GET("/status"));
@@ -1850,12 +1771,6 @@ cpu_ms(void)
 	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
-static bool
-is_well(struct env *e)
-{
-	return view(e).why[0] == '\0';
-}
-
 static void
 without_descriptors_accept_does_not_spin(void **state)
 {
@@ -1875,8 +1790,7 @@ without_descriptors_accept_does_not_spin(void **state)
 	small.rlim_cur = (rlim_t)fd + 1;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
 	e->watched = "cannot take connections";
-	e->want = 1;
-	until(e, has_said);
+	UNTIL(e, e->said >= 1);
 	assert_non_null(strstr(view(e).why, "descriptors"));
 	cpu = cpu_ms();
 	pass(e, 2500);
@@ -1887,7 +1801,7 @@ without_descriptors_accept_does_not_spin(void **state)
 	pass(e, 1200);
 	assert_int_equal(e->said, 1);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	until(e, is_well);
+	UNTIL(e, view(e).why[0] == '\0');
 	assert_answer(e, GET("/status"), "204", "");
 }
 

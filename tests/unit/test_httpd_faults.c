@@ -6,11 +6,8 @@
 #include <signal.h>
 
 #include "config/conf.h"
-#include "fault.h"
+#include "fault_fx.h"
 #include "http/httpd.h"
-#include "loop_fx.h"
-
-static struct fx fx;
 
 static void
 get_text(struct httpd_req *r, void *arg)
@@ -42,23 +39,6 @@ static const struct httpd_route routes[] = {
 
 static char *listen_texts[1] = { (char *)(uintptr_t) "127.0.0.1:0" };
 static const struct conf conf = { .listen = { .v = listen_texts, .n = 1 } };
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fx_init(&fx);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	fx_fini(&fx);
-	return 0;
-}
 
 /* ---- a client ---- */
 
@@ -249,7 +229,7 @@ a_connection_without_our_memory_is_served(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fault_fx_setup, fault_fx_teardown)
 	const struct CMUnitTest tests[] = {
 		T(an_answer_that_cannot_be_made_is_500),
 		T(a_body_without_room_is_503),

@@ -13,14 +13,6 @@
 #include "fault.h"
 #include "registrar/iface.h"
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	return 0;
-}
-
 /* Of the loopback interface: every machine of the tests has 127.0.0.1. */
 static void
 assert_is_lo(int err, const struct topo_addr *a)
@@ -133,7 +125,7 @@ news_that_are_not_allowed_are_no_error(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_teardown(fn, teardown)
+#define T(fn) cmocka_unit_test_teardown(fn, fault_teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_older_way_answers_when_netlink_fails),
 		T(a_signal_meanwhile_is_no_error),

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "conf_fx.h"
 #include "consul/kv.h"
 
 #define GUARD_MS 20000
@@ -397,12 +398,6 @@ on_value(void *arg, const struct kv_pair *pairs, size_t n)
 }
 
 static void
-on_error(void *arg, const char *text)
-{
-	fail_msg("%s", text);
-}
-
-static void
 on_log(void *arg, enum log_level level, const char *sub, const char *text)
 {
 	struct env *e = arg;
@@ -445,7 +440,7 @@ begin(struct env *e, int64_t hold_ms, int status, unsigned long long index, cons
 	listen_here(e);
 	set(e, status, index, body);
 	snprintf(text, sizeof text, "consul: { http: \"%s\" }\n", e->url);
-	assert_int_equal(conf_load_text(&e->conf, "t.yml", text, strlen(text), on_error, NULL), 0);
+	e->conf = conf_of_text(text);
 	assert_int_equal(kv_new(&e->kv, e->loop, e->worker, e->conf, "c4/d", hold_ms, on_value, e), 0);
 	assert_int_equal(e->calls, 0);
 }
@@ -825,7 +820,7 @@ another_configuration_another_agent(void **state)
 	other.asked = other.plain = 0;
 	set(&other, 200, 3, A2);
 	snprintf(text, sizeof text, "consul: { http: \"%s\" }\n", other.url);
-	assert_int_equal(conf_load_text(&conf, "t.yml", text, strlen(text), on_error, NULL), 0);
+	conf = conf_of_text(text);
 	assert_int_equal(kv_set_conf(e.kv, conf, HOLD_MS), 0);
 	conf_free(conf);
 	holds_value(&e, 1, "a=1|");

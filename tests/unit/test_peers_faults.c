@@ -11,28 +11,9 @@
 #include "base/worker.h"
 #include "consul/http.h"
 #include "discovery/resolver.h"
-#include "fault.h"
+#include "fault_fx.h"
 #include "kamailio/kam.h"
 #include "ng_fx.h"
-
-static struct fx fx;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fx_init(&fx);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	fx_fini(&fx);
-	return 0;
-}
 
 /* ---- a server of streams: what comes is looked at by `serve`, which may answer by write() ---- */
 
@@ -623,7 +604,7 @@ a_channel_that_cannot_be_made_anew_ends_the_question(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fault_fx_setup, fault_fx_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_request_ends_with_the_error_of_its_call),
 		T(a_kamailio_that_cannot_be_connected_is_tried_again),

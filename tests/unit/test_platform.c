@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "conf_fx.h"
 #include "reconcile/platform.h"
 #include "store_fx.h"
 
@@ -26,21 +27,6 @@ struct world {
 	unsigned changed;
 	bool no_store;
 };
-
-static void
-report(void *arg, const char *text)
-{
-	fail_msg("%s", text);
-}
-
-static struct conf *
-conf_of(const char *text)
-{
-	struct conf *conf = NULL;
-
-	assert_int_equal(conf_load_text(&conf, "t", text, strlen(text), report, NULL), 0);
-	return conf;
-}
 
 static void
 on_changed(void *arg)
@@ -82,7 +68,7 @@ setup(void **state)
 	if (fx_setup(&f) != 0)
 		return -1;
 	w->f = f;
-	w->conf = conf_of(CONF);
+	w->conf = conf_of_text(CONF);
 	begin(w);
 	*state = w;
 	return 0;
@@ -542,7 +528,7 @@ the_floor_refuses_a_drain(void **state)
 	struct platform_refusal r = { 0 };
 	struct topo_addr a = addr_of("10.0.0.1:5060");
 
-	w->conf = conf_of(WITH_FLOOR);
+	w->conf = conf_of_text(WITH_FLOOR);
 	platform_set_conf(w->p, w->conf);
 	conf_free(old);
 	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060 10.0.0.3:5060");
@@ -567,7 +553,7 @@ what_is_gone_comes_back_drained(void **state)
 	struct topo_addr a = addr_of("10.0.0.1:5060"), at;
 	const char *service;
 
-	w->conf = conf_of(WITH_FLOOR);
+	w->conf = conf_of_text(WITH_FLOOR);
 	platform_set_conf(w->p, w->conf);
 	conf_free(old);
 	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
@@ -583,7 +569,7 @@ what_is_gone_comes_back_drained(void **state)
 	lists(w, "rtp", 0, "10.0.0.1:5060 10.0.0.2:5060");
 	assert_now(w, "4: router ?; rtp 10.0.0.1:5060/draining@4 10.0.0.2:5060/up@1");
 	/* the same while the service is not configured */
-	old = conf_of("services: { router: {} }\n");
+	old = conf_of_text("services: { router: {} }\n");
 	platform_set_conf(w->p, old);
 	platform_set_conf(w->p, w->conf);
 	conf_free(old);
@@ -612,7 +598,7 @@ damping_is_stored_and_logged(void **state)
 	struct topo_addr a = addr_of("10.0.0.1:5060");
 	int i;
 
-	w->conf = conf_of(DAMPED);
+	w->conf = conf_of_text(DAMPED);
 	platform_set_conf(w->p, w->conf);
 	conf_free(old);
 	for (i = 0; i < 4; i++) {
@@ -737,7 +723,7 @@ rollback_keeps_the_floor_and_drains(void **state)
 	struct conf *old = w->conf;
 	struct platform_refusal r = { 0 };
 
-	w->conf = conf_of(WITH_FLOOR);
+	w->conf = conf_of_text(WITH_FLOOR);
 	platform_set_conf(w->p, w->conf);
 	conf_free(old);
 	lists(w, "rtp", 0, "10.0.0.8:2223");                               /* 1 */
@@ -784,7 +770,7 @@ a_reload_keeps_what_stays(void **state)
 	lists(w, "router", 0, "10.0.0.1:5060 10.0.0.2:5060");
 	lists(w, "rtp", 0, "10.0.0.9:2223");
 	fx_forget_log(w->f);
-	w->conf = conf_of(TWO_NAMES);
+	w->conf = conf_of_text(TWO_NAMES);
 	w->changed = 0;
 	platform_set_conf(w->p, w->conf);
 	conf_free(old); /* nothing of it is used any more */
@@ -806,7 +792,7 @@ static void
 a_service_that_goes_is_forgotten_not_emptied(void **state)
 {
 	struct world *w = *state;
-	struct conf *with = w->conf, *without = conf_of(WITHOUT_ROUTER);
+	struct conf *with = w->conf, *without = conf_of_text(WITHOUT_ROUTER);
 
 	lists(w, "router", 0, "10.0.0.1:5060");
 	lists(w, "rtp", 0, "10.0.0.9:2223");
@@ -832,7 +818,7 @@ static void
 a_service_that_comes_back_is_remembered(void **state)
 {
 	struct world *w = *state;
-	struct conf *with = w->conf, *without = conf_of(WITHOUT_ROUTER);
+	struct conf *with = w->conf, *without = conf_of_text(WITHOUT_ROUTER);
 
 	lists(w, "router", 0, "10.0.0.1:5060");
 	lists(w, "rtp", 0, "10.0.0.9:2223");

@@ -4,16 +4,14 @@
  */
 #include "loop_fx.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
+#include "child_fx.h"
 #include "kamailio/binrpc.h"
 #include "registrar/probe.h"
 #include "topology/addr.h"
@@ -22,40 +20,6 @@
 #define PATIENT_MS 10000 /* time-out of what must be answered */
 #define SHORT_MS 150     /* of what must not */
 #define KEPT 16
-
-/* ---- system calls that can be made to fail ---- */
-
-static int pipe_errno, pidfd_errno;
-static bool blind; /* nobody seems to die */
-
-int
-pipe2(int fds[2], int flags)
-{
-	if (pipe_errno != 0) {
-		errno = pipe_errno;
-		return -1;
-	}
-	return (int)syscall(SYS_pipe2, fds, flags);
-}
-
-int pidfd_open(pid_t pid, unsigned flags);
-int
-pidfd_open(pid_t pid, unsigned flags)
-{
-	if (pidfd_errno != 0) {
-		errno = pidfd_errno;
-		return -1;
-	}
-	return (int)syscall(SYS_pidfd_open, pid, flags);
-}
-
-pid_t
-waitpid(pid_t pid, int *status, int options)
-{
-	if (blind)
-		return 0;
-	return (pid_t)syscall(SYS_wait4, pid, status, options, NULL);
-}
 
 /* ---- a probe ---- */
 
@@ -90,8 +54,7 @@ trial_init(struct trial *t, enum conf_check_type kind, int64_t interval_ms, int6
 
 	memset(t, 0, sizeof *t);
 	fx_init(&t->fx);
-	pipe_errno = pidfd_errno = 0;
-	blind = false;
+	child_fx_clear();
 	t->c = (struct conf_check){
 		.kind = kind, .type = type, .interval_ms = interval_ms, .timeout_ms = timeout_ms, .failures = 1 };
 }
@@ -1018,48 +981,12 @@ exec_start(struct trial *t, const char *script)
 	trial_start(t, NULL, &command);
 }
 
-static unsigned
-open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static void
-no_children(void)
-{
-	errno = 0;
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(errno, ECHILD);
-}
-
 static bool
 has_child(void)
 {
 	siginfo_t info;
 
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-static bool
-is_gone(int pid)
-{
-	char path[64], line[256] = "";
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return true;
-	(void)!fgets(line, sizeof line, f);
-	fclose(f);
-	return line[0] == '\0' || strstr(line, ") Z") != NULL; /* an orphan's corpse is init's */
 }
 
 static void

@@ -5,28 +5,8 @@
 #include <netinet/in.h>
 #include <signal.h>
 
-#include "fault.h"
-#include "loop_fx.h"
+#include "fault_fx.h"
 #include "registrar/probe.h"
-
-static struct fx fx;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fx_init(&fx);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	fx_fini(&fx);
-	return 0;
-}
 
 /* ---- a peer that answers 200 with the headers that it must copy ---- */
 
@@ -277,7 +257,7 @@ silence_tells_what_was_in_the_way(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fault_fx_setup, fault_fx_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_question_that_cannot_be_asked_is_critical),
 		T(what_is_only_for_the_moment_is_no_failure),

@@ -29,29 +29,6 @@ repeat(char c, size_t n)
 	return s;
 }
 
-static void
-assert_same_instance(const struct topo_instance *a, const struct topo_instance *b)
-{
-	assert_int_equal(topo_addr_cmp(&a->addr, &b->addr), 0);
-	assert_int_equal(a->weight, b->weight);
-	assert_int_equal(a->priority, b->priority);
-	assert_int_equal(a->state, b->state);
-	assert_int_equal(a->guard, b->guard);
-	assert_int_equal(a->source, b->source);
-	assert_true(a->since_ms == b->since_ms);
-	assert_true(a->generation == b->generation);
-	assert_true(a->drain_until_ms == b->drain_until_ms);
-	assert_true(a->penalty == b->penalty);
-	assert_int_equal(a->goings, b->goings);
-	assert_true(a->gone_ms == b->gone_ms);
-	assert_int_equal(a->tags == NULL, b->tags == NULL);
-	assert_int_equal(a->origin == NULL, b->origin == NULL);
-	if (a->tags != NULL)
-		assert_string_equal(a->tags, b->tags);
-	if (a->origin != NULL)
-		assert_string_equal(a->origin, b->origin);
-}
-
 /* From blocks of exactly their size, so that a byte read beyond them is seen. */
 static int
 read_exact(const void *key, size_t klen, const void *val, size_t vlen, char service[64],

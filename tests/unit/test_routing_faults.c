@@ -19,14 +19,6 @@
 
 #define MEMORY "malloc calloc"
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	fault_clear();
-	return 0;
-}
-
 static void
 take_note(void *arg, const char *path, const char *text)
 {
@@ -218,7 +210,7 @@ a_thread_leaves_nothing(void **state)
 int
 main(void)
 {
-#define T(fn) cmocka_unit_test_teardown(fn, teardown)
+#define T(fn) cmocka_unit_test_teardown(fn, fault_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_document_without_memory_is_refused_whole),
 		T(a_wrong_replacement_is_found_also_without_memory),

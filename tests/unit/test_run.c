@@ -4,31 +4,18 @@
  */
 #include "loop_fx.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "base/run.h"
+#include "child_fx.h"
 
 #define PATIENT_MS 10000
 
-/* ---- system calls that can be made to fail ---- */
+/* ---- a system call that can be made to fail besides ---- */
 
-static int pipe_errno, pipe_after, fork_errno, pidfd_errno;
-static bool blind; /* nobody seems to die */
-
-int
-pipe2(int fds[2], int flags)
-{
-	if (pipe_errno != 0 && pipe_after-- <= 0) {
-		errno = pipe_errno;
-		return -1;
-	}
-	return (int)syscall(SYS_pipe2, fds, flags);
-}
+static int fork_errno;
 
 pid_t
 fork(void)
@@ -38,25 +25,6 @@ fork(void)
 		return -1;
 	}
 	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
-}
-
-int pidfd_open(pid_t pid, unsigned flags);
-int
-pidfd_open(pid_t pid, unsigned flags)
-{
-	if (pidfd_errno != 0) {
-		errno = pidfd_errno;
-		return -1;
-	}
-	return (int)syscall(SYS_pidfd_open, pid, flags);
-}
-
-pid_t
-waitpid(pid_t pid, int *status, int options)
-{
-	if (blind)
-		return 0;
-	return (pid_t)syscall(SYS_wait4, pid, status, options, NULL);
 }
 
 /* ---- a trial ---- */
@@ -104,8 +72,8 @@ trial_init(struct trial *t, const char *script)
 
 	memset(t, 0, sizeof *t);
 	fx_init(&t->fx);
-	pipe_errno = pipe_after = fork_errno = pidfd_errno = 0;
-	blind = false;
+	child_fx_clear();
+	fork_errno = 0;
 	signal(SIGPIPE, SIG_IGN);
 	t->argv[0] = sh;
 	t->argv[1] = c;
@@ -132,47 +100,11 @@ ends(struct trial *t, enum run_how how, int code)
 		fail_msg("ended %d %d, not %d %d: %s%s", (int)t->how, t->code, (int)how, code, t->out, t->err);
 }
 
-static unsigned
-open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static void
-no_children(void)
-{
-	errno = 0;
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(errno, ECHILD);
-}
-
 static void
 trial_fini(struct trial *t)
 {
 	run_free(t->run);
 	fx_fini(&t->fx);
-}
-
-static bool
-is_gone(int pid)
-{
-	char path[64], line[256] = "";
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return true;
-	(void)!fgets(line, sizeof line, f);
-	fclose(f);
-	return line[0] == '\0' || strstr(line, ") Z") != NULL; /* an orphan's corpse is init's */
 }
 
 /* ---- streams ---- */

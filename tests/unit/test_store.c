@@ -46,25 +46,6 @@ a_new_store_is_empty(void **state)
 	assert_string_equal(fx_logged(f), "");
 }
 
-static void
-assert_same_instance(const struct topo_instance *a, const struct topo_instance *b)
-{
-	assert_int_equal(topo_addr_cmp(&a->addr, &b->addr), 0);
-	assert_int_equal(a->weight, b->weight);
-	assert_int_equal(a->priority, b->priority);
-	assert_int_equal(a->state, b->state);
-	assert_int_equal(a->guard, b->guard);
-	assert_int_equal(a->source, b->source);
-	assert_true(a->since_ms == b->since_ms);
-	assert_true(a->generation == b->generation);
-	assert_int_equal(a->tags == NULL, b->tags == NULL);
-	assert_int_equal(a->origin == NULL, b->origin == NULL);
-	if (a->tags != NULL)
-		assert_string_equal(a->tags, b->tags);
-	if (a->origin != NULL)
-		assert_string_equal(a->origin, b->origin);
-}
-
 struct whole {
 	struct topo_instance want;
 	unsigned n;

@@ -3,12 +3,10 @@
 
 #include "config/conf.h"
 #include "control/app.h"
-#include "fault.h"
+#include "fault_fx.h"
 #include "http/feed.h"
 #include "http/page.h"
-#include "loop_fx.h"
 
-static struct fx fx;
 static struct httpd_stream *stream;
 static unsigned gone;
 
@@ -37,18 +35,9 @@ static int
 setup(void **state)
 {
 	signal(SIGPIPE, SIG_IGN);
-	fx_init(&fx);
 	stream = NULL;
 	gone = 0;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	fault_clear();
-	fx_fini(&fx);
-	return 0;
+	return fault_fx_setup(state);
 }
 
 static int
@@ -122,8 +111,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_stream_has_no_holes, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_a_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stream_has_no_holes, setup, fault_fx_teardown),
+		cmocka_unit_test_setup_teardown(without_a_name, setup, fault_fx_teardown),
 	};
 
 	return cmocka_run_group_tests_name("stream_faults", tests, NULL, NULL);

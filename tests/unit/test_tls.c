@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "consul/http.h"
+#include "fds_fx.h"
 #include "tls_fx.h"
 
 #define GUARD_MS 20000
@@ -129,18 +130,6 @@ setup(void **state)
 	loop_timer_init(&e->guard, e->loop, on_guard, e);
 	*state = e;
 	return 0;
-}
-
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
 }
 
 static int
@@ -383,7 +372,8 @@ given_up_at_any_moment(void **state)
 {
 	struct http_request r = { .path = "/v1/x", .timeout_ms = PATIENT_MS, .max_body = 1000 };
 	struct env *e = *state;
-	int before, ms;
+	unsigned before;
+	int ms;
 
 	fx_server_start(&e->srv, &good, NULL, 0, OK);
 	before = open_fds();

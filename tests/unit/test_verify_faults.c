@@ -16,6 +16,7 @@
 #include <lmdb.h>
 
 #include "base/file.h"
+#include "dir_fx.h"
 #include "fault.h"
 #include "store/verify.h"
 
@@ -277,9 +278,7 @@ setup(void **state)
 {
 	struct fx *f = xcalloc(1, sizeof *f);
 
-	strcpy(f->dir, "/tmp/c4d-unit-XXXXXX");
-	if (mkdtemp(f->dir) == NULL)
-		return -1;
+	make_dir(f->dir);
 	f->path = xasprintf("%s/f", f->dir);
 	make(f);
 	*state = f;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "conf_fx.h"
 #include "consul/wake.h"
 
 static void
@@ -83,12 +84,6 @@ on_wake(void *arg, const char *service, const char *name)
 }
 
 static void
-on_error(void *arg, const char *text)
-{
-	fail_msg("%s", text);
-}
-
-static void
 begin(struct env *e, const char *text)
 {
 	memset(e, 0, sizeof *e);
@@ -96,7 +91,7 @@ begin(struct env *e, const char *text)
 	log_hook(on_log, e);
 	assert_int_equal(loop_new(&e->loop), 0);
 	assert_int_equal(worker_new(&e->worker, e->loop), 0);
-	assert_int_equal(conf_load_text(&e->conf, "t.yml", text, strlen(text), on_error, NULL), 0);
+	e->conf = conf_of_text(text);
 	assert_int_equal(wake_new(&e->wake, e->loop, e->worker, e->conf, on_wake, NULL), 0);
 }
 
