@@ -71,6 +71,7 @@ struct rt_decision {
 	struct rt_route routes[RT_ROUTES_MAX];
 	size_t n; /* 0: nowhere */
 	const char *auth_username, *auth_password, *realm; /* of the first trunk that has them, else the IPBX; NULL: none */
+	const char *account; /* whose call it is: the tenant whose domain or DID is called, outbound the caller's; of n > 0 */
 	char scratch[RT_SCRATCH];
 	size_t used;
 };

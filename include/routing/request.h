@@ -24,7 +24,7 @@ MUST_USE int rt_request_parse(struct rt_request *out, enum rt_request_kind, cons
 
 /*
  * {"auth":...,"rtjson":...}, appended; with "cdr":{"tenant_uuid","tenant_id"} behind them when the request asks who calls, nobody knows, and there
- * is a route: whose number or domain that is.
+ * is a route: whose number or domain that is; of an outbound call, whose IPBX it comes from.
  */
 void rt_answer_routing(const struct rt_data *, const struct rt_request *, const struct rt_decision *, const struct rt_env *, struct buf *out);
 /* The answer of /kamailio/auth, and the "auth" of the other. */

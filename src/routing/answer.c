@@ -131,21 +131,18 @@ add_route(struct buf *out, const struct rt_route *r, const struct rt_decision *d
 }
 
 /*
- * Asked who it is, nobody knows (no trunk has its address, say): then the call is on the account of whose number or domain it is. Not in `auth`,
- * where a tenant would look like somebody who was authenticated.
+ * Asked who it is, nobody knows (no trunk has its address, say): then the call is on the account of whose number or domain it is, or
+ * whose IPBX calls. Not in `auth`, where a tenant would look like somebody who was authenticated.
  */
 static void
 add_account(const struct rt_data *d, const struct rt_request *rq, const struct rt_decision *dec, struct buf *out)
 {
-	const struct rt_route *r = &dec->routes[0];
-	const char *tenant = r->ipbx != NULL ? r->ipbx->v[IPBX_TENANT].s : r->trunk != NULL ? r->trunk->v[TRUNK_TENANT].s : NULL;
-
-	if (!rq->auth || dec->auth.success || tenant == NULL)
+	if (!rq->auth || dec->auth.success)
 		return;
 	ADD(out, ",\"cdr\":{\"tenant_uuid\":");
-	rt_json_text(out, tenant);
+	rt_json_text(out, dec->account);
 	ADD(out, ",\"tenant_id\":");
-	rt_json_int(out, rt_index_tenant_number(d->index, tenant));
+	rt_json_int(out, rt_index_tenant_number(d->index, dec->account));
 	ADD(out, "}");
 }
 

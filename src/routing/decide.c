@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,18 +57,30 @@ callers_profile(const struct deciding *c)
 	return id != RT_NULL ? rt_data_find(c->d, RT_PROFILES, id) : NULL;
 }
 
+/* Letters and digits: what is a number's. */
+static size_t
+number_length(const char *user, size_t len)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < len; i++)
+		n += isalnum((unsigned char)user[i]) != 0;
+	return n;
+}
+
 static struct rt_slice
 normalize(const struct deciding *c, const struct rt_row *profile, const char *what, struct rt_slice user, char *space)
 {
-	struct rt_slice number = user;
-	char plain[RT_NUMBER_MAX];
+	struct rt_slice number = { space, 0 };
+	char plain[RT_USER_MAX];
+	size_t len = 0;
 
-	if (user.len <= RT_NUMBER_MAX) {
-		number.s = plain;
-		number.len = rt_uri_unescape(user, plain);
-		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, number.s, number.len, space);
-		number.s = space;
-	}
+	if (user.len <= sizeof plain)
+		len = rt_uri_unescape(user, plain);
+	if (number_length(plain, len) <= RT_NUMBER_MAX)
+		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, plain, len, space);
+	else
+		memcpy(space, plain, number.len = len);
 	SAY(c->env, 1, "%s %.*s -> %.*s%s", what, (int)user.len, user.s, (int)number.len, number.s, number.len == 0 ? "(nothing)" : "");
 	return number;
 }
@@ -252,8 +265,11 @@ inbound(struct deciding *c)
 	else
 		SAY(c->env, 0, "5 DIDs: not looked at, the domain decides");
 	SAY(c->env, 0, "6 inbound: %s", ipbx != NULL ? deciding_name(ipbx, name) : "no");
-	if (ipbx != NULL)
-		deciding_add_ipbx(c, ipbx, NULL);
+	if (ipbx == NULL)
+		return;
+	deciding_add_ipbx(c, ipbx, NULL);
+	if (c->out->n > 0)
+		c->out->account = ipbx->v[IPBX_TENANT].s;
 }
 
 /* ---- the whole ---- */
@@ -318,7 +334,7 @@ rt_decide(const struct rt_data *d, const struct rt_request *rq, const struct rt_
 	out->parallel = false;
 	out->n = 0;
 	out->used = 0;
-	out->auth_username = out->auth_password = out->realm = NULL;
+	out->auth_username = out->auth_password = out->realm = out->account = NULL;
 	if (rq->auth)
 		deciding_authenticate(d, rq, env, &out->auth);
 	else

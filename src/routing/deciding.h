@@ -8,6 +8,8 @@
 #include "routing/index.h"
 #include "routing/uri.h"
 
+#define RT_USER_MAX 512 /* bytes of a URI's user: more than a request can have */
+
 struct deciding {
 	const struct rt_data *d;
 	const struct rt_request *rq;
@@ -15,9 +17,9 @@ struct deciding {
 	struct rt_decision *out;
 	struct rt_uri from, to;
 	bool from_split, to_split;
-	/* Normalized by the caller's profile; in `from`'s and `to`'s own text when they are too long for that. */
+	/* Normalized by the caller's profile; of more letters and digits than RT_NUMBER_MAX: the user as it was, without its %XX. */
 	struct rt_slice from_number, to_number;
-	char from_space[RT_NUMBER_MAX + 2], to_space[RT_NUMBER_MAX + 2];
+	char from_space[RT_USER_MAX], to_space[RT_USER_MAX];
 	const char *from_display, *to_display;
 };
 

@@ -251,6 +251,10 @@ by_first_trunk(struct deciding *c, const char *tenant)
 		SAY(c->env, 1, "it has none");
 		return;
 	}
+	if (trunks.v[0] == c->out->auth.trunk) {
+		SAY(c->env, 1, "%s: not back to where it came from", deciding_name(trunks.v[0], name));
+		return;
+	}
 	SAY(c->env, 1, "%s", deciding_name(trunks.v[0], name));
 	deciding_add_trunk(c, trunks.v[0], NULL);
 }
@@ -279,11 +283,13 @@ deciding_outbound(struct deciding *c, bool *parallel)
 	const char *tenant = auth->success ? auth->tenant_uuid : caller != NULL ? caller->v[IPBX_TENANT].s : NULL;
 
 	*parallel = false;
+	if (c->out->account == NULL)
+		c->out->account = tenant;
 	if (tenant == NULL && !is_given(c->rq->source_ip))
 		SAY(c->env, 0, "7 outbound: no, the caller is nobody's (neither a user name nor an address says who it is)");
 	else if (tenant == NULL)
 		SAY(c->env, 0, "7 outbound: no, the caller is nobody's (not authenticated, and no IPBX has ip_fqdn %s)", c->rq->source_ip);
-	else if (c->to_number.len == 0 || c->to_number.len > RT_NUMBER_MAX + 1)
+	else if (c->to_number.len == 0 || c->to_number.len > RT_NUMBER_MAX)
 		SAY(c->env, 0, "7 outbound: no, there is no number to call");
 	else if (rt_index_has_rules(c->d->index, tenant))
 		by_rules(c, tenant, caller == NULL, parallel);

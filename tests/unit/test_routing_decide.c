@@ -163,6 +163,18 @@ test_long_numbers(void **state)
 	fx_assert_places(fx, to, "", "10.0.0.1:5060");
 	snprintf(want, sizeof want, "sip:%0200d@a.example", 7);
 	assert_string_equal(fx->decision.routes[0].to_uri, want);
+	/* only letters and digits count; what was escaped is escaped once; no number is called that is too long by one */
+	for (len = RT_NUMBER_MAX; len <= RT_NUMBER_MAX + 1; len++) {
+		snprintf(to, sizeof to, "sip:%%2B-%0*d@other", (int)len, 0);
+		memset(to + 8, '7', len);
+		fx_assert_places(fx, to, "", len <= RT_NUMBER_MAX ? "10.0.0.1:5060" : "");
+		memset(to + 8, '8', len);
+		fx_assert_places(fx, to, "'source_ip':'10.0.0.1'", len <= RT_NUMBER_MAX ? "10.9.0.1:5060" : "");
+	}
+	snprintf(to, sizeof to, "sip:%%2b%0200d%%40@a.example", 7);
+	fx_assert_places(fx, to, "", "10.0.0.1:5060");
+	snprintf(want, sizeof want, "sip:+%0200d%%40@a.example", 7);
+	assert_string_equal(fx->decision.routes[0].to_uri, want);
 	fx_free(fx);
 }
 
@@ -347,6 +359,36 @@ test_auth_answer(void **state)
 	fx_free(fx);
 }
 
+/* Outbound it is the caller's, whoever's trunk it takes, or a service; that of the domain only if there is a way to it. */
+static void
+test_account_of_outbound_calls(void **state)
+{
+	static const struct {
+		const char *to, *want;
+	} cases[] = { { "sip:11@o", TENANT_A }, { "sip:22@o", TENANT_A }, { "sip:11@b.example", TENANT_B }, { "sip:11@c.example", TENANT_A } };
+	struct fx *fx = fx_new("{'tenants':[{'uuid':'" TENANT_A "','name':'a'},{'uuid':'" TENANT_B "','name':'b'}],"
+			       "'domains':[{'id':1,'tenant_uuid':'" TENANT_A "','domain':'a'},{'id':2,'tenant_uuid':'" TENANT_B "','domain':'b.example'},"
+			       "{'id':3,'tenant_uuid':'" TENANT_B "','domain':'c.example'}],"
+			       "'ipbxs':[{'id':1,'tenant_uuid':'" TENANT_A "','domain_id':1,'ip_fqdn':'10.0.0.1'},"
+			       "{'id':2,'tenant_uuid':'" TENANT_B "','domain_id':2,'ip_fqdn':'10.0.0.2'},"
+			       "{'id':3,'tenant_uuid':'" TENANT_B "','domain_id':3,'ip_fqdn':'service:none'}],"
+			       "'carriers':[{'id':1,'tenant_uuid':'" TENANT_B "','name':'c'}],"
+			       "'carrier_trunks':[{'id':1,'tenant_uuid':'" TENANT_B "','carrier_id':1,'name':'t','sip_proxy':'10.9.0.1'}],"
+			       "'routing_rules':[{'id':1,'prefix':'1','carrier_trunk_id':1,'tenant_uuid':'" TENANT_A "'},"
+			       "{'id':2,'prefix':'2','destination':'service:asterisk'}]}");
+	size_t i;
+
+	fx->service = "asterisk 10.1.0.1";
+	for (i = 0; i < NELEM(cases); i++) {
+		json_t *json = fx_ask_json(fx, cases[i].to, "'auth':1,'source_ip':'10.0.0.1'");
+
+		fx_assert_text(json, "cdr.tenant_uuid", cases[i].want);
+		fx_assert_int(json, "cdr.tenant_id", rt_index_tenant_number(fx->data->index, cases[i].want));
+		json_decref(json);
+	}
+	fx_free(fx);
+}
+
 /* Whose the CDR of a call is that nobody known makes: not said in `auth`. */
 static void
 test_account_of_the_unknown(void **state)
@@ -406,6 +448,16 @@ test_outbound_without_rules(void **state)
 	struct fx *fx;
 
 	RUN_PLACES(BASE DIDS "}", cases);
+	/* an IPBX and a trunk at one address: not back where it came from */
+	fx = fx_new("{'tenants':[{'uuid':'" TENANT_A "','name':'a'}],'domains':[{'id':1,'tenant_uuid':'" TENANT_A "','domain':'a'}],"
+		    "'carriers':[{'id':1,'tenant_uuid':'" TENANT_A "','name':'c'}],"
+		    "'carrier_trunks':[{'id':1,'tenant_uuid':'" TENANT_A "','carrier_id':1,'name':'t','sip_proxy':'10.9.0.1','ip_address':'10.0.0.1'}],"
+		    "'ipbxs':[{'id':1,'tenant_uuid':'" TENANT_A "','domain_id':1,'ip_fqdn':'10.0.0.1'}]}");
+	fx->env.trace = fx_trace;
+	fx_assert_places(fx, "sip:1@o", "'source_ip':'10.0.0.1'", "10.9.0.1:5060");
+	fx_assert_places(fx, "sip:1@o", "'auth':1,'source_ip':'10.0.0.1'", "");
+	assert_non_null(strstr(fx->trace.s, "trunk 1 t: not back to where it came from"));
+	fx_free(fx);
 	fx = fx_new(BASE DIDS "}");
 	/* the trunk's credentials go before the IPBX's */
 	json_t *json = fx_ask_json(fx, "sip:39040123456@other", "'auth':1,'username':'alice'");
@@ -750,6 +802,7 @@ main(void)
 		cmocka_unit_test(test_passwords),
 		cmocka_unit_test(test_auth_answer),
 		cmocka_unit_test(test_account_of_the_unknown),
+		cmocka_unit_test(test_account_of_outbound_calls),
 		cmocka_unit_test(test_outbound_without_rules),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_weights),
