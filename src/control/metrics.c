@@ -296,7 +296,7 @@ const struct metric metrics[] = {
 	{ "c4d_notify_runs", METRIC_COUNTER, NULL,
 	    "Runs of the command of notify: late: ended at its time-out; not_run: it could not be executed.", { "outcome" },
 	    .collect = notify_runs },
-	{ "c4d_notify_dropped_events", METRIC_COUNTER, NULL, "Events that were never told, since too many waited.", .collect = read_u64,
+	{ "c4d_notify_dropped_events", METRIC_COUNTER, NULL, "Events that were never told, since too many waited, or the command failed for too long.", .collect = read_u64,
 	    NOW(hook.dropped) },
 	{ "c4d_notify_waiting_events", METRIC_GAUGE, NULL, "Events that wait for notify_interval or notify_rate.", .collect = read_u64,
 	    NOW(hook.waiting) },

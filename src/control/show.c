@@ -568,7 +568,7 @@ show_status(const struct app *a)
 		show_problem(problems, "tries again by itself; correct http.listen if it is wrong", "http: %s", hv.why);
 	hook_view(a->hook, &hook);
 	if (hook.failing)
-		show_problem(problems, "correct the command; c4ctl log debug hook, and the log has what it says", "notify: %s", hook.why);
+		show_problem(problems, "correct the command, then c4ctl reload tells it again at once; c4ctl log debug hook, and the log has what it says", "notify: %s", hook.why);
 	json_object_set_new(o, "registrations", show_registrar_status(a, problems, reminded));
 	show_routing_status(a, problems);
 	jsonx_set_bool(o, "healthy", json_array_size(problems) == 0);
