@@ -15,7 +15,8 @@ from lab import Consul, HttpError, LabError, c4d_binary, holds, until, yaml
 PYTHON = "/usr/bin/python3"
 # Prints its environment, whatever bytes are in it.
 SHOW = [PYTHON, "-c", "import json, os; print(json.dumps({k.decode('latin1'): v.decode('latin1') for k, v in os.environb.items()}))"]
-# Notes that it was started, with V, W and its pid; then what signals it gets. TERM and INT end it as told.
+# Notes that it was started, with V, W and its pid; then what signals it gets. TERM and INT end it as told. It sleeps briefly: Python begins
+# a sleep also when a signal has come just before, and looks at that afterwards.
 CHILD = """
 import os, signal, sys, time
 path = sys.argv[1]
@@ -33,10 +34,10 @@ for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.S
 if "family" in sys.argv and os.fork() == 0:
 	note(f"child {os.getpid()}")
 	while True:
-		time.sleep(60)
+		time.sleep(0.1)
 note(f"start V={os.environ.get('V', '-')} W={os.environ.get('W', '-')} pid={os.getpid()}")
 while True:
-	time.sleep(60)
+	time.sleep(0.1)
 """
 
 
