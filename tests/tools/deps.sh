@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libc-ares-dev libjansson-dev liblmdb-dev libyaml-dev libpcre2-dev nettle-dev"
-test="libcmocka-dev kamailio kamailio-extra-modules kamailio-utils-modules sip-tester python3 python3-pytest python3-pytest-xdist groff-base mandoc python3-prometheus-client prometheus chromium fonts-dejavu-core debian-archive-keyring debootstrap"
+test="libcmocka-dev iproute2 openssl kamailio kamailio-extra-modules kamailio-utils-modules sip-tester python3 python3-pytest python3-pytest-xdist groff-base mandoc python3-prometheus-client prometheus chromium fonts-dejavu-core debian-archive-keyring debootstrap"
 rtp="rtpengine-daemon"
 lint="clang clang-tidy clang-tools cppcheck codespell shellcheck apparmor"
 coverage="gcovr"
