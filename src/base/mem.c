@@ -16,8 +16,6 @@ void
 mem_init(void)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-	/* The loop and the worker seldom allocate at once; of two heaps each would keep what the other could use. */
-	(void)mallopt(M_ARENA_MAX, 1);
 }
 
 void
