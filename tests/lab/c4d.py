@@ -37,6 +37,12 @@ def _for_all(path):
 	return shutil.copy(path, place)
 
 
+def unit_environment():
+	"""What the unit sets: c4d runs here as there."""
+	with open(os.path.join(ROOT, "packaging/debian/c4d.service"), encoding="utf-8") as f:
+		return dict(re.findall(r"^Environment=(\w+)=(.*)$", f.read(), re.M))
+
+
 def yaml(value, depth=0):
 	"""A configuration as block style YAML, one key per line (so that errors have lines)."""
 	out = []
@@ -111,7 +117,7 @@ class C4d:
 			f.write(config)
 
 	def env(self):
-		env = dict(os.environ)
+		env = {**os.environ, **unit_environment()}
 		log = os.path.join(self.dir, "sanitizer")
 		env["ASAN_OPTIONS"] = (f"detect_leaks=1:halt_on_error=1:abort_on_error=0:exitcode=99:log_path={log}:"
 			f"{env.get('ASAN_OPTIONS', '')}")
