@@ -14,7 +14,7 @@ not judged. c4d gives free memory back every ten seconds, so it goes up and down
 back) and the most count; of pages of files, which the system may take at any time, the typical. The median of the last fifth of the
 minutes less that of the first fifth, and the slope of the line through all of them over that time, must both be within BOUND_KB.
 Descriptors are counted at quiet points, when nothing is changed or asked: not one more than at the first, but for connections to
-Consul, whose number is bounded. A heap takes some seven minutes to settle: runs of less than a quarter of an hour may say "grows".
+Consul, whose number is bounded.
 --again judges the samples of an earlier run.
 """
 import argparse
