@@ -257,8 +257,13 @@ await 15 "registered again" is_registered
 ok "stop deregisters, start registers"
 await 15 "VmRSS of at most 6 MB" rss_at_most 6144
 rss=$(rss_kb)
-begin=$(systemctl show -P ExecMainStartTimestampMonotonic c4d) end=$(systemctl show -P ActiveEnterTimestampMonotonic c4d)
-ok "figures: VmRSS $rss kB, exec to READY $(((end - begin) / 1000)).$(((end - begin) / 100 % 10)) ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
+# From systemd's fork, its work on the sandbox included, to READY: of nine starts the median.
+ready=$(for _ in 1 2 3 4 5 6 7 8 9; do
+	systemctl restart c4d
+	echo $((($(systemctl show -P ActiveEnterTimestampMonotonic c4d) - $(systemctl show -P ExecMainStartTimestampMonotonic c4d)) / 1000))
+done | sort -n | sed -n 5p)
+await 15 "registered after the restarts" is_registered
+ok "figures: VmRSS $rss kB, exec to READY $ready ms, binary $(stat -c %s /usr/sbin/c4d) bytes, $(systemd-analyze security c4d --no-pager | tail -n 1 | tr -dc '[:print:]')"
 # https: its libraries load in the sandbox too.
 echo 'consul: { http: "https://127.0.0.1:8443" }' >/etc/c4d/conf.d/tls.yml
 systemctl reload c4d || fail "reload with https"
