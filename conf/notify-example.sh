@@ -5,8 +5,9 @@
 # Standard input is one line of JSON; the same is in variables, for those who do without jq: C4D_EVENT, C4D_HOST, C4D_SERVICE,
 # C4D_TARGET, C4D_REGISTRATION (one of the three is set), C4D_DETAIL, C4D_HINT, C4D_COUNT. An exit status other than 0 says that
 # nobody was told: c4ctl status shows it, with the first line of what was written to stderr, and all of this is run again, later and
-# later (what did work is then told twice). Stay within notify_timeout (10s), else it is ended, and counts as failed. It runs as user c4d in the sandbox of c4d's unit: no sudo, no local
-# sendmail (it gains privileges); files can be written below /var/lib/c4d only. Mail goes to a server, by curl.
+# later (what did work is then told twice). Stay within notify_timeout (10s), else it is ended, and counts as failed. It runs as user
+# c4d in the sandbox of c4d's unit: no sudo, no local sendmail (it gains privileges); files can be written below /var/lib/c4d only.
+# Mail goes to a server, by curl.
 
 WEBHOOK=   # of a chat: https://chat.example.org/hooks/...
 MAIL_TO=   # noc@example.org

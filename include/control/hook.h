@@ -4,7 +4,8 @@
  *
  * Level over edge: what is, is compared with what was told last (hook_events.h), soon after a change and every few seconds. One
  * command at a time; what it does, and whether it ends, keeps nothing waiting: neither a change nor c4d's end, which kills it. An
- * event is told when the command ends with 0: else it runs again, later and later (hook_events.h). What runs goes on over a reload, and the next one is the new one.
+ * event is told when the command ends with 0: else it runs again, later and later (hook_events.h). What runs goes on over a reload,
+ * and the next one is the new one.
  */
 #ifndef CONTROL_HOOK_H
 #define CONTROL_HOOK_H

@@ -32,7 +32,7 @@ struct hook {
 	char host[256];
 	char about[128]; /* what runs is told this */
 	struct hook_view view;
-	uint64_t row; /* failures, one after the other */
+	unsigned row; /* failures, one after the other */
 	int64_t logged_ms;
 };
 
@@ -76,8 +76,8 @@ note_failure(struct hook *h, const char *why)
 
 	snprintf(h->view.why, sizeof h->view.why, "%s", why);
 	h->view.failing = h->path != NULL && strcmp(h->path, h->ran) == 0;
-	if (!hook_events_failed(h->events, now_ms))
-		log_error("hook", "%s fails since %d minutes: %s is given up, and nobody is told of it", h->ran, HOOK_TRY_MS / 60000, h->about);
+	if (!hook_events_failed(h->events, h->row, now_ms))
+		log_error("hook", "%s has failed for %d minutes: %s is given up, and nobody is told of it", h->ran, HOOK_TRY_MS / 60000, h->about);
 	if (!h->view.failing)
 		hook_events_end_pause(h->events); /* another one is configured by now */
 	if (h->row++ == 0 || (other && now_ms - h->logged_ms >= AGAIN_MS)) {
@@ -92,7 +92,7 @@ note_success(struct hook *h)
 	h->view.ok++;
 	hook_events_told(h->events);
 	if (h->view.failing)
-		log_notice("hook", "%s works again after %llu failures", h->ran, (unsigned long long)h->row);
+		log_notice("hook", "%s works again after %u failures", h->ran, h->row);
 	h->view.failing = false;
 	h->view.why[0] = '\0';
 	h->row = 0;

@@ -34,7 +34,6 @@ struct hook_events {
 	uint64_t order, waiting, dropped, dropped_told;
 	int64_t credit; /* in ms of a minute: an event costs a minute / per_minute */
 	int64_t credit_ms; /* as of then */
-	unsigned row; /* failures, one after the other */
 	int64_t pause_ms; /* until then nothing is told */
 	struct { /* what was given last; thing NULL: it is forgotten, or its end was said */
 		struct thing *thing;
@@ -339,7 +338,6 @@ hook_events_told(struct hook_events *e)
 	if (e->last.thing != NULL)
 		e->last.thing->failing_ms = NEVER;
 	e->last.thing = NULL;
-	e->row = 0;
 	hook_events_end_pause(e);
 }
 
@@ -362,15 +360,14 @@ put_back(struct hook_events *e)
 }
 
 bool
-hook_events_failed(struct hook_events *e, int64_t now_ms)
+hook_events_failed(struct hook_events *e, unsigned before, int64_t now_ms)
 {
 	int64_t pause_ms = e->limits->interval_ms > HOOK_PAUSE_MIN_MS ? e->limits->interval_ms : HOOK_PAUSE_MIN_MS;
 	struct thing *t = e->last.thing;
 	unsigned i;
 
-	for (i = 0; i < e->row && pause_ms < HOOK_PAUSE_MAX_MS; i++)
+	for (i = 0; i < before && pause_ms < HOOK_PAUSE_MAX_MS; i++)
 		pause_ms *= 2;
-	e->row++;
 	e->pause_ms = now_ms + (pause_ms < HOOK_PAUSE_MAX_MS ? pause_ms : HOOK_PAUSE_MAX_MS);
 	if (t == NULL)
 		return true;

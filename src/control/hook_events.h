@@ -78,7 +78,7 @@ void hook_events_happened(struct hook_events *, const struct hook_fact *, int64_
 /* False: there is none that may be told now. What it gives counts as told, until one of these is said of it. */
 bool hook_events_next(struct hook_events *, int64_t now_ms, struct hook_event *out);
 void hook_events_told(struct hook_events *);
-bool hook_events_failed(struct hook_events *, int64_t now_ms); /* false: given up */
+bool hook_events_failed(struct hook_events *, unsigned before, int64_t now_ms); /* before: failures since it worked; false: given up */
 void hook_events_end_pause(struct hook_events *); /* who is told may be another, or mended */
 int64_t hook_events_due_ms(const struct hook_events *, int64_t now_ms); /* until the next one may be told; -1: none waits */
 uint64_t hook_events_waiting(const struct hook_events *);

@@ -73,13 +73,13 @@ normalize(const struct deciding *c, const struct rt_row *profile, const char *wh
 {
 	struct rt_slice number = { space, 0 };
 	char plain[RT_USER_MAX];
-	size_t len = 0;
+	size_t len;
 
-	if (user.len <= sizeof plain)
-		len = rt_uri_unescape(user, plain);
-	if (number_length(plain, len) <= RT_NUMBER_MAX)
-		number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, plain, len, space);
-	else
+	if (user.len > sizeof plain)
+		return number;
+	len = rt_uri_unescape(user, plain);
+	number.len = rt_index_normalize(c->d->index, profile, RT_NORM_IN, plain, len, space);
+	if (number.len == 0 && number_length(plain, len) > RT_NUMBER_MAX)
 		memcpy(space, plain, number.len = len);
 	SAY(c->env, 1, "%s %.*s -> %.*s%s", what, (int)user.len, user.s, (int)number.len, number.s, number.len == 0 ? "(nothing)" : "");
 	return number;

@@ -20,6 +20,7 @@ struct bench {
 	struct hook_limits limits;
 	struct hook_events *e;
 	int64_t now_ms;
+	unsigned failures; /* since it was told */
 	struct hook_event ev;
 };
 
@@ -61,6 +62,19 @@ tells(struct bench *b, const char *event, const char *name, uint64_t count)
 	assert_string_equal(b->ev.event, event);
 	assert_string_equal(b->ev.name, name);
 	assert_int_equal(b->ev.count, count);
+}
+
+static bool
+fails(struct bench *b)
+{
+	return hook_events_failed(b->e, b->failures++, b->now_ms);
+}
+
+static void
+is_told(struct bench *b)
+{
+	b->failures = 0;
+	hook_events_told(b->e);
 }
 
 static void
@@ -399,7 +413,7 @@ tried_again_later_and_later(void **state)
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
 	for (i = 0; i < NELEM(pauses_ms); i++) {
-		assert_true(hook_events_failed(b.e, b.now_ms));
+		assert_true(fails(&b));
 		assert_int_equal(hook_events_waiting(b.e), 1);
 		f.detail = i % 2 ? "odd" : "even"; /* the words are those of the day */
 		if (i != 1) {
@@ -411,13 +425,13 @@ tried_again_later_and_later(void **state)
 		tells(&b, "service-held", "sip", 1);
 		assert_string_equal(b.ev.detail, i == 1 || i % 2 == 0 ? "even" : "odd");
 	}
-	hook_events_told(b.e);
+	is_told(&b);
 	tells_nothing(&b);
 	/* And the next one begins anew. */
 	b.now_ms += INTERVAL_MS;
 	look(&b, HOOK_SERVICE, "sip", HOOK_GOOD);
 	tells(&b, "service-back", "sip", 1);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	pass_to_due(&b, INTERVAL_MS);
 	tells(&b, "service-back", "sip", 1);
 	hook_events_free(b.e);
@@ -433,12 +447,12 @@ tried_again_as_it_is_by_then(void **state)
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
 	look(&b, HOOK_SERVICE, "sip", HOOK_GOOD); /* before it has failed */
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	assert_int_equal(hook_events_waiting(b.e), 1);
 	look(&b, HOOK_SERVICE, "sip", HOOK_EMPTY); /* and after */
 	pass_to_due(&b, HOOK_PAUSE_MIN_MS);
 	tells(&b, "service-empty", "sip", 3);
-	hook_events_told(b.e);
+	is_told(&b);
 	tells_nothing(&b);
 	hook_events_free(b.e);
 }
@@ -455,12 +469,12 @@ tried_again_before_all_others(void **state)
 	hook_events_see(b.e, &rtp, b.now_ms, wall(&b));
 	hook_events_end(b.e);
 	tells(&b, "service-held", "sip", 1);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	pass_to_due(&b, INTERVAL_MS); /* all wait for it */
 	tells(&b, "service-held", "sip", 1);
-	hook_events_told(b.e);
+	is_told(&b);
 	tells(&b, "service-held", "rtp", 1);
-	hook_events_told(b.e);
+	is_told(&b);
 	tells_nothing(&b);
 	hook_events_free(b.e);
 }
@@ -476,7 +490,7 @@ given_up_after_a_while(void **state)
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
 	first_ms = b.now_ms;
-	while (hook_events_failed(b.e, b.now_ms)) {
+	while (fails(&b)) {
 		assert_true(b.now_ms - first_ms < HOOK_TRY_MS);
 		b.now_ms += hook_events_due_ms(b.e, b.now_ms);
 		tells(&b, "service-held", "sip", 1);
@@ -491,11 +505,11 @@ given_up_after_a_while(void **state)
 	pass_to_due(&b, HOOK_PAUSE_MAX_MS);
 	tells(&b, "service-back", "sip", 1);
 	assert_int_equal(b.ev.dropped, 1);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	pass_to_due(&b, HOOK_PAUSE_MAX_MS);
 	tells(&b, "service-back", "sip", 1);
 	assert_int_equal(b.ev.dropped, 1);
-	hook_events_told(b.e);
+	is_told(&b);
 	b.now_ms += INTERVAL_MS;
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
@@ -512,15 +526,15 @@ what_is_gone_is_not_tried_again(void **state)
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
 	look(&b, HOOK_SERVICE, "rtp", HOOK_GOOD);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	tells_nothing(&b);
 	assert_int_equal(hook_events_dropped(b.e), 0);
 	/* Nor is one that was told. */
 	look(&b, HOOK_SERVICE, "rtp", HOOK_HELD);
 	pass_to_due(&b, INTERVAL_MS);
 	tells(&b, "service-held", "rtp", 1);
-	hook_events_told(b.e);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	is_told(&b);
+	assert_true(fails(&b));
 	tells_nothing(&b);
 	hook_events_free(b.e);
 }
@@ -533,7 +547,7 @@ a_pause_may_be_ended(void **state)
 	bench_init(&b);
 	look(&b, HOOK_SERVICE, "sip", HOOK_HELD);
 	tells(&b, "service-held", "sip", 1);
-	assert_true(hook_events_failed(b.e, b.now_ms));
+	assert_true(fails(&b));
 	assert_false(hook_events_next(b.e, b.now_ms, &b.ev));
 	hook_events_end_pause(b.e);
 	tells(&b, "service-held", "sip", 1);
