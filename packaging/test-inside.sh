@@ -166,7 +166,7 @@ systemctl restart kamailio || fail "Kamailio does not start: $(journalctl -u kam
 cat >/etc/c4d/conf.d/test.yml <<'X'
 services: { router: {} }
 kamailio: { sbc: { list_file: /var/lib/c4d/kamailio/dispatcher.list, dispatcher: { 1: { service: router, uri: "sip:{address}:{port}" } } } }
-register: { sbc: { id: test-sbc, address: "{ip:lo}", port: 5060, checks: { port: { type: exec, command: [/bin/true], interval: 5s } } } }
+register: { sbc: { id: test-sbc, address: "{ip:lo}", port: 5060, checks: { port: { type: exec, command: [/bin/sh, -c, "nice >/var/lib/c4d/nice"], interval: 5s } } } }
 X
 c4d check || fail "the test's configuration"
 systemctl reload c4d || fail "reload"
@@ -182,6 +182,11 @@ for f in /usr/share/zsh/vendor-completions/_c4ctl /usr/share/fish/vendor_complet
 	/usr/share/doc/c4d/examples/prometheus-alerts.yml /usr/share/doc/c4d/examples/grafana-dashboard.json; do
 	[ -s "$f" ] || fail "$f is missing"
 done
+# Calls go first: the loop's nice value, the worker's, a command's.
+pid=$(pid_of)
+worker=$(printf '%s\n' "/proc/$pid/task/"* | grep -v "/$pid\$")
+got=$(awk '{ print $19 }' "/proc/$pid/stat" "$worker/stat" | tr '\n' ' ')$(cat /var/lib/c4d/nice)
+[ "$got" = "-5 0 0" ] || fail "nice values of the loop, the worker, a command: $got"
 ok "Kamailio's set by the socket of its group, an exec check in the sandbox; $(systemctl show -P StatusText c4d)"
 
 journalctl -u c4d --no-pager | grep AF_NETLINK && fail "no news of addresses in the sandbox"

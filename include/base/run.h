@@ -1,6 +1,6 @@
 /*
  * run: a command of the operator's (a check of type exec, notify), one at a time per struct run, without a shell. It has a process
- * group of its own, default signals, and no descriptor but the three.
+ * group of its own, default signals, no descriptor but the three, and no precedence: its nice value is 0 where c4d's is below.
  *
  * At its time-out the whole group gets SIGTERM, `grace_ms` later SIGKILL; what the leader leaves of it when it obeys is killed too.
  * A command that ends in time may leave others in the background: they are not waited for.

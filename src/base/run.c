@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,9 @@ become(const struct run_job *job, int in, int out, int err)
 	int signo;
 
 	(void)(job->session ? setsid() : setpgid(0, 0));
+	/* That c4d goes before others is for calls. */
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		(void)setpriority(PRIO_PROCESS, 0, 0);
 	/* c4d ignores some signals, and what is ignored stays so. */
 	for (signo = 1; signo < NSIG; signo++)
 		(void)sigaction(signo, &dfl, NULL);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -87,6 +88,13 @@ worker_breathe(void)
 	breathing = false;
 }
 
+/* In Linux a thread has its own nice value (sched(7)); who is refused goes on as it is. */
+static void
+step_back(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + WORKER_NICER);
+}
+
 static void *
 work(void *arg)
 {
@@ -94,6 +102,7 @@ work(void *arg)
 	struct worker_job *job;
 
 	mine = w;
+	step_back();
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while ((job = next_job(w)) == NULL && !w->stopping)

@@ -37,10 +37,20 @@ def _for_all(path):
 	return shutil.copy(path, place)
 
 
-def unit_environment():
-	"""What the unit sets: c4d runs here as there."""
+@functools.cache
+def unit():
+	"""The unit's text: c4d runs here as there."""
 	with open(os.path.join(ROOT, "packaging/debian/c4d.service"), encoding="utf-8") as f:
-		return dict(re.findall(r"^Environment=(\w+)=(.*)$", f.read(), re.M))
+		return f.read()
+
+
+def unit_environment():
+	return dict(re.findall(r"^Environment=(\w+)=(.*)$", unit(), re.M))
+
+
+def as_nice(argv, user=None):
+	"""To run it with the unit's nice value, which only root can give."""
+	return ["nice", "-n", re.search(r"^Nice=(.*)$", unit(), re.M)[1], *argv] if os.geteuid() == 0 and not user else argv
 
 
 def yaml(value, depth=0):
@@ -128,7 +138,7 @@ class C4d:
 	def start(self, *args, wait=True, timeout=10.0):
 		self.starts += 1
 		self.killed = False
-		self.proc = self.lab.spawn(self.name, [self.binary, "run", "-c", self.conf, *args], env=self.env(),
+		self.proc = self.lab.spawn(self.name, as_nice([self.binary, "run", "-c", self.conf, *args], self.user), env=self.env(),
 			user=self.user)
 		if wait:
 			until(self.answers, timeout, lambda: f"{self.name} answers at its control socket\n{self.proc.log_tail()}")

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/run.h"
@@ -25,6 +26,24 @@ fork(void)
 		return -1;
 	}
 	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+/* ---- a nice value below 0, which only root could have ---- */
+
+#define SEEN_AS_0 7 /* what everybody may have */
+
+static bool goes_before;
+
+int
+getpriority(__priority_which_t which, id_t who)
+{
+	return goes_before ? -5 : 20 - (int)syscall(SYS_getpriority, which, who);
+}
+
+int
+setpriority(__priority_which_t which, id_t who, int nice)
+{
+	return (int)syscall(SYS_setpriority, which, who, goes_before && nice == 0 ? SEEN_AS_0 : nice);
 }
 
 /* ---- a trial ---- */
@@ -239,6 +258,26 @@ its_surroundings(void **state)
 	start(&t);
 	ends(&t, RUN_EXITED, 0);
 	assert_string_equal(t.out, "ours\ngroup\n0\n0\n0\n1\n2\n3\n"); /* 3 is that of ls itself */
+	trial_fini(&t);
+}
+
+static void
+does_not_go_before_others(void **state)
+{
+	struct trial t;
+	char own[16];
+
+	trial_init(&t, "nice");
+	snprintf(own, sizeof own, "%d\n", getpriority(PRIO_PROCESS, 0));
+	start(&t);
+	ends(&t, RUN_EXITED, 0);
+	assert_string_equal(t.out, own); /* it is not below 0, and left alone */
+	t.ends = 0;
+	goes_before = true;
+	start(&t);
+	goes_before = false;
+	ends(&t, RUN_EXITED, 0);
+	assert_string_equal(t.out, "7\n");
 	trial_fini(&t);
 }
 
@@ -468,6 +507,7 @@ main(void)
 		cmocka_unit_test(much_input),
 		cmocka_unit_test(much_output),
 		cmocka_unit_test(its_surroundings),
+		cmocka_unit_test(does_not_go_before_others),
 		cmocka_unit_test(cannot_be_executed),
 		cmocka_unit_test(what_everybody_may_write_to),
 		cmocka_unit_test(ended_by_a_signal),

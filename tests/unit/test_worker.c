@@ -2,6 +2,7 @@
  * worker: what is urgent goes before what is not, and also between the parts of a job that takes long.
  */
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "routing/data.h"
 #include "store_fx.h"
@@ -16,6 +17,7 @@ struct job {
 	size_t n_give;
 	const char *document;  /* what it reads then */
 	bool finished;
+	int nice;
 };
 
 static void
@@ -37,6 +39,7 @@ run(struct worker_job *wj)
 	struct rt_data *d;
 	size_t i;
 
+	j->nice = getpriority(PRIO_PROCESS, 0);
 	say(j, "");
 	for (i = 0; i < j->n_give; i++)
 		worker_submit(j->worker, j->as[i], &j->give[i].job);
@@ -121,6 +124,22 @@ elsewhere_it_does_nothing(void **state)
 	buf_free(&said);
 }
 
+/* Calls go before what takes long. */
+static void
+it_is_nicer_than_the_loop(void **state)
+{
+	struct fx *f = *state;
+	struct buf said = { 0 };
+	struct job j = { .job = { .run = run, .done = done }, .said = &said, .name = 'x' };
+
+	fx_start(f);
+	worker_submit(f->worker, WORKER_URGENT, &j.job);
+	fx_await(f, is_finished, &j);
+	fx_stop(f);
+	assert_int_equal(j.nice, getpriority(PRIO_PROCESS, 0) + WORKER_NICER);
+	buf_free(&said);
+}
+
 int
 main(void)
 {
@@ -129,6 +148,7 @@ main(void)
 		T(the_urgent_run_in_between),
 		T(a_document_lets_them),
 		T(elsewhere_it_does_nothing),
+		T(it_is_nicer_than_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
