@@ -50,10 +50,17 @@ table_part(const struct table *t, int set)
 
 /* ---- the pass: read, plan, in and out, file, reload, read back ---- */
 
+/* How often it is read when nothing happens. */
+static int64_t
+poll_ms(const struct table *t)
+{
+	return t->kind->probed || t->conf->poll_ms > POLL_QUIET_MS ? t->conf->poll_ms : POLL_QUIET_MS;
+}
+
 void
 table_pass_end(struct table *t)
 {
-	int64_t delay = t->kind->probed || t->conf->poll_ms > POLL_QUIET_MS ? t->conf->poll_ms : POLL_QUIET_MS;
+	int64_t delay = poll_ms(t);
 
 	t->running = false;
 	t->passes++;
@@ -278,9 +285,10 @@ pass_begin(void *arg)
 	t->applied_wall_ms = 0;
 	if (!t->loaded)
 		tablefile_load(t->file, !t->deps.dry);
-	else if (is_as_read(t))
+	else if (is_as_read(t)) {
+		table_again(t, t->read_ms + poll_ms(t) - now_ms(t)); /* the next reading is not put off */
 		table_pass_end(t);
-	else if (t->was_read && t->kind->probed && table_is_refused_for_long(t))
+	} else if (t->was_read && t->kind->probed && table_is_refused_for_long(t))
 		pass_plan(t); /* each question may be what shuts the window: without any it opens */
 	else
 		table_pass_read(t);
