@@ -183,6 +183,7 @@ for f in /usr/share/zsh/vendor-completions/_c4ctl /usr/share/fish/vendor_complet
 	[ -s "$f" ] || fail "$f is missing"
 done
 # Calls go first: the loop's nice value, the worker's, a command's.
+await 10 "the check has run" [ -s /var/lib/c4d/nice ]
 pid=$(pid_of)
 worker=$(printf '%s\n' "/proc/$pid/task/"* | grep -v "/$pid\$")
 got=$(awk '{ print $19 }' "/proc/$pid/stat" "$worker/stat" | tr '\n' ' ')$(cat /var/lib/c4d/nice)

@@ -48,9 +48,17 @@ def unit_environment():
 	return dict(re.findall(r"^Environment=(\w+)=(.*)$", unit(), re.M))
 
 
+@functools.cache
+def may(*prefix):
+	"""Whether commands can be run behind it: a container's root may not all that root may."""
+	p = subprocess.run([*prefix, "true"], capture_output=True, check=False)
+	return p.returncode == 0 and not p.stderr
+
+
 def as_nice(argv, user=None):
-	"""To run it with the unit's nice value, which only root can give."""
-	return ["nice", "-n", re.search(r"^Nice=(.*)$", unit(), re.M)[1], *argv] if os.geteuid() == 0 and not user else argv
+	"""To run it with the unit's nice value, where that can be given."""
+	prefix = ["nice", "-n", re.search(r"^Nice=(.*)$", unit(), re.M)[1]]
+	return [*prefix, *argv] if not user and may(*prefix) else argv
 
 
 def yaml(value, depth=0):

@@ -9,7 +9,7 @@ uniformly from all of them, with rules on the way in and out; each answer must n
 "Half the load" is 25,000 requests per second, due at even spaces: a request that has to wait for a late one is charged for it.
 Beside its p99 stands how long c4d was ready to run and had no core, as the kernel counts it, and, in turns with c4d and on the same core,
 the p99 of tests/bench/http_constant.c, which answers a constant: what the machine adds to any server's, and not c4d. c4d has the unit's
-nice value, and http_load goes before all others on its core, where root measures: what stops the meter is not c4d's delay.
+nice value, and http_load goes before all others on its core, where that can be had: what stops the meter is not c4d's delay.
 Beside it, when python3-fastapi and uvicorn are installed, a FastAPI handler that answers a constant, on the same core.
 """
 import argparse
@@ -25,7 +25,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lab import C4d, Lab, LabError, until  # noqa: E402
-from lab.c4d import as_nice  # noqa: E402
+from lab.c4d import as_nice, may  # noqa: E402
 from lab.base import ROOT  # noqa: E402
 from bench_scale import Bench as Figures  # noqa: E402
 
@@ -127,7 +127,7 @@ class Bench(Figures):
 
 	def load(self, *args, at):
 		"""http_load's report."""
-		first = ["chrt", "-f", "1"] if os.geteuid() == 0 and self.cpu != self.other else []
+		first = ["chrt", "-f", "1"] if self.cpu != self.other and may("chrt", "-f", "1") else []
 		argv = ["taskset", "-c", str(self.other), *first, self.loader, "-w", "1", *map(str, args), at]
 		p = subprocess.run(argv, capture_output=True, text=True, check=False)
 		if p.returncode not in (0, 1):

@@ -131,12 +131,13 @@ it_is_nicer_than_the_loop(void **state)
 	struct fx *f = *state;
 	struct buf said = { 0 };
 	struct job j = { .job = { .run = run, .done = done }, .said = &said, .name = 'x' };
+	int want = getpriority(PRIO_PROCESS, 0) + WORKER_NICER;
 
 	fx_start(f);
 	worker_submit(f->worker, WORKER_URGENT, &j.job);
 	fx_await(f, is_finished, &j);
 	fx_stop(f);
-	assert_int_equal(j.nice, getpriority(PRIO_PROCESS, 0) + WORKER_NICER);
+	assert_int_equal(j.nice, want < 19 ? want : 19); /* there is none above */
 	buf_free(&said);
 }
 
