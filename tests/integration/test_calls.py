@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lab import until
+from lab.media import SLOW_RELOAD, reload_nodes, write_nodes
 from lab.platform import STOCK, Platform, Sip, document
 from lab.routing import OTHER, TENANT
 
@@ -250,6 +251,35 @@ def test_a_router_is_dead(place):
 	assert len(place.cdrs(4)) == 4
 	until(lambda: re.search(r"'FLAGS', '[IT]P'", str(sbc.rpc("dispatcher.list"))), 15, "it is probed, and gets no more calls")
 	place.no_media()
+
+
+def test_no_call_is_lost_while_a_reload_hides_all_nodes(lab, consul, make_c4d):
+	"""An administrator's own table and reload; those of c4d hide the nodes as well, for a shorter time."""
+	pbx, source = lab.ip(), lab.ip()
+	p = Platform(lab, consul, make_c4d, document(f"{pbx}:5060", f"{source}:5060"), shm_mb=128, pkg_mb=64)
+	p.c4d.write(p.conf().replace("    rtpengine:\n      0: { service: rtp }\n", ""))
+	write_nodes(f"{p.sbc.files}/dbtext", [*SLOW_RELOAD, (0, p.rtp.url, 1, False)])
+	p.start()
+	Sip(lab, "callee", ip=pbx, port=5060, trace=False)
+	caller = Sip(lab, "caller", p.sbc.addr, ip=source, port=lab.port(source, 5080), count=5000, rate=200, headers="", trace=False,
+		**{"from": f"sip:100@{source}", "to": f"sip:{DID}@{p.sbc.addr}"})
+	until(lambda: p.rtp.sessions() > 5, 10, "calls are up")
+	until(lambda: reload_nodes(p.sbc) and "failed to select new" in p.sbc.proc.log(), 60, "a call meets a reload")
+	assert caller.proc.alive(), "the calls ended before the reloads"
+	caller.ok()
+	assert "no rtpengine for" not in p.sbc.proc.log()
+
+
+def test_no_media(place):
+	"""A node that does not answer is not waited for twice: 503 after what it costs once."""
+	place.platform.rtp.pause()
+	place.platform.c4d.proc.pause()
+	begin = time.monotonic()
+	place.call(place.carrier, DID, "caller_refused", code="503").ok()
+	# the command, and the ping by which Kamailio looks whether it is back
+	assert 0.9 < time.monotonic() - begin < 2.9
+	place.platform.rtp.resume()
+	place.platform.c4d.proc.resume()
 
 
 def test_nobody_else_says_who_calls(place):

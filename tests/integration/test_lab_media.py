@@ -6,7 +6,7 @@ import pytest
 from lab import Uas, until
 from lab.calls import Calls
 from lab.cluster import Cluster
-from lab.media import MediaSbc, farm
+from lab.media import SLOW_RELOAD, MediaSbc, farm, reload_nodes
 from lab.rtpengine import Rtpengine, bdecode, bencode
 
 
@@ -77,3 +77,18 @@ def test_a_failed_call_has_its_time_its_router_and_a_reason(lab, platform):
 		assert "408" in f.reason or "nothing came" in f.reason, f
 	# Those that began afterwards went on to the next destination, later.
 	assert books.slower_than(400, killed) and all(c.began > killed - 1 for c in books.slower_than(400))
+
+
+@pytest.mark.both_kamailios
+def test_no_call_is_lost_while_a_reload_hides_all_nodes(lab):
+	[router] = farm(lab, Uas(lab).addr, 1, 1)
+	router.start()
+	node = Rtpengine(lab, "rtpengine").start()
+	sbc = MediaSbc(lab, lines=[f"1 sip:{router.ip}:{router.port} 16 5 weight=1"], shm_mb=128, pkg_mb=64)
+	sbc.write_nodes([*SLOW_RELOAD, (0, node.url, 1, False)])
+	sbc.start()
+	calls = Calls(lab, sbc.addr, rate=150, hold_ms=100).start()
+	until(lambda: node.sessions() > 10, 10, "calls are up")
+	until(lambda: reload_nodes(sbc) and "failed to select new" in sbc.proc.log(), 60, "a call meets a reload")
+	books = calls.finish()
+	assert not books.failed and not sbc.media_errors()

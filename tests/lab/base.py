@@ -194,6 +194,10 @@ class Proc:
 				total += int(f.read().split()[0])
 		return total / 1e9
 
+	def log(self):
+		with open(self.log_path, errors="replace") as f:
+			return f.read()
+
 	def log_tail(self, lines=40):
 		return f"--- {self.name}: {' '.join(self.argv)}\n{tail(self.log_path, lines)}"
 

@@ -7,7 +7,36 @@ from .base import LAB, until
 from .kamailio import Router, Sbc
 
 TABLE_HEAD = "id(int,auto) setid(int) url(string) weight(int) disabled(int) stamp(int)\n"
+# Rows at a table's beginning that are all one node, disabled. A reload hides every node until it comes to the node's own row: this
+# many make of an instant some ten milliseconds.
+SLOW_RELOAD = [(0, "udp:127.0.0.9:9", 1, True)] * 40000
 VERSION = "id(int,auto) table_name(string) table_version(int) \n0:version:1\n1:rtpengine:1\n"
+
+
+def write_nodes(tables, rows):
+	"""The rtpengine table: rows of (set, url, weight, disabled). Kamailio must see a newer second each time."""
+	path = os.path.join(tables, "rtpengine")
+	newest = os.stat(path).st_mtime if os.path.exists(path) else 0
+	with open(path + ".lab", "w") as f:
+		f.write(TABLE_HEAD)
+		for i, (set_id, url, weight, disabled) in enumerate(rows, 1):
+			f.write(f"{i}:{set_id}:{url.replace(':', chr(92) + ':')}:{weight}:{int(disabled)}:0\n")
+	if newest:
+		now = os.stat(path + ".lab").st_mtime
+		os.utime(path + ".lab", (now, max(now, int(newest) + 1)))
+	os.rename(path + ".lab", path)
+
+
+def reload_nodes(kamailio, timeout=15):
+	"""rtpengine.reload, as soon as Kamailio lets: it refuses within 10 s of the last one, and of its start."""
+	def done():
+		try:
+			return kamailio.rpc("rtpengine.reload", timeout=10)
+		except binrpc.Fault as e:
+			if "try later" not in e.reason and "Initializing" not in e.reason:
+				raise
+			return None
+	return until(done, timeout, f"{kamailio.name} reloads its rtpengines", every=0.2)
 
 
 class MediaSbc(Sbc):
@@ -28,17 +57,7 @@ class MediaSbc(Sbc):
 		self.write_nodes([])
 
 	def write_nodes(self, rows):
-		"""The rtpengine table: rows of (set, url, weight, disabled). Kamailio must see a newer second each time."""
-		path = os.path.join(self.tables, "rtpengine")
-		newest = os.stat(path).st_mtime if os.path.exists(path) else 0
-		with open(path + ".lab", "w") as f:
-			f.write(TABLE_HEAD)
-			for i, (set_id, url, weight, disabled) in enumerate(rows, 1):
-				f.write(f"{i}:{set_id}:{url.replace(':', chr(92) + ':')}:{weight}:{int(disabled)}:0\n")
-		if newest:
-			now = os.stat(path + ".lab").st_mtime
-			os.utime(path + ".lab", (now, max(now, int(newest) + 1)))
-		os.rename(path + ".lab", path)
+		write_nodes(self.tables, rows)
 
 	def rows(self):
 		"""{url: (set, weight, disabled)} of the rtpengine table."""
