@@ -256,12 +256,13 @@ def churn(t, s, p, seconds):
 			s.deregister_node(node)
 			gone[node] = await_out(t, s, p, node)
 			t.trace(gone[node], f"{node.name} has left")
+			n += 1
 		elif gone:
 			node = t.rnd.choice(sorted(gone, key=lambda x: x.name))
 			s.register_node(node)
 			p.out.append((node, gone.pop(node), time.time()))
 			t.trace(time.time(), f"{node.name} is back")
-		n += 1
+			n += 1
 		time.sleep(t.rnd.uniform(0.5, 3))
 		if t.rnd.random() < 0.3:
 			hand += reload_nodes(s)

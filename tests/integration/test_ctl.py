@@ -326,11 +326,7 @@ def test_socket_directory_missing(lab, fake, make_c4d):
 
 def stream(lab, c4d, *words):
 	proc = Proc(lab, f"watch{len(lab.procs)}", [c4d.c4ctl, "-s", c4d.socket, *words], env=c4d.env())
-
-	def text():
-		with open(proc.log_path) as f:
-			return f.read()
-	return proc, text
+	return proc, proc.log
 
 
 def change_until(fake, c4d, cond, what):

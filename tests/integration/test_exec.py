@@ -513,8 +513,7 @@ def test_token(lab):
 	until(lambda: ex.starts()[-1] == "V=4 W=-", 30, lambda: f"with the third token: {ex.starts()} {p.log_tail()}")
 	p.send(signal.SIGTERM)
 	assert p.wait(5) == 3
-	with open(p.log_path) as f:
-		log = f.read()
+	log = p.log()
 	for token in tokens.values():
 		assert token not in log and token.encode() not in got.stderr + got.stdout
 	with pytest.raises(HttpError):

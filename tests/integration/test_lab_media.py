@@ -6,7 +6,7 @@ import pytest
 from lab import Uas, until
 from lab.calls import Calls
 from lab.cluster import Cluster
-from lab.media import SLOW_RELOAD, MediaSbc, farm, reload_nodes
+from lab.media import SLOW_RELOAD, MediaSbc, await_reload, farm
 from lab.rtpengine import Rtpengine, bdecode, bencode
 
 
@@ -73,7 +73,9 @@ def test_a_failed_call_has_its_time_its_router_and_a_reason(lab, platform):
 	until(lambda: calls.books().failed, 10, "calls of the killed router have failed")
 	books = calls.finish()
 	for f in books.failed:
-		assert f.began <= dead and f.at >= killed and f.router in routers[0].ips, f
+		assert f.began <= dead and f.at >= killed, f
+		# One that had not rung yet went there as well, and does not say so.
+		assert f.router in routers[0].ips or (f.router is None and f.began > killed - 1), f
 		assert "408" in f.reason or "nothing came" in f.reason, f
 	# Those that began afterwards went on to the next destination, later.
 	assert books.slower_than(400, killed) and all(c.began > killed - 1 for c in books.slower_than(400))
@@ -89,6 +91,6 @@ def test_no_call_is_lost_while_a_reload_hides_all_nodes(lab):
 	sbc.start()
 	calls = Calls(lab, sbc.addr, rate=150, hold_ms=100).start()
 	until(lambda: node.sessions() > 10, 10, "calls are up")
-	until(lambda: reload_nodes(sbc) and "failed to select new" in sbc.proc.log(), 60, "a call meets a reload")
+	until(lambda: await_reload(sbc) and "failed to select new" in sbc.proc.log(), 100, "a call meets a reload")
 	books = calls.finish()
 	assert not books.failed and not sbc.media_errors()

@@ -221,8 +221,7 @@ class C4d:
 
 	def log(self):
 		try:
-			with open(self.proc.log_path, errors="replace") as f:
-				return f.read()
+			return self.proc.log()
 		except OSError:
 			return ""
 
