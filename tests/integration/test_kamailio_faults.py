@@ -127,8 +127,10 @@ def test_over_tcp(lab, consul, make_c4d):
 	r = Rig(lab, consul, sbc, make_c4d, over={"kamailio": {"sbc": {"binrpc": sbc.ctl_tcp}}})
 	a = r.add()
 	r.start(a)
-	r.out(a)
 	b = r.add()
+	r.lists(a, b)
+	# only now: a list that comes after none at all looks like one that is still filling, and nothing leaves by it
+	r.out(a)
 	until(lambda: sbc.flags() == {a: "DX", b: "AX"}, 10, "both changes")
 	sbc.kill()
 	error = r.failed(sbc.ctl_tcp[4:], state="unreachable")
